@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/digest.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+static bool all_zero(const unsigned char *p, size_t len)
+{
+	/* Equal to itself shifted by one, and starting with zero: memcmp does the scan. */
+	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+struct ebt_digest digest_leaf(const void *data, size_t len, uint64_t index)
+{
+	XXH128_hash_t h;
+
+	if (all_zero(data, len))
+		return (struct ebt_digest){0};
+	h = XXH3_128bits_withSeed(data, len, index);
+	return (struct ebt_digest){.lo = h.low64, .hi = h.high64};
+}
+
+struct ebt_digest digest_bytes(const void *data, size_t len)
+{
+	XXH128_hash_t h = XXH3_128bits(data, len);
+
+	return (struct ebt_digest){.lo = h.low64, .hi = h.high64};
+}
+
+static void run_fold(struct digest_run *run)
+{
+	XXH128_hash_t h = XXH3_128bits(run, offsetof(struct digest_run, leaves) +
+		run->count * sizeof(run->leaves[0]));
+
+	run->state = (struct ebt_digest){.lo = h.low64, .hi = h.high64};
+	run->count = 0;
+}
+
+void digest_run_add(struct digest_run *run, struct ebt_digest leaf)
+{
+	if (run->count == DIGEST_RUN)
+		run_fold(run);
+	run->leaves[run->count++] = leaf;
+}
+
+struct ebt_digest digest_run_end(struct digest_run *run)
+{
+	run_fold(run);
+	return run->state;
+}
