@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Small files whole. fsio_save gives what rename(2) gives: a reader finds the old
+ * content or the new. The two syncs around the rename extend that to a crash of the
+ * machine: the file's before it (or a new name could stand for empty content), the
+ * directory's after it (or the caller could act on a record that is gone after the
+ * reboot).
+ */
+#include "fsio/fsio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "base/text.h"
+
+static int fail(struct ebt_err *err, int code, const char *doing, const char *name)
+{
+	char shown[256];
+
+	return ebt_fail(
+		err, code, "%s %s", doing, text_name(name, shown, sizeof(shown)));
+}
+
+int fsio_load(
+	int dirfd, const char *name, size_t max, struct buf *out, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf b = {0};
+	struct stat st;
+	size_t want;
+	ssize_t n;
+	void *p;
+	/* O_NONBLOCK: a planted FIFO must not hang us. */
+	SCOPED_FD int fd =
+		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail(err, -errno, "read", name);
+	if (!S_ISREG(st.st_mode))
+		return fail(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL, "read", name);
+	if ((uint64_t)st.st_size > max)
+		return fail(err, -EFBIG, "read", name);
+	/*
+	 * One byte more than expected: the read that meets the end of file proves it.
+	 */
+	want = (size_t)st.st_size + 1;
+	for (;;) {
+		p = buf_extend(&b, want);
+		if (!p)
+			return fail(err, -ENOMEM, "read", name);
+		b.len -= want;
+		n = fsio_read(fd, p, want, b.len);
+		if (n < 0)
+			return fail(err, (int)n, "read", name);
+		b.len += (size_t)n;
+		if (b.len > max)
+			return fail(err, -EFBIG, "read", name);
+		if ((size_t)n < want)
+			break;
+		want = max - b.len < 65536 ? max - b.len + 1 : 65536;
+	}
+	buf_put(out, b.data, b.len);
+	return buf_ok(out) ? 0 : fail(err, -ENOMEM, "read", name);
+}
+
+/* The directory that holds @name, open, and the last component in *base. */
+static int open_parent(int dirfd, const char *name, const char **base)
+{
+	SCOPED_FREE char *dir = NULL;
+	const char *slash = strrchr(name, '/');
+	int fd;
+
+	*base = slash ? slash + 1 : name;
+	dir = slash == name ? strdup("/")
+	      : slash       ? strndup(name, (size_t)(slash - name))
+			    : strdup(".");
+	if (!dir)
+		return -ENOMEM;
+	fd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int write_synced(int dir, const char *name, const void *data, size_t len)
+{
+	SCOPED_FD int fd = openat(
+		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fsio_write(fd, data, len, 0);
+	if (r < 0)
+		return r;
+	if (fsync(fd) < 0)
+		return -errno;
+	/* Some network file systems report a lost write only here. */
+	return close(TAKE_FD(fd)) < 0 ? -errno : 0;
+}
+
+int fsio_save(
+	int dirfd, const char *name, const void *data, size_t len, struct ebt_err *err)
+{
+	char temp[64], id[33];
+	const char *base;
+	SCOPED_FD int dir = open_parent(dirfd, name, &base);
+	int r;
+
+	if (dir < 0)
+		return fail(err, dir, "write", name);
+	r = fsio_random_id(id, err);
+	if (r < 0)
+		return r;
+	snprintf(temp, sizeof(temp), ".%s.new", id);
+	r = write_synced(dir, temp, data, len);
+	if (r == 0 && renameat(dir, temp, dir, base) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(dir, temp, 0);
+		return fail(err, r, "write", name);
+	}
+	/* EINVAL: the file system does not sync directories, as some in user space. */
+	if (fsync(dir) < 0 && errno != EINVAL)
+		return fail(err, -errno, "sync the directory of", name);
+	return 0;
+}
+
+int fsio_random_id(char id[33], struct ebt_err *err)
+{
+	unsigned char bytes[16];
+
+	/* Up to 256 bytes come whole once the pool is ready, getrandom(2). */
+	while (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		if (errno != EINTR)
+			return ebt_fail(err, -errno, "getrandom");
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
