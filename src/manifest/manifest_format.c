@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The manifest as bytes, in a store's .ebt/manifest and between ranks. All numbers are
+ * little-endian, nothing is aligned or padded. A header, the sources, the entries in
+ * order, a digest:
+ *
+ *	header
+ *	   0   8  magic, "EBT-MAN\n"
+ *	   8   2  version, 1; a reader refuses any other
+ *	  10   2  length of the header, at least 64; the sources follow it
+ *	  12   4  flags: bit 0 set for a tree, clear for a flat manifest; others are 0
+ *	  16   4  number of sources
+ *	  20   4  number of entries, at most 2^32 - 2
+ *	  24   8  length of sources and entries together
+ *	  32  32  id of the run that wrote it: 32 lower-case hex digits, or all 0
+ *	source
+ *	   0   2  length of the path
+ *	   2      the path: absolute, no final '/', each one only once
+ *	entry
+ *	   0   4  length of this record with these 4 bytes, at least what it takes
+ *	   4   1  kind: 1 directory, 2 file, 3 symbolic link
+ *	   5   1  0, not looked at
+ *	   6   2  mode, permission bits
+ *	   8   2  length of the name, n
+ *	  10   2  length of the link target, t; 0 unless a symbolic link
+ *	  12   4  parent: number of an entry further up, 2^32 - 1 for the top
+ *	  16   4  group: number of the entry with the first name of this inode, its
+ *	          own for the first; 2^32 - 1 without hard links
+ *	  20   4  source: number of a source
+ *	  24   4  user
+ *	  28   4  group
+ *	  32   4  links the source had
+ *	  36   4  mtime, nanoseconds
+ *	  40   4  atime, nanoseconds
+ *	  44   4  length of the extended attributes, x
+ *	  48   4  number of data extents, d
+ *	  52   8  mtime, seconds, signed
+ *	  60   8  atime, seconds, signed
+ *	  68   8  size; 0 unless a file
+ *	  76   8  bytes the source occupied
+ *	  84   8  device of the source
+ *	  92   8  inode of the source
+ *	 100  16  digest of the content: low half, high half; base/digest.h says how
+ *	 116   n  name: one component in a tree, a path below the store if flat
+ *	       t  link target
+ *	       x  extended attributes: u16 length of the name, u32 length of the value,
+ *	          name, value; names ascending
+ *	      16d data extents: offset, length
+ *	digest
+ *	   0  16  XXH3-128 of all bytes before it: low half, high half
+ *
+ * Entries of a tree stand in the order of their paths, component by component, '/'
+ * below every other byte; a directory comes right before what it holds. What a later
+ * minor change adds goes to the end of the header or of a record, where a reader of
+ * this version skips it.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "fsio/fsio.h"
+#include "manifest/manifest_internal.h"
+
+#define MAGIC	   "EBT-MAN\n"
+#define HEADER_LEN 64
+#define ENTRY_LEN  116
+#define EXTENT_LEN 16
+#define FLAG_TREE  1u
+/* Bytes; only keeps a device in the place of a file from being read for ever. */
+#define FILE_MAX   ((size_t)1 << 40)
+
+static void put16(unsigned char **p, uint16_t v)
+{
+	v = htole16(v);
+	memcpy(*p, &v, sizeof(v));
+	*p += sizeof(v);
+}
+
+static void put32(unsigned char **p, uint32_t v)
+{
+	v = htole32(v);
+	memcpy(*p, &v, sizeof(v));
+	*p += sizeof(v);
+}
+
+static void put64(unsigned char **p, uint64_t v)
+{
+	v = htole64(v);
+	memcpy(*p, &v, sizeof(v));
+	*p += sizeof(v);
+}
+
+/* The part of a record that has the same length for all. */
+static void put_fixed(unsigned char *p, const struct manifest_entry *e, size_t len,
+	size_t name, size_t target)
+{
+	put32(&p, (uint32_t)len);
+	*p++ = e->kind;
+	*p++ = 0;
+	put16(&p, (uint16_t)e->mode);
+	put16(&p, (uint16_t)name);
+	put16(&p, (uint16_t)target);
+	put32(&p, e->parent);
+	put32(&p, e->group);
+	put32(&p, e->source);
+	put32(&p, e->uid);
+	put32(&p, e->gid);
+	put32(&p, e->nlink);
+	put32(&p, e->mtime_ns);
+	put32(&p, e->atime_ns);
+	put32(&p, e->xattrs_len);
+	put32(&p, e->n_extents);
+	put64(&p, (uint64_t)e->mtime);
+	put64(&p, (uint64_t)e->atime);
+	put64(&p, e->size);
+	put64(&p, e->allocated);
+	put64(&p, e->dev);
+	put64(&p, e->ino);
+	put64(&p, e->digest.lo);
+	put64(&p, e->digest.hi);
+}
+
+static int put_entry(
+	struct buf *out, const struct manifest_entry *e, struct ebt_err *err)
+{
+	size_t name = strlen(e->name), target = e->target ? strlen(e->target) : 0;
+	size_t len = ENTRY_LEN + name + target + e->xattrs_len +
+		     (size_t)e->n_extents * EXTENT_LEN;
+	char shown[256];
+	unsigned char *p;
+
+	if (len > UINT32_MAX)
+		return ebt_fail(err, -EOVERFLOW, "%s: too many extents or attributes",
+			text_name(e->name, shown, sizeof(shown)));
+	p = buf_extend(out, len);
+	if (!p)
+		return ebt_fail(err, -ENOMEM, "manifest");
+	put_fixed(p, e, len, name, target);
+	p += ENTRY_LEN;
+	memcpy(p, e->name, name);
+	p += name;
+	if (target)
+		memcpy(p, e->target, target);
+	p += target;
+	if (e->xattrs_len)
+		memcpy(p, e->xattrs, e->xattrs_len);
+	p += e->xattrs_len;
+	for (uint32_t i = 0; i < e->n_extents; i++) {
+		put64(&p, e->extents[i].off);
+		put64(&p, e->extents[i].len);
+	}
+	return 0;
+}
+
+static void put_header(struct buf *out, const struct manifest *m)
+{
+	char id[32] = {0};
+
+	memcpy(id, m->id, strlen(m->id));
+	buf_put(out, MAGIC, 8);
+	buf_put16(out, MANIFEST_VERSION);
+	buf_put16(out, HEADER_LEN);
+	buf_put32(out, m->tree ? FLAG_TREE : 0);
+	buf_put32(out, m->n_sources);
+	buf_put32(out, m->count);
+	buf_put64(out, 0); /* the length of the body, when it is known */
+	buf_put(out, id, sizeof(id));
+}
+
+int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *err)
+{
+	size_t start = out->len;
+	uint64_t body;
+	int r;
+
+	put_header(out, m);
+	for (uint32_t i = 0; i < m->n_sources; i++) {
+		size_t len = strlen(m->sources[i]);
+
+		buf_put16(out, (uint16_t)len);
+		buf_put(out, m->sources[i], len);
+	}
+	for (uint32_t i = 0; i < m->count; i++) {
+		r = put_entry(out, &m->entries[i], err);
+		if (r < 0)
+			return r;
+	}
+	if (!buf_ok(out))
+		return ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
+	body = out->len - start - HEADER_LEN;
+	buf_patch32(out, start + 24, (uint32_t)body);
+	buf_patch32(out, start + 28, (uint32_t)(body >> 32));
+	buf_put_digest(out, digest_bytes(out->data + start, out->len - start));
+	return buf_ok(out) ? 0
+			   : ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
+}
+
+struct ebt_digest manifest_digest(const struct manifest *m)
+{
+	struct digest_run run = {0};
+	unsigned char fixed[ENTRY_LEN];
+	uint64_t shape[3] = {m->tree, m->n_sources, m->count};
+
+	digest_run_add(&run, digest_bytes(shape, sizeof(shape)));
+	digest_run_add(&run, digest_bytes(m->id, strlen(m->id)));
+	for (uint32_t i = 0; i < m->n_sources; i++)
+		digest_run_add(
+			&run, digest_bytes(m->sources[i], strlen(m->sources[i])));
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct manifest_entry *e = &m->entries[i];
+		size_t name = strlen(e->name),
+		       target = e->target ? strlen(e->target) : 0;
+
+		put_fixed(fixed, e, 0, name, target);
+		digest_run_add(&run, digest_bytes(fixed, sizeof(fixed)));
+		digest_run_add(&run, digest_bytes(e->name, name));
+		if (target)
+			digest_run_add(&run, digest_bytes(e->target, target));
+		if (e->xattrs_len)
+			digest_run_add(&run, digest_bytes(e->xattrs, e->xattrs_len));
+		if (e->n_extents)
+			digest_run_add(
+				&run, digest_bytes(e->extents,
+					      e->n_extents * sizeof(*e->extents)));
+	}
+	return digest_run_end(&run);
+}
+
+static int damaged(struct ebt_err *err, const char *what)
+{
+	return ebt_failx(err, -EBADMSG, "manifest damaged: %s", what);
+}
+
+/* What the header says about the rest. */
+struct head {
+	uint32_t n_sources, count;
+	uint64_t body;
+};
+
+static bool get_id(struct reader *r, char id[33])
+{
+	const char *p = reader_take(r, 32);
+	static const char none[32];
+
+	if (!p)
+		return false;
+	if (memcmp(p, none, 32) == 0)
+		return true;
+	memcpy(id, p, 32);
+	return strspn(id, "0123456789abcdef") == 32;
+}
+
+static int get_header(
+	struct reader *r, struct manifest *m, struct head *h, struct ebt_err *err)
+{
+	const void *magic = reader_take(r, 8);
+	uint16_t version, len;
+	uint32_t flags;
+
+	if (!magic || memcmp(magic, MAGIC, 8) != 0)
+		return ebt_failx(err, -EBADMSG, "not a manifest");
+	version = reader_get16(r);
+	if (!r->failed && version != MANIFEST_VERSION)
+		return ebt_failx(err, -EPROTONOSUPPORT,
+			"manifest of version %u; this program knows version %u",
+			version, MANIFEST_VERSION);
+	len = reader_get16(r);
+	flags = reader_get32(r);
+	h->n_sources = reader_get32(r);
+	h->count = reader_get32(r);
+	h->body = reader_get64(r);
+	if (!get_id(r, m->id) || len < HEADER_LEN || flags & ~FLAG_TREE)
+		return damaged(err, "header");
+	reader_take(r, len - HEADER_LEN);
+	if (r->failed || reader_left(r) < DIGEST_BYTES ||
+		h->body != reader_left(r) - DIGEST_BYTES)
+		return damaged(err, "length");
+	/*
+	 * What is said to follow fits what does follow: no large allocation for a small
+	 * lie.
+	 */
+	if (h->count > MANIFEST_COUNT_MAX ||
+		(uint64_t)h->n_sources * 2 + (uint64_t)h->count * ENTRY_LEN > h->body)
+		return damaged(err, "number of entries");
+	m->tree = flags & FLAG_TREE;
+	return 0;
+}
+
+/*
+ * A string out of @len bytes of @r, with its NUL, in @scratch. NULL if it holds a NUL.
+ */
+static const char *get_string(struct reader *r, size_t len, char *scratch)
+{
+	const void *p = reader_take(r, len);
+
+	if (!p || memchr(p, '\0', len))
+		return NULL;
+	memcpy(scratch, p, len);
+	scratch[len] = '\0';
+	return scratch;
+}
+
+static int get_sources(struct reader *r, struct manifest *m, uint32_t n, char *scratch,
+	struct ebt_err *err)
+{
+	const char *path;
+	uint32_t index;
+	size_t len;
+	int rc;
+
+	for (uint32_t i = 0; i < n; i++) {
+		len = reader_get16(r);
+		path = get_string(r, len, scratch);
+		if (!path || path[0] != '/' || (len > 1 && path[len - 1] == '/'))
+			return damaged(err, "source");
+		rc = manifest_add_source(m, path, &index, err);
+		if (rc < 0)
+			return rc;
+		if (index != i)
+			return damaged(err, "a source that is there twice");
+	}
+	return 0;
+}
+
+/* Where decode puts together what is not in memory as it is in the record. */
+struct scratch {
+	char name[MANIFEST_PATH_MAX + 1], target[MANIFEST_PATH_MAX + 1];
+	struct manifest_extent *extents;
+	size_t cap;
+};
+
+static void scratch_free(struct scratch *s)
+{
+	if (s)
+		free(s->extents);
+	free(s);
+}
+DEFINE_SCOPED(struct scratch, scratch_free)
+
+static int get_extents(struct reader *r, struct manifest_entry *e, struct scratch *s,
+	struct ebt_err *err)
+{
+	struct manifest_extent *p;
+
+	if (reader_left(r) / EXTENT_LEN < e->n_extents)
+		return damaged(err, "extents");
+	if (e->n_extents > s->cap) {
+		p = realloc(s->extents, e->n_extents * sizeof(*p));
+		if (!p)
+			return ebt_fail(err, -ENOMEM, "manifest");
+		s->extents = p;
+		s->cap = e->n_extents;
+	}
+	for (uint32_t i = 0; i < e->n_extents; i++) {
+		s->extents[i].off = reader_get64(r);
+		s->extents[i].len = reader_get64(r);
+	}
+	e->extents = s->extents;
+	return 0;
+}
+
+static void get_fixed(
+	struct reader *r, struct manifest_entry *e, size_t *name, size_t *target)
+{
+	e->kind = reader_get8(r);
+	reader_get8(r);
+	e->mode = reader_get16(r);
+	*name = reader_get16(r);
+	*target = reader_get16(r);
+	e->parent = reader_get32(r);
+	e->group = reader_get32(r);
+	e->source = reader_get32(r);
+	e->uid = reader_get32(r);
+	e->gid = reader_get32(r);
+	e->nlink = reader_get32(r);
+	e->mtime_ns = reader_get32(r);
+	e->atime_ns = reader_get32(r);
+	e->xattrs_len = reader_get32(r);
+	e->n_extents = reader_get32(r);
+	e->mtime = (int64_t)reader_get64(r);
+	e->atime = (int64_t)reader_get64(r);
+	e->size = reader_get64(r);
+	e->allocated = reader_get64(r);
+	e->dev = reader_get64(r);
+	e->ino = reader_get64(r);
+	e->digest = reader_get_digest(r);
+}
+
+static int get_entry(
+	struct reader *all, struct manifest *m, struct scratch *s, struct ebt_err *err)
+{
+	struct manifest_entry e = {0};
+	size_t name_len, target_len;
+	uint32_t len = reader_get32(all);
+	const char *flaw;
+	struct reader r;
+	int rc;
+
+	if (len < ENTRY_LEN || len - 4 > reader_left(all))
+		return damaged(err, "length of an entry");
+	r = reader_of(reader_take(all, len - 4), len - 4);
+	get_fixed(&r, &e, &name_len, &target_len);
+	e.name = get_string(&r, name_len, s->name);
+	if (!e.name)
+		return damaged(err, "name of an entry");
+	if (target_len) {
+		e.target = get_string(&r, target_len, s->target);
+		if (!e.target)
+			return damaged(err, "target of a link");
+	}
+	if (e.xattrs_len)
+		e.xattrs = reader_take(&r, e.xattrs_len);
+	rc = get_extents(&r, &e, s, err);
+	if (rc < 0)
+		return rc;
+	if (r.failed)
+		return damaged(err, "length of an entry");
+	flaw = manifest_flaw(m, &e);
+	if (flaw)
+		return damaged(err, flaw);
+	return manifest_put(m, &e, err);
+}
+
+static int get_entries(struct reader *r, struct manifest *m, const struct head *h,
+	struct scratch *s, struct ebt_err *err)
+{
+	const char *flaw;
+	uint32_t at;
+	int rc;
+
+	rc = manifest_reserve(m, h->count, err);
+	for (uint32_t i = 0; rc == 0 && i < h->count; i++)
+		rc = get_entry(r, m, s, err);
+	if (rc < 0)
+		return rc;
+	if (reader_left(r) > 0)
+		return damaged(err, "more than it says");
+	flaw = manifest_shape_flaw(m, &at);
+	return flaw ? damaged(err, flaw) : 0;
+}
+
+int manifest_decode(
+	const void *data, size_t len, struct manifest **out, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	SCOPED(scratch_freep) struct scratch *s = calloc(1, sizeof(*s));
+	struct reader r = reader_of(data, len), tail;
+	struct head h = {0};
+	int rc;
+
+	if (!s)
+		return ebt_fail(err, -ENOMEM, "manifest");
+	rc = manifest_new(&m, err);
+	if (rc == 0)
+		rc = get_header(&r, m, &h, err);
+	if (rc < 0)
+		return rc;
+	tail = reader_of(r.data + len - DIGEST_BYTES, DIGEST_BYTES);
+	if (!digest_equal(
+		    reader_get_digest(&tail), digest_bytes(data, len - DIGEST_BYTES)))
+		return damaged(err, "digest");
+	r.len -= DIGEST_BYTES;
+	rc = get_sources(&r, m, h.n_sources, s->name, err);
+	if (rc == 0)
+		rc = get_entries(&r, m, &h, s, err);
+	if (rc < 0)
+		return rc;
+	*out = TAKE(m);
+	return 0;
+}
+
+int manifest_load(
+	int dirfd, const char *name, struct manifest **out, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf b = {0};
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	int r;
+
+	r = fsio_load(dirfd, name, FILE_MAX, &b, err);
+	if (r == 0)
+		r = manifest_decode(b.data, b.len, &m, err);
+	if (r < 0)
+		return r;
+	if (!m->tree)
+		return damaged(err, "a file that holds no tree");
+	*out = TAKE(m);
+	return 0;
+}
+
+int manifest_save(
+	const struct manifest *m, int dirfd, const char *name, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf b = {0};
+	int r;
+
+	if (!m->tree)
+		return ebt_failx(err, -EINVAL, "%s: only trees are saved", name);
+	r = manifest_encode(m, &b, err);
+	return r < 0 ? r : fsio_save(dirfd, name, b.data, b.len, err);
+}
