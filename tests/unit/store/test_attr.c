@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+static const unsigned char packed[] = "\11\0\1\0\0\0user.testv";
+
+static struct manifest_entry entry(uint32_t mode)
+{
+	return (struct manifest_entry){.name = "f",
+		.kind = MANIFEST_FILE,
+		.mode = mode,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.mtime = -5,
+		.mtime_ns = 999999999,
+		.atime = 7,
+		.group = MANIFEST_NONE};
+}
+
+static int new_file(int dir, const struct store_made *made)
+{
+	int fd = openat(dir, "f", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, made->mode);
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	return fd;
+}
+
+static void a_new_file_looks_as_promised(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	mode_t old = umask(027);
+	struct store_made made = store_made_file();
+	SCOPED_FD int fd = new_file(dir, &made);
+	struct stat st;
+
+	umask(old);
+	CU_ASSERT_EQUAL(made.mode, 0640);
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, made.mode);
+	CU_ASSERT_EQUAL(st.st_uid, made.uid);
+	CU_ASSERT_EQUAL(st.st_gid, made.gid);
+}
+
+static void mode_and_times_are_set(void)
+{
+	static const uint32_t modes[] = {
+		0644, 0, 0400, 0444, 04755, 02755, 01666, 06711};
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store_made made = store_made_file();
+	struct stat st;
+
+	for (size_t i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
+		struct manifest_entry e = entry(modes[i / 2]);
+		SCOPED_FD int fd = new_file(dir, &made);
+
+		CU_ASSERT_EQUAL(
+			store_set_attributes(fd, &e, i % 2 ? &made : NULL, NULL), 0);
+		CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+		CU_ASSERT_EQUAL(st.st_mode & 07777, e.mode);
+		CU_ASSERT_EQUAL(st.st_mtim.tv_sec, -5);
+		CU_ASSERT_EQUAL(st.st_mtim.tv_nsec, 999999999);
+		CU_ASSERT_EQUAL(st.st_atim.tv_sec, 7);
+		CU_ASSERT_EQUAL(unlinkat(dir, "f", 0), 0);
+	}
+}
+
+static void attributes_of_a_read_only_file_are_set(void)
+{
+	char tmp[64], value[8];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store_made made = {.uid = geteuid(), .gid = getegid(), .mode = 0444};
+	struct manifest_entry e = entry(0444);
+	SCOPED_FD int fd = new_file(dir, &made);
+	struct stat st;
+
+	e.xattrs = packed;
+	e.xattrs_len = sizeof(packed) - 1;
+	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0444);
+	if (fgetxattr(fd, "user.test", value, sizeof(value)) < 0)
+		CU_ASSERT_EQUAL(errno, EOPNOTSUPP);
+}
+
+static void an_existing_file_loses_other_attributes(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store_made made = store_made_file();
+	struct manifest_entry e = entry(0600);
+	SCOPED_FD int fd = new_file(dir, &made);
+
+	if (fsetxattr(fd, "user.other", "", 0, 0) < 0)
+		return; /* none here */
+	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, NULL, NULL), 0);
+	CU_ASSERT_TRUE(fgetxattr(fd, "user.other", NULL, 0) < 0);
+}
+
+static void the_owner_is_set_as_root_only(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store_made made = store_made_file();
+	struct manifest_entry e = entry(06755);
+	SCOPED_FD int fd = new_file(dir, &made);
+	struct stat st;
+
+	e.uid = 12345;
+	e.gid = 12346;
+	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	if (geteuid() == 0) {
+		CU_ASSERT_EQUAL(st.st_uid, 12345);
+		CU_ASSERT_EQUAL(st.st_gid, 12346);
+		CU_ASSERT_EQUAL(st.st_mode & 07777, 06755);
+	} else {
+		CU_ASSERT_EQUAL(st.st_uid, geteuid());
+		CU_ASSERT_EQUAL(st.st_mode & 07777, 0755); /* no set-id for us */
+	}
+}
+
+static void a_symlink_gets_its_time(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct manifest_entry e = entry(0777);
+	struct stat st;
+
+	e.kind = MANIFEST_SYMLINK;
+	CU_ASSERT_EQUAL(symlinkat("nowhere", dir, "f"), 0);
+	CU_ASSERT_EQUAL(store_set_link_attributes(dir, &e, NULL), 0);
+	CU_ASSERT_EQUAL(fstatat(dir, "f", &st, AT_SYMLINK_NOFOLLOW), 0);
+	CU_ASSERT_EQUAL(st.st_mtim.tv_sec, -5);
+}
+
+static const struct test tests[] = {
+	TEST(a_new_file_looks_as_promised),
+	TEST(mode_and_times_are_set),
+	TEST(attributes_of_a_read_only_file_are_set),
+	TEST(an_existing_file_loses_other_attributes),
+	TEST(the_owner_is_set_as_root_only),
+	TEST(a_symlink_gets_its_time),
+};
+SUITE("store_attr", tests)

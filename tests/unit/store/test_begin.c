@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+static const struct item one[] = {DIRECTORY("d", 0555), PLAIN("d/f", "x")};
+
+static bool exists(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void incoming_is_private(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	SCOPED_FD int tree = -1;
+	struct stat st;
+
+	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
+	CU_ASSERT_EQUAL(fstat(tree, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0700);
+	CU_ASSERT_EQUAL(st.st_gid, getegid());
+	CU_ASSERT_EQUAL(fstatat(dir, ".ebt/incoming/" ID_A, &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0700);
+}
+
+static void an_id_is_used_once_and_is_no_path(void)
+{
+	static const char *const bad[] = {"", "..", "../../etc", "0123", ID_A "0",
+		"0123456789ABCDEF0123456789abcdef", "0123456789abcde/0123456789abcdef"};
+	char tmp[64];
+	close(suite_tmpdir(tmp));
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	SCOPED_FD int tree = -1;
+	int other = -1;
+
+	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
+	CU_ASSERT_EQUAL(store_begin(s, ID_A, &other, NULL), -EEXIST);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CU_ASSERT_EQUAL(store_begin(s, bad[i], &other, NULL), -EINVAL);
+		CU_ASSERT_EQUAL(store_has_incoming(s, bad[i]), -EINVAL);
+		CU_ASSERT_EQUAL(store_abandon(s, bad[i], NULL), -EINVAL);
+	}
+	CU_ASSERT_EQUAL(other, -1);
+}
+
+static void only_a_sealed_run_counts(void)
+{
+	char tmp[64];
+	close(suite_tmpdir(tmp));
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(one), ID_A);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	SCOPED_FD int tree = -1;
+
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
+	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
+	CU_ASSERT_EQUAL(store_seal(s, m, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 1);
+}
+
+static void cleaning_keeps_what_it_is_told_to(void)
+{
+	char tmp[64], id[33];
+	close(suite_tmpdir(tmp));
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(one), ID_A);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+
+	fixture_prepare(s, ID_A, m, NULL, ITEMS(one), -1);
+	fixture_prepare(s, ID_B, m, NULL, ITEMS(one), STORE_REFUSE);
+	CU_ASSERT_EQUAL(store_clean(s, ID_B, NULL), 0);
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_B), 1);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(id, ID_B);
+	CU_ASSERT_EQUAL(store_clean(s, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(fixture_incoming(tmp), 0);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(id, "");
+}
+
+static void a_run_given_up_leaves_no_trace(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(one), ID_A);
+	SCOPED_STORE struct store *s = fixture_open(fixture_dest(tmp, "d", dest));
+
+	fixture_prepare(s, ID_A, m, NULL, ITEMS(one), STORE_REFUSE);
+	CU_ASSERT_EQUAL(store_abandon(s, ID_A, NULL), 0);
+	CU_ASSERT_FALSE(exists(dir, "d"));
+}
+
+static void giving_up_leaves_a_directory_that_was_there(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_FD int tree = -1;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0755), 0);
+	SCOPED_STORE struct store *s = fixture_open(fixture_dest(tmp, "d", dest));
+	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
+	CU_ASSERT_EQUAL(store_abandon(s, ID_A, NULL), 0);
+	CU_ASSERT_TRUE(exists(dir, "d"));
+	CU_ASSERT_FALSE(exists(dir, "d/.ebt"));
+}
+
+static void giving_up_keeps_what_other_runs_published(void)
+{
+	static const struct item two[] = {PLAIN("g", "y")};
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(two), ID_B);
+	SCOPED_MANIFEST struct manifest *kept = NULL;
+	SCOPED_STORE struct store *s = NULL;
+
+	fixture_publish(fixture_dest(tmp, "d", dest), ID_A, ITEMS(one), STORE_REFUSE);
+	s = fixture_open(dest);
+	fixture_prepare(s, ID_B, m, NULL, ITEMS(two), -1);
+	CU_ASSERT_EQUAL(store_abandon(s, ID_B, NULL), 0);
+	CU_ASSERT_EQUAL(store_manifest(s, &kept, NULL), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(kept);
+	CU_ASSERT_EQUAL(fixture_verify(dest, kept), 0);
+	CU_ASSERT_FALSE(exists(dir, "d/g"));
+}
+
+static const struct test tests[] = {
+	TEST(incoming_is_private),
+	TEST(an_id_is_used_once_and_is_no_path),
+	TEST(only_a_sealed_run_counts),
+	TEST(cleaning_keeps_what_it_is_told_to),
+	TEST(a_run_given_up_leaves_no_trace),
+	TEST(giving_up_leaves_a_directory_that_was_there),
+	TEST(giving_up_keeps_what_other_runs_published),
+};
+SUITE("store_begin", tests)

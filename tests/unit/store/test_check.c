@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+static const struct item items[] = {DIRECTORY("d", 0755), PLAIN("d/f", "x"),
+	DIRECTORY("d/sub", 0755), PLAIN("d/sub/g", "y"), LINK("l", "d/f"),
+	PLAIN("new\nline", "")};
+
+static uint64_t conflicts(
+	const char *tmp, enum store_overwrite how, unsigned max, char text[256])
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	uint64_t n = 99;
+	int r = store_conflicts(s, m, how, max, text, 256, &n, NULL);
+
+	CU_ASSERT_EQUAL(r, n > 0);
+	return n;
+}
+
+static void an_empty_directory_has_no_conflicts(void)
+{
+	char tmp[64], text[256];
+	close(suite_tmpdir(tmp));
+
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_REFUSE, 5, text), 0);
+	CU_ASSERT_STRING_EQUAL(text, "");
+}
+
+static void directories_may_exist_and_files_may_not(void)
+{
+	char tmp[64], text[256];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0700), 0);
+	CU_ASSERT_EQUAL(mkdirat(dir, "d/sub", 0700), 0);
+	fixture_write(dir, "d/other", "no matter");
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_REFUSE, 5, text), 0);
+	fixture_write(dir, "d/sub/g", "in the way");
+	fixture_write(dir, "new\nline", "in the way");
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_REFUSE, 5, text), 2);
+	CU_ASSERT_STRING_EQUAL(text, "d/sub/g\nnew\\nline\n");
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_REFUSE, 1, text), 2);
+	CU_ASSERT_STRING_EQUAL(text, "d/sub/g\n");
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_ALWAYS, 5, text), 0);
+}
+
+static void a_directory_is_replaced_by_nothing_else(void)
+{
+	char tmp[64], text[256];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "l", 0700), 0);
+	CU_ASSERT_EQUAL(symlinkat("l", dir, "d"), 0);
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_ALWAYS, 5, text), 2);
+	CU_ASSERT_STRING_EQUAL(text, "d\nl\n");
+	CU_ASSERT_EQUAL(conflicts(tmp, STORE_UPDATE, 5, text), 2);
+}
+
+static void names_that_do_not_fit_are_counted_all_the_same(void)
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+	char tmp[64], text[4];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	uint64_t n;
+
+	fixture_write(dir, "d", "");
+	fixture_write(dir, "l", "");
+	fixture_write(dir, "new\nline", "");
+	CU_ASSERT_EQUAL(store_conflicts(s, m, STORE_REFUSE, 9, text, 4, &n, NULL), 1);
+	CU_ASSERT_EQUAL(n, 3);
+	CU_ASSERT_EQUAL(store_conflicts(s, m, STORE_REFUSE, 9, NULL, 0, &n, NULL), 1);
+}
+
+static const struct item linked[] = {PLAIN("f", "content"),
+	{.path = "h1", .kind = MANIFEST_FILE, .mode = 0644, .text = "h", .inode = 3},
+	{.path = "h2", .kind = MANIFEST_FILE, .mode = 0644, .text = "h", .inode = 3},
+	LINK("l", "target")};
+
+/* Names that are needed after @spoil was done to a complete store. */
+static void needed_after(void (*spoil)(int dir), const char *expected)
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(linked), ID_A);
+	char tmp[64], text[256] = "";
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *s = NULL;
+	uint64_t need[1] = {0};
+
+	fixture_publish(tmp, ID_A, ITEMS(linked), STORE_REFUSE);
+	spoil(dir);
+	s = fixture_open(tmp);
+	CU_ASSERT_EQUAL(store_compare(s, m, need, NULL), 0);
+	for (uint32_t i = 0; i < m->count; i++)
+		if (need[0] >> i & 1)
+			sprintf(text + strlen(text), "%s ", m->entries[i].name);
+	CU_ASSERT_STRING_EQUAL(text, expected);
+}
+
+static void nothing(int dir)
+{
+}
+
+static void touch(int dir)
+{
+	CU_ASSERT_EQUAL(utimensat(dir, "f", NULL, 0), 0);
+}
+
+static void change_mode(int dir)
+{
+	CU_ASSERT_EQUAL(fchmodat(dir, "f", 0600, 0), 0);
+}
+
+static void grow(int dir)
+{
+	struct timespec times[2] = {
+		{.tv_sec = 1}, {.tv_sec = 1000000000, .tv_nsec = 123456789}};
+
+	fixture_write(dir, "f", "content and more");
+	CU_ASSERT_EQUAL(utimensat(dir, "f", times, 0), 0);
+}
+
+static void turn_link(int dir)
+{
+	CU_ASSERT_EQUAL(unlinkat(dir, "l", 0), 0);
+	CU_ASSERT_EQUAL(symlinkat("targex", dir, "l"), 0);
+}
+
+static void remove_second_name(int dir)
+{
+	CU_ASSERT_EQUAL(unlinkat(dir, "h2", 0), 0);
+}
+
+static void part_names(int dir)
+{
+	struct timespec times[2] = {
+		{.tv_sec = 1}, {.tv_sec = 1000000000, .tv_nsec = 123456789}};
+
+	remove_second_name(dir);
+	fixture_write(dir, "h2", "h");
+	CU_ASSERT_EQUAL(fchmodat(dir, "h2", 0644, 0), 0);
+	CU_ASSERT_EQUAL(utimensat(dir, "h2", times, 0), 0);
+}
+
+static void what_differs_is_needed(void)
+{
+	static const struct {
+		void (*spoil)(int dir);
+		const char *needed;
+	} cases[] = {
+		{nothing, ""},
+		{touch, "f "},
+		{change_mode, "f "},
+		{grow, "f "},
+		{turn_link, "l "},
+		{remove_second_name, "h1 h2 "},
+		{part_names, "h1 h2 "},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		needed_after(cases[i].spoil, cases[i].needed);
+}
+
+static void everything_below_a_missing_directory_is_needed(void)
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+	char tmp[64];
+	close(suite_tmpdir(tmp));
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	uint64_t need[1] = {0};
+
+	CU_ASSERT_EQUAL(store_compare(s, m, need, NULL), 0);
+	for (uint32_t i = 0; i < m->count; i++)
+		CU_ASSERT_EQUAL(need[0] >> i & 1, m->entries[i].kind != MANIFEST_DIR);
+}
+
+static const struct test tests[] = {
+	TEST(an_empty_directory_has_no_conflicts),
+	TEST(directories_may_exist_and_files_may_not),
+	TEST(a_directory_is_replaced_by_nothing_else),
+	TEST(names_that_do_not_fit_are_counted_all_the_same),
+	TEST(what_differs_is_needed),
+	TEST(everything_below_a_missing_directory_is_needed),
+};
+SUITE("store_check", tests)

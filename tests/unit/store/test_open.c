@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+static void a_new_store_is_private(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *s = fixture_open(fixture_dest(tmp, "x/y", dest));
+	struct stat st;
+
+	CU_ASSERT_EQUAL(fstatat(dir, "x/y", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0700);
+	CU_ASSERT_EQUAL(fstatat(dir, "x/y/.ebt", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0700);
+	CU_ASSERT_STRING_EQUAL(store_path(s), dest);
+}
+
+static void an_existing_directory_keeps_its_mode(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct stat st;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0755), 0);
+	CU_ASSERT_EQUAL(fchmodat(dir, "d", 02755, 0), 0);
+	store_close(fixture_open(fixture_dest(tmp, "d", dest)));
+	CU_ASSERT_EQUAL(fstatat(dir, "d", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 02755);
+	CU_ASSERT_EQUAL(fstatat(dir, "d/.ebt", &st, 0), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0700); /* no set-gid handed down */
+}
+
+static void what_is_no_store_is_not_made_one_unasked(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store *s = NULL;
+
+	CU_ASSERT_EQUAL(store_open(tmp, false, &s, NULL), -ENOENT);
+	CU_ASSERT_EQUAL(
+		store_open(fixture_dest(tmp, "d", dest), false, &s, NULL), -ENOENT);
+	CU_ASSERT_EQUAL(faccessat(dir, ".ebt", F_OK, 0), -1);
+	CU_ASSERT_PTR_NULL(s);
+}
+
+static void a_second_run_is_kept_out(void)
+{
+	char tmp[64];
+	close(suite_tmpdir(tmp));
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	struct store *other = NULL;
+	struct ebt_err err;
+
+	CU_ASSERT_EQUAL(store_open(tmp, true, &other, &err), -EWOULDBLOCK);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "in use by another run"));
+	store_close(TAKE(s));
+	CU_ASSERT_EQUAL(store_open(tmp, true, &other, NULL), 0);
+	store_close(other);
+}
+
+static void a_planted_link_is_refused(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store *s = NULL;
+	struct ebt_err err;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "elsewhere", 0700), 0);
+	CU_ASSERT_EQUAL(symlinkat("elsewhere", dir, ".ebt"), 0);
+	CU_ASSERT_EQUAL(store_open(tmp, true, &s, &err), -EPERM);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, ".ebt is a link"));
+	CU_ASSERT_EQUAL(unlinkat(dir, ".ebt", 0), 0);
+	fixture_write(dir, ".ebt", "a file");
+	CU_ASSERT_EQUAL(store_open(tmp, true, &s, NULL), -EPERM);
+}
+
+static void a_store_open_to_others_is_refused(void)
+{
+	static const mode_t modes[] = {0770, 0702, 0704, 0777, 0710};
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store *s = NULL;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, ".ebt", 0700), 0);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		CU_ASSERT_EQUAL(fchmodat(dir, ".ebt", modes[i], 0), 0);
+		CU_ASSERT_EQUAL(store_open(tmp, true, &s, NULL), -EPERM);
+	}
+	CU_ASSERT_EQUAL(fchmodat(dir, ".ebt", 0700, 0), 0);
+	CU_ASSERT_EQUAL(store_open(tmp, true, &s, NULL), 0);
+	store_close(s);
+}
+
+static void a_store_of_somebody_else_is_refused(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store *s = NULL;
+
+	if (geteuid() != 0)
+		return; /* cannot be set up */
+	CU_ASSERT_EQUAL(mkdirat(dir, ".ebt", 0700), 0);
+	CU_ASSERT_EQUAL(fchownat(dir, ".ebt", 12345, 12345, 0), 0);
+	CU_ASSERT_EQUAL(store_open(tmp, true, &s, NULL), -EPERM);
+}
+
+static void an_empty_store_has_no_manifest(void)
+{
+	char tmp[64];
+	close(suite_tmpdir(tmp));
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	struct manifest *m = (struct manifest *)tmp;
+	char id[33] = "x";
+
+	CU_ASSERT_EQUAL(store_manifest(s, &m, NULL), 0);
+	CU_ASSERT_PTR_NULL(m);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(id, "");
+}
+
+static const struct test tests[] = {
+	TEST(a_new_store_is_private),
+	TEST(an_existing_directory_keeps_its_mode),
+	TEST(what_is_no_store_is_not_made_one_unasked),
+	TEST(a_second_run_is_kept_out),
+	TEST(a_planted_link_is_refused),
+	TEST(a_store_open_to_others_is_refused),
+	TEST(a_store_of_somebody_else_is_refused),
+	TEST(an_empty_store_has_no_manifest),
+};
+SUITE("store_open", tests)
