@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bytes between processes, and agreement on results. All waiting yields the processor: MPI's
+ * own calls spin, which starves the other ranks and threads of a busy node.
+ *
+ * A failed MPI call ends the job (MPI's default error handler), so there is no MPI error to
+ * pass on. MPI is called from one thread.
+ */
+#ifndef TRANSPORT_TRANSPORT_H
+#define TRANSPORT_TRANSPORT_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "ebt/err.h"
+
+/*
+ * Pause of a progress loop, called each time round. Nothing moved: polls a few times more,
+ * then sleeps, twice as long each time up to TRANSPORT_PAUSE_MAX_US. Start from zeros.
+ */
+#define TRANSPORT_PAUSE_MAX_US 200
+struct transport_pause {
+	unsigned idle;
+};
+void transport_pause(struct transport_pause *p, bool moved);
+
+void transport_wait(MPI_Request *req);
+
+/* Collective, each with the meaning of its MPI namesake; counts may exceed INT_MAX. */
+void transport_barrier_all(MPI_Comm comm);
+void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root);
+void transport_reduce_all(MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op);
+void transport_gather_all(MPI_Comm comm, const void *mine, size_t len, void *all, int root);
+void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *all);
+
+/* Collective: @b of @root to everyone, any length. -ENOMEM on every rank if one is short. */
+int transport_bcast_buf_all(MPI_Comm comm, struct buf *b, int root, struct ebt_err *err);
+/*
+ * Collective: every rank's @mine to rank 0, which gets them through @take one by one, in rank
+ * order, its own included. Rank 0 holds one at a time. After a failing @take the rest is not
+ * sent; its code is returned on rank 0, others return 0: agree afterwards.
+ */
+int transport_collect_all(MPI_Comm comm, const struct buf *mine,
+	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg,
+	struct ebt_err *err);
+
+/*
+ * Collective: all ranks get the most telling code that any rank has and that rank's text, with
+ * " (rank R on HOST, N alike)" added when N ranks in all failed. Most telling: any
+ * other code goes before -ECANCELED and -EINTR, then the lowest rank. Returns that code, 0 if all are well.
+ */
+int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err);
+
+/*
+ * Collective over MPI_COMM_WORLD, in place of MPI_Finalize and exit: ends the process with
+ * @status. Does not return. Nothing may be under way. See transport_leave.c for why.
+ */
+void transport_leave_all(int status) __attribute__((noreturn));
+
+#endif
