@@ -78,6 +78,9 @@ struct plan {
 /* How many readers auto means, and which nodes they are: spread evenly, reader 0 on node 0. */
 uint32_t plan_readers(const struct plan_options *o, uint64_t bytes);
 uint32_t plan_reader_node(uint32_t reader, uint32_t readers, uint32_t nodes);
+/* Between nodes and the relative ranks of a stream's schedule, where the reader is 0. */
+uint32_t plan_rank(const struct plan *p, uint32_t stream, uint32_t node);
+uint32_t plan_node(const struct plan *p, uint32_t stream, uint32_t rank);
 
 /*
  * Content of the entries whose bit is set in @need (NULL: all), dealt to readers in manifest
@@ -106,7 +109,11 @@ void plan_walk_start(const struct plan *p, uint32_t stream, uint64_t seq,
 	struct plan_walk *w);
 bool plan_walk_next(struct plan_walk *w, struct plan_piece *piece);
 
-/* Bytes that each link carries under the plan: sent and received by node @node. */
-void plan_link_bytes(const struct plan *p, uint32_t node, uint64_t *out, uint64_t *in);
+/*
+ * Bytes that node @node sends and receives under the plan. Walks the node's sends, so it
+ * costs about as much as the plan has pieces. Of mpi-bcast an estimate. -ENOMEM.
+ */
+int plan_link_bytes(const struct plan *p, uint32_t node, uint64_t *out, uint64_t *in,
+	struct ebt_err *err);
 
 #endif

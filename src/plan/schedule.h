@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Schedules: for one reader's stream, who receives each parcel from whom, and in which
- * order. Pure arithmetic on (rank, nodes, parcel): every rank computes its own part and all
- * agree without a word.
+ * order. Pure arithmetic on (rank, nodes, parcel): every rank computes its own part and
+ * all agree without a word.
  *
  * Ranks here are relative to the reader: 0 is the reader, rank r stands for node
- * (reader + r) mod nodes. Time is cut into steps; in one step a rank sends at most one parcel
- * and receives at most one (binomial excepted: it is the control). Each rank works off its
- * sends in step order and its receives in step order and never skips ahead; then no clock is
- * needed, nothing deadlocks, and a parcel is always received before it is to be sent on.
+ * (reader + r) mod nodes. Time is cut into steps; in one step a rank sends at most one
+ * parcel and receives at most one. Each rank works off its sends in step order and its
+ * receives in step order and never skips ahead; then no clock is needed, nothing
+ * deadlocks, and a parcel is always received before it is to be sent on. For several
+ * streams at once see order.h.
  *
  *   chain      rank r receives from r-1: steps parcels + nodes - 2
- *   two-tree   two in-order trees, inner nodes of one are leaves of the other, two colours
+ *   two-tree   two trees, inner nodes of one are leaves of the other, two colours
  *   circulant  ceil(log2 nodes) peers a rank, parcels + ceil(log2 nodes) - 1 steps
  *   binomial   each parcel down a binomial tree, root sends log2(nodes) copies
+ *
  * mpi-bcast is not a schedule; it is MPI's own and only named here.
  */
 #ifndef PLAN_SCHEDULE_H
@@ -45,7 +47,7 @@ struct schedule_hop {
 	uint32_t peer;   /* relative rank: receiver of a send, sender of a receive */
 };
 
-/* Immutable once made, so threads may share it. Memory: O(nodes) words at most. */
+/* Immutable once made, so threads may share it. Memory: at most two bytes a node. */
 struct schedule;
 
 /* @nodes >= 1, @parcels may be 0. AUTO and MPI_BCAST are -EINVAL here. */
@@ -54,7 +56,8 @@ int schedule_new(enum schedule_algo algo, uint32_t nodes, uint64_t parcels,
 void schedule_free(struct schedule *s);
 DEFINE_SCOPED(struct schedule, schedule_free)
 
-uint64_t schedule_steps(const struct schedule *s); /* steps until the last parcel is everywhere */
+/* Steps until the last parcel is everywhere. */
+uint64_t schedule_steps(const struct schedule *s);
 
 enum schedule_side { SCHEDULE_SEND, SCHEDULE_RECV };
 
@@ -64,14 +67,37 @@ struct schedule_cursor {
 	uint64_t pos; /* algorithm's own progress */
 	uint32_t rank;
 	enum schedule_side side;
-	/* circulant: this rank's schedule of one phase, at most 32 rounds; two-tree: its edges */
-	int32_t slot[32];
-	uint32_t peer[32];
+	union { /* what the algorithm worked out for this rank and side */
+		struct {
+			int64_t shift;    /* parcel number that slot 0 stands for now */
+			uint32_t round;   /* of the phase */
+			int8_t slot[32];  /* parcel of each round, less shift */
+		} circulant;
+		struct {
+			uint64_t done;    /* parcels past edge 1; pos counts edge 0 */
+			uint32_t edges;
+			struct {
+				uint32_t peer;
+				uint16_t tree;
+				uint16_t first; /* step of its first parcel */
+			} edge[2];
+		} tree;
+		struct {
+			uint32_t first, rounds; /* of each parcel it takes part in */
+		} binomial;
+	};
 };
 
+/* Circulant takes O(nodes) time, the others next to none. */
 void schedule_start(const struct schedule *s, uint32_t rank, enum schedule_side side,
 	struct schedule_cursor *c);
 /* The next hop of this rank, false at the end. */
 bool schedule_next(struct schedule_cursor *c, struct schedule_hop *hop);
+/*
+ * Back to the start, of the same schedule or of @s, which may differ from it in the
+ * number of parcels only. Cheap: what schedule_start worked out for the rank still
+ * holds.
+ */
+void schedule_restart(struct schedule_cursor *c, const struct schedule *s);
 
 #endif

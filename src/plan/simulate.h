@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Run a plan on a virtual cluster: the same schedules, cursors and parcels as a real run,
- * with links that have a rate and a latency, readers and writers that have a rate. Pure.
+ * Run a plan on a virtual cluster: the same schedules, cursors and parcels as a real
+ * run, with links that have a rate and a latency, readers and writers that have a rate.
+ * Pure.
  *
- * Model: a node sends one parcel at a time and its link takes one in at a time; a transfer of
- * s bytes holds both for latency + s / link. A node works off all its streams as the real one
- * does: one send in flight, streams served in turn, each in its own order.
+ * Model: a node sends one parcel at a time and receives one at a time, both over all
+ * streams in the order of order.h; a transfer of s bytes holds the two links for
+ * latency + s / link. A reader reads ahead without limit, a writer writes in the order
+ * of arrival. Of mpi-bcast only the formula is evaluated.
  */
 #ifndef PLAN_SIMULATE_H
 #define PLAN_SIMULATE_H
