@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Into parcels and out of them. A packer reads what the plan gives its reader and fills
+ * parcels; an unpacker writes what parcels hold below the incoming tree of a store. Both
+ * hash every byte once, leaf by leaf: the packer to put a digest on each parcel, the
+ * unpacker to check it before anything is written; both sum up the digests of files in the
+ * manifest.
+ *
+ * pack_fill and pack_store may be called from any number of threads, on different parcels.
+ */
+#ifndef PACK_PACK_H
+#define PACK_PACK_H
+
+#include <stdint.h>
+
+#include "base/scope.h"
+#include "ebt/err.h"
+#include "manifest/manifest.h"
+#include "pack/parcel.h"
+#include "plan/plan.h"
+
+struct packer;
+
+/*
+ * For stream @stream of the plan. Each source file is opened once, however many parcels it
+ * fills, and must still be what the scan saw when its last byte has been read.
+ */
+int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
+	struct packer **out, struct ebt_err *err);
+void packer_free(struct packer *p);
+DEFINE_SCOPED(struct packer, packer_free)
+/*
+ * Fill parcel number @seq: payload, header, digests of its files into the manifest. A file
+ * that cannot be read or is not what the scan saw gives an error that names it.
+ */
+int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel, struct ebt_err *err);
+uint64_t packer_bytes(const struct packer *p); /* read from the sources so far */
+
+struct unpacker;
+
+/* Parent directory that a thread used last: neighbours in a manifest share it. */
+struct unpack_place {
+	uint32_t dir; /* entry, MANIFEST_ROOT or, at first, MANIFEST_NONE with fd -1 */
+	int fd;
+};
+#define UNPACK_PLACE_INIT {.dir = MANIFEST_NONE, .fd = -1}
+void unpack_place_end(struct unpack_place *place);
+#define SCOPED_PLACE SCOPED(unpack_place_end)
+
+/*
+ * Below @treefd, which stays the caller's. Clear bits in @need are left out (NULL: none). The
+ * tree is private to the run, so creating with O_EXCL is safe there.
+ */
+int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan, int treefd,
+	struct unpacker **out, struct ebt_err *err);
+void unpacker_free(struct unpacker *u); /* closes what a failure left open */
+DEFINE_SCOPED(struct unpacker, unpacker_free)
+
+/* All directories (0700 for now), symlinks and empty files. Once, before any parcel. */
+int unpacker_begin(struct unpacker *u, struct ebt_err *err);
+/*
+ * Check the parcel against its header and the plan: -EBADMSG if they differ. Then write its
+ * files; one that is complete gets its attributes and is closed, and the close is checked.
+ */
+int unpacker_store(struct unpacker *u, const struct parcel *parcel,
+	struct unpack_place *place, struct ebt_err *err);
+/* Later names of hard links. Once, after all parcels; -EIO if a file is not complete. */
+int unpacker_finish(struct unpacker *u, struct ebt_err *err);
+uint64_t unpacker_bytes(const struct unpacker *u); /* written so far */
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From source files to parcels. A file that lies in one piece is opened, read and closed on
+ * the spot. A large one is shared by the threads that read its pieces: it stays open until
+ * the last of the bytes that this stream takes from it has been read. Streams go through
+ * files in order, so only a few are open at any time and a list is enough.
+ */
+#include "pack/pack_internal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "fsio/fsio.h"
+
+struct source_file {
+	struct source_file *next;
+	uint64_t left; /* bytes of it that this stream has still to read */
+	uint32_t entry;
+	int fd;
+};
+
+struct packer {
+	struct manifest *m;
+	const struct plan *plan;
+	uint32_t stream;
+	uid_t euid;
+	uint64_t bytes; /* atomic */
+	pthread_mutex_t lock;
+	struct source_file *open; /* lock */
+};
+
+int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
+	struct packer **out, struct ebt_err *err)
+{
+	struct packer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return ebt_fail(err, -ENOMEM, "packer");
+	p->m = m;
+	p->plan = plan;
+	p->stream = stream;
+	p->euid = geteuid();
+	pthread_mutex_init(&p->lock, NULL);
+	*out = p;
+	return 0;
+}
+
+void packer_free(struct packer *p)
+{
+	struct source_file *f;
+
+	if (!p)
+		return;
+	while ((f = p->open)) {
+		p->open = f->next;
+		close(f->fd);
+		free(f);
+	}
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+uint64_t packer_bytes(const struct packer *p)
+{
+	return __atomic_load_n(&p->bytes, __ATOMIC_RELAXED);
+}
+
+static int fail_at(const struct packer *p, uint32_t entry, int code, const char *what,
+	struct ebt_err *err)
+{
+	char path[PATH_MAX], name[PATH_MAX];
+
+	if (manifest_source_path(p->m, entry, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	text_name(path, name, sizeof(name));
+	if (code == -ESTALE)
+		return ebt_failx(err, code, "%s: %s", name, what);
+	return ebt_fail(err, code, "%s: %s", name, what);
+}
+
+static int open_source(const struct packer *p, uint32_t entry, struct ebt_err *err)
+{
+	const struct manifest_entry *e = &p->m->entries[entry];
+	/* Not to wait on a FIFO that took the file's place, not to follow a link that did. */
+	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	char path[PATH_MAX];
+	int fd, r;
+
+	r = manifest_source_path(p->m, entry, path, sizeof(path));
+	if (r < 0)
+		return fail_at(p, entry, r, "open", err);
+	/* Only the owner may leave the access time alone. */
+	if (p->euid == 0 || p->euid == e->uid)
+		flags |= O_NOATIME;
+	fd = open(path, flags);
+	if (fd < 0 && errno == EPERM && (flags & O_NOATIME))
+		fd = open(path, flags & ~O_NOATIME);
+	return fd < 0 ? fail_at(p, entry, -errno, "open", err) : fd;
+}
+
+/* After the last read: is this still the file that the scan saw? */
+static int check_unchanged(const struct packer *p, uint32_t entry, int fd,
+	struct ebt_err *err)
+{
+	const struct manifest_entry *e = &p->m->entries[entry];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return fail_at(p, entry, -errno, "stat", err);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
+		st.st_mtim.tv_sec != e->mtime || (uint32_t)st.st_mtim.tv_nsec != e->mtime_ns ||
+		(e->ino && st.st_ino != e->ino))
+		return fail_at(p, entry, -ESTALE, "changed while it was being staged", err);
+	return 0;
+}
+
+/* Bytes that this stream takes from @entry. Segments of a stream ascend by entry. */
+static uint64_t stream_share(const struct packer *p, uint32_t entry)
+{
+	const struct plan_stream *s = &p->plan->streams[p->stream];
+	uint32_t lo = 0, hi = s->n_segments;
+	uint64_t sum = 0;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (s->segments[mid].entry < entry)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < s->n_segments && s->segments[lo].entry == entry; lo++)
+		sum += s->segments[lo].len;
+	return sum;
+}
+
+static int share_open(struct packer *p, uint32_t entry, struct source_file **out,
+	struct ebt_err *err)
+{
+	struct source_file *f;
+	SCOPED_LOCK(&p->lock);
+
+	for (f = p->open; f; f = f->next) {
+		if (f->entry == entry) {
+			*out = f;
+			return 0;
+		}
+	}
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return fail_at(p, entry, -ENOMEM, "open", err);
+	f->fd = open_source(p, entry, err);
+	if (f->fd < 0) {
+		int r = f->fd;
+
+		free(f);
+		return r;
+	}
+	f->entry = entry;
+	f->left = stream_share(p, entry);
+	f->next = p->open;
+	p->open = f;
+	*out = f;
+	return 0;
+}
+
+/* @len bytes of @f have been read; whoever reads the last ones checks and closes it. */
+static int share_done(struct packer *p, struct source_file *f, uint64_t len,
+	struct ebt_err *err)
+{
+	struct source_file **at;
+	int r;
+
+	{
+		SCOPED_LOCK(&p->lock);
+		f->left -= len;
+		if (f->left > 0)
+			return 0;
+		for (at = &p->open; *at != f; at = &(*at)->next)
+			;
+		*at = f->next;
+	}
+	r = check_unchanged(p, f->entry, f->fd, err);
+	close(f->fd);
+	free(f);
+	return r;
+}
+
+static int read_piece(struct packer *p, const struct plan_piece *piece, int fd, void *to,
+	struct ebt_err *err)
+{
+	ssize_t n = fsio_read(fd, to, piece->len, piece->off);
+
+	if (n < 0)
+		return fail_at(p, piece->entry, (int)n, "read", err);
+	if ((uint64_t)n < piece->len)
+		return fail_at(p, piece->entry, -ESTALE, "became shorter while it was being staged",
+			err);
+	__atomic_add_fetch(&p->bytes, piece->len, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int fetch_piece(struct packer *p, const struct plan_piece *piece, void *to,
+	struct ebt_err *err)
+{
+	struct source_file *f = NULL;
+	int r;
+
+	if (piece->len == p->m->entries[piece->entry].size) {
+		SCOPED_FD int fd = open_source(p, piece->entry, err);
+
+		if (fd < 0)
+			return fd;
+		r = read_piece(p, piece, fd, to, err);
+		return r < 0 ? r : check_unchanged(p, piece->entry, fd, err);
+	}
+	r = share_open(p, piece->entry, &f, err);
+	if (r == 0)
+		r = read_piece(p, piece, f->fd, to, err);
+	return r < 0 ? r : share_done(p, f, piece->len, err);
+}
+
+int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel, struct ebt_err *err)
+{
+	struct parcel_header *h = parcel->header;
+	struct digest_run run = {0};
+	struct plan_piece piece;
+	struct plan_walk w;
+	bool zero = true;
+	uint32_t length = 0;
+	int r;
+
+	plan_walk_start(p->plan, p->stream, seq, &w);
+	while (plan_walk_next(&w, &piece)) {
+		const struct manifest_entry *e = &p->m->entries[piece.entry];
+		struct ebt_digest sum = {0};
+
+		r = fetch_piece(p, &piece, parcel->payload + piece.at, err);
+		if (r < 0)
+			return r;
+		sum = pack_digest(parcel->payload + piece.at, &piece, &run);
+		manifest_sum_digest(p->m, piece.entry, sum);
+		/* Zeros are left out only where the file may have holes: elsewhere they are rare. */
+		if (e->allocated >= e->size || sum.lo || sum.hi)
+			zero = false;
+		length = piece.at + piece.len;
+	}
+	*h = (struct parcel_header){
+		.magic = PARCEL_MAGIC,
+		.flags = zero ? PARCEL_ZERO : 0,
+		.stream = p->stream,
+		.length = zero ? 0 : length,
+		.seq = seq,
+		.digest = digest_run_end(&run),
+	};
+	parcel->stream = p->stream;
+	parcel->seq = seq;
+	parcel->local = true;
+	return 0;
+}

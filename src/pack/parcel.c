@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pack/parcel.h"
+
+#include <assert.h>
+#include <sys/mman.h>
+
+#define PAGE 4096
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	struct queue_item *free; /* lock; last in, first out */
+	bool closed;             /* lock */
+	struct parcel *parcels;
+	void *memory;
+	size_t length;
+	uint32_t count;
+};
+
+uint64_t pool_stride(uint64_t bytes)
+{
+	/* A page before the payload holds the header at its end. */
+	return PAGE + (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+int pool_new(uint64_t bytes, uint32_t count, struct pool **out, struct ebt_err *err)
+{
+	uint64_t stride = pool_stride(bytes);
+	struct pool *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return ebt_fail(err, -ENOMEM, "parcel pool");
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->freed, NULL);
+	p->memory = MAP_FAILED;
+	p->count = count;
+	p->length = stride * count;
+	p->parcels = calloc(count, sizeof(*p->parcels));
+	if (p->parcels)
+		p->memory = mmap(NULL, p->length, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p->memory == MAP_FAILED) {
+		pool_free(p);
+		return ebt_fail(err, -ENOMEM, "parcel pool of %u x %llu bytes", count,
+			(unsigned long long)stride);
+	}
+	for (uint32_t i = count; i-- > 0;) {
+		struct parcel *q = &p->parcels[i];
+
+		q->pool = p;
+		q->payload = (unsigned char *)p->memory + i * stride + PAGE;
+		q->header = (struct parcel_header *)q->payload - 1;
+		q->item.next = p->free;
+		p->free = &q->item;
+	}
+	*out = p;
+	return 0;
+}
+
+void pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	if (p->memory != MAP_FAILED)
+		munmap(p->memory, p->length);
+	free(p->parcels);
+	pthread_cond_destroy(&p->freed);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+uint32_t pool_count(const struct pool *p)
+{
+	return p->count;
+}
+
+static struct parcel *take_locked(struct pool *p)
+{
+	struct parcel *q = (struct parcel *)p->free;
+
+	if (q) {
+		p->free = q->item.next;
+		q->refs = 1;
+		q->local = false;
+	}
+	return q;
+}
+
+struct parcel *pool_try(struct pool *p)
+{
+	SCOPED_LOCK(&p->lock);
+	return take_locked(p);
+}
+
+struct parcel *pool_wait(struct pool *p)
+{
+	SCOPED_LOCK(&p->lock);
+	while (!p->free && !p->closed)
+		pthread_cond_wait(&p->freed, &p->lock);
+	return p->closed ? NULL : take_locked(p);
+}
+
+void pool_close(struct pool *p)
+{
+	SCOPED_LOCK(&p->lock);
+	p->closed = true;
+	pthread_cond_broadcast(&p->freed);
+}
+
+void parcel_ref(struct parcel *p, int n)
+{
+	__atomic_add_fetch(&p->refs, n, __ATOMIC_RELAXED);
+}
+
+void parcel_unref(struct parcel *p)
+{
+	struct pool *pool = p->pool;
+	int left = __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL);
+
+	assert(left >= 0);
+	if (left > 0)
+		return;
+	SCOPED_LOCK(&pool->lock);
+	p->item.next = pool->free;
+	pool->free = &p->item;
+	pthread_cond_signal(&pool->freed);
+}

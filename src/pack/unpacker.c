@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From parcels to files below incoming. A file that came in one piece is created, written,
+ * given its attributes and closed by one thread in one go. A large one is shared: opened by
+ * its first piece, finished by whoever writes the last of its bytes.
+ */
+#include "pack/pack_internal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "fsio/fsio.h"
+#include "store/store.h"
+
+#define HOLE 4096 /* granularity at which zeros become holes again; page and block size */
+
+struct target_file {
+	struct target_file *next;
+	uint64_t left; /* bytes that have still to be written, zeros counted */
+	uint32_t entry;
+	int fd;
+};
+
+struct unpacker {
+	struct manifest *m;
+	const uint64_t *need;
+	const struct plan *plan;
+	int treefd;
+	struct store_made made;   /* what a file of ours looks like when just created */
+	uint64_t bytes;           /* atomic: content written */
+	uint64_t expected;        /* content of all needed files, zeros counted */
+	uint64_t finished;        /* atomic: content of files that are complete */
+	pthread_mutex_t lock;
+	struct target_file *open; /* lock */
+};
+
+static bool needed(const struct unpacker *u, uint32_t i)
+{
+	return !u->need || (u->need[i / 64] >> (i % 64) & 1);
+}
+
+/* Bytes that travel for @e: all of it, or the parts that hold data. */
+static uint64_t content(const struct manifest_entry *e)
+{
+	uint64_t sum = 0;
+
+	if (!e->n_extents)
+		return e->size;
+	for (uint32_t i = 0; i < e->n_extents; i++)
+		sum += e->extents[i].len;
+	return sum;
+}
+
+int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan, int treefd,
+	struct unpacker **out, struct ebt_err *err)
+{
+	struct unpacker *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return ebt_fail(err, -ENOMEM, "unpacker");
+	u->m = m;
+	u->need = need;
+	u->plan = plan;
+	u->treefd = treefd;
+	u->made = store_made_file();
+	pthread_mutex_init(&u->lock, NULL);
+	for (uint32_t i = 0; i < m->count; i++) {
+		if (manifest_has_data(m, i) && needed(u, i))
+			u->expected += content(&m->entries[i]);
+	}
+	*out = u;
+	return 0;
+}
+
+void unpacker_free(struct unpacker *u)
+{
+	struct target_file *f;
+
+	if (!u)
+		return;
+	while ((f = u->open)) {
+		u->open = f->next;
+		close(f->fd);
+		free(f);
+	}
+	pthread_mutex_destroy(&u->lock);
+	free(u);
+}
+
+uint64_t unpacker_bytes(const struct unpacker *u)
+{
+	return __atomic_load_n(&u->bytes, __ATOMIC_RELAXED);
+}
+
+static int fail_at(const struct unpacker *u, uint32_t entry, int code, const char *what,
+	struct ebt_err *err)
+{
+	char path[PATH_MAX], name[PATH_MAX];
+
+	if (manifest_path(u->m, entry, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	return ebt_fail(err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
+}
+
+void unpack_place_end(struct unpack_place *place)
+{
+	if (place->fd >= 0)
+		close(place->fd);
+	place->fd = -1;
+	place->dir = MANIFEST_NONE;
+}
+
+/*
+ * A descriptor to reach the parent of @entry and the name to use with it. MANIFEST_ROOT and
+ * MANIFEST_NONE are the same number: the root needs no descriptor of its own.
+ */
+static int place_at(const struct unpacker *u, uint32_t entry, struct unpack_place *place,
+	struct ebt_err *err)
+{
+	uint32_t dir = u->m->entries[entry].parent;
+	char path[PATH_MAX];
+	int r;
+
+	if (dir == MANIFEST_ROOT)
+		return u->treefd;
+	if (place->fd >= 0 && place->dir == dir)
+		return place->fd;
+	unpack_place_end(place);
+	r = manifest_path(u->m, dir, path, sizeof(path));
+	if (r < 0)
+		return fail_at(u, dir, r, "open", err);
+	place->fd = openat(u->treefd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (place->fd < 0)
+		return fail_at(u, dir, -errno, "open", err);
+	place->dir = dir;
+	return place->fd;
+}
+
+static int create(const struct unpacker *u, uint32_t entry, struct unpack_place *place,
+	struct ebt_err *err)
+{
+	int dirfd = place_at(u, entry, place, err);
+	int fd;
+
+	if (dirfd < 0)
+		return dirfd;
+	fd = openat(dirfd, u->m->entries[entry].name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, u->made.mode);
+	return fd < 0 ? fail_at(u, entry, -errno, "create", err) : fd;
+}
+
+/* Size, attributes, close: after this the file is as the source was. Takes the descriptor. */
+static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_err *err)
+{
+	const struct manifest_entry *e = &u->m->entries[entry];
+	struct ebt_err why = {0};
+	int r = 0;
+
+	/* A hole at the end was not written; elsewhere the last write set the size. */
+	if (e->allocated < e->size && ftruncate(fd, (off_t)e->size) < 0)
+		r = fail_at(u, entry, -errno, "set size", err);
+	if (r == 0) {
+		r = store_set_attributes(fd, e, &u->made, &why);
+		if (r < 0)
+			fail_at(u, entry, r, "set attributes", err);
+	}
+	if (close(fd) < 0 && r == 0)
+		r = fail_at(u, entry, -errno, "close", err);
+	if (r == 0)
+		__atomic_add_fetch(&u->finished, content(e), __ATOMIC_RELAXED);
+	return r;
+}
+
+static bool is_zero(const unsigned char *p, size_t len)
+{
+	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
+}
+
+/* Writes @data but for whole blocks of zeros: they stay the hole that they are. */
+static int write_sparse(int fd, const unsigned char *data, size_t len, uint64_t off)
+{
+	size_t n, run = 0;
+	int r;
+
+	for (size_t at = 0; at < len; at += n) {
+		n = HOLE - (off + at) % HOLE;
+		if (n > len - at)
+			n = len - at;
+		if (!is_zero(data + at, n))
+			continue;
+		r = run < at ? fsio_write(fd, data + run, at - run, off + run) : 0;
+		if (r < 0)
+			return r;
+		run = at + n;
+	}
+	return run < len ? fsio_write(fd, data + run, len - run, off + run) : 0;
+}
+
+static int write_piece(struct unpacker *u, const struct plan_piece *piece, int fd,
+	const unsigned char *data, struct ebt_err *err)
+{
+	const struct manifest_entry *e = &u->m->entries[piece->entry];
+	int r = 0;
+
+	if (data && e->allocated < e->size)
+		r = write_sparse(fd, data, piece->len, piece->off);
+	else if (data)
+		r = fsio_write(fd, data, piece->len, piece->off);
+	if (r < 0)
+		return fail_at(u, piece->entry, r, "write", err);
+	__atomic_add_fetch(&u->bytes, piece->len, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int share_open(struct unpacker *u, uint32_t entry, struct unpack_place *place,
+	struct target_file **out, struct ebt_err *err)
+{
+	const struct manifest_entry *e = &u->m->entries[entry];
+	struct target_file *f;
+	SCOPED_LOCK(&u->lock);
+
+	for (f = u->open; f; f = f->next) {
+		if (f->entry == entry) {
+			*out = f;
+			return 0;
+		}
+	}
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return fail_at(u, entry, -ENOMEM, "create", err);
+	f->fd = create(u, entry, place, err);
+	if (f->fd < 0) {
+		int r = f->fd;
+
+		free(f);
+		return r;
+	}
+	f->entry = entry;
+	f->left = content(e);
+	f->next = u->open;
+	u->open = f;
+	*out = f;
+	return 0;
+}
+
+static int share_done(struct unpacker *u, struct target_file *f, uint64_t len,
+	struct ebt_err *err)
+{
+	struct target_file **at;
+	int r;
+
+	{
+		SCOPED_LOCK(&u->lock);
+		f->left -= len;
+		if (f->left > 0)
+			return 0;
+		for (at = &u->open; *at != f; at = &(*at)->next)
+			;
+		*at = f->next;
+	}
+	r = finish_file(u, f->entry, f->fd, err);
+	free(f);
+	return r;
+}
+
+static int store_piece(struct unpacker *u, const struct plan_piece *piece,
+	const unsigned char *data, struct unpack_place *place, struct ebt_err *err)
+{
+	struct target_file *f = NULL;
+	int fd, r;
+
+	if (piece->len == u->m->entries[piece->entry].size) {
+		fd = create(u, piece->entry, place, err);
+		if (fd < 0)
+			return fd;
+		r = write_piece(u, piece, fd, data, err);
+		if (r == 0)
+			return finish_file(u, piece->entry, fd, err);
+		close(fd);
+		return r;
+	}
+	r = share_open(u, piece->entry, place, &f, err);
+	if (r == 0)
+		r = write_piece(u, piece, f->fd, data, err);
+	return r < 0 ? r : share_done(u, f, piece->len, err);
+}
+
+/* The digest of what arrived against the header's; sums go into the manifest when it holds. */
+static int check(struct unpacker *u, const struct parcel *parcel, struct ebt_err *err)
+{
+	const struct parcel_header *h = parcel->header;
+	struct ebt_digest sums[PLAN_PIECES_MAX];
+	struct digest_run run = {0};
+	struct plan_piece piece;
+	struct plan_walk w;
+	uint32_t n = 0;
+
+	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
+	while (plan_walk_next(&w, &piece)) {
+		if (!(h->flags & PARCEL_ZERO)) {
+			sums[n++] = pack_digest(parcel->payload + piece.at, &piece, &run);
+			continue;
+		}
+		for (uint32_t at = 0; at < piece.len; at += DIGEST_LEAF)
+			digest_run_add(&run, (struct ebt_digest){0});
+	}
+	if (!digest_equal(digest_run_end(&run), h->digest)) {
+		plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
+		plan_walk_next(&w, &piece);
+		return fail_at(u, piece.entry, -EBADMSG, "damaged on the way (digest differs)", err);
+	}
+	if (h->flags & PARCEL_ZERO)
+		return 0;
+	n = 0;
+	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
+	while (plan_walk_next(&w, &piece))
+		manifest_sum_digest(u->m, piece.entry, sums[n++]);
+	return 0;
+}
+
+int unpacker_store(struct unpacker *u, const struct parcel *parcel,
+	struct unpack_place *place, struct ebt_err *err)
+{
+	bool zero = parcel->header->flags & PARCEL_ZERO;
+	struct plan_piece piece;
+	struct plan_walk w;
+	int r;
+
+	/* What was packed on this node has its digests already. */
+	r = parcel->local ? 0 : check(u, parcel, err);
+	if (r < 0)
+		return r;
+	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
+	while (plan_walk_next(&w, &piece)) {
+		r = store_piece(u, &piece, zero ? NULL : parcel->payload + piece.at, place, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int begin_one(struct unpacker *u, uint32_t i, struct unpack_place *place,
+	struct ebt_err *err)
+{
+	const struct manifest_entry *e = &u->m->entries[i];
+	int dirfd, fd, r;
+
+	if (e->kind == MANIFEST_FILE && (e->size > 0 || !manifest_has_data(u->m, i)))
+		return 0;
+	if (e->kind == MANIFEST_FILE) {
+		fd = create(u, i, place, err);
+		return fd < 0 ? fd : finish_file(u, i, fd, err);
+	}
+	dirfd = place_at(u, i, place, err);
+	if (dirfd < 0)
+		return dirfd;
+	if (e->kind == MANIFEST_DIR)
+		return mkdirat(dirfd, e->name, 0700) < 0 ? fail_at(u, i, -errno, "mkdir", err) : 0;
+	if (symlinkat(e->target, dirfd, e->name) < 0)
+		return fail_at(u, i, -errno, "symlink", err);
+	r = store_set_link_attributes(dirfd, e, err);
+	return r < 0 ? fail_at(u, i, r, "set attributes", err) : 0;
+}
+
+int unpacker_begin(struct unpacker *u, struct ebt_err *err)
+{
+	SCOPED_PLACE struct unpack_place place = UNPACK_PLACE_INIT;
+	int r;
+
+	for (uint32_t i = 0; i < u->m->count; i++) {
+		if (u->m->entries[i].kind != MANIFEST_DIR && !needed(u, i))
+			continue;
+		r = begin_one(u, i, &place, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int unpacker_finish(struct unpacker *u, struct ebt_err *err)
+{
+	SCOPED_PLACE struct unpack_place place = UNPACK_PLACE_INIT;
+	char first[PATH_MAX];
+	int dirfd, r;
+
+	if (u->finished != u->expected)
+		return ebt_failx(err, -EIO, "%llu of %llu bytes are in complete files",
+			(unsigned long long)u->finished, (unsigned long long)u->expected);
+	for (uint32_t i = 0; i < u->m->count; i++) {
+		const struct manifest_entry *e = &u->m->entries[i];
+
+		if (e->kind != MANIFEST_FILE || manifest_has_data(u->m, i) || !needed(u, i))
+			continue;
+		r = manifest_path(u->m, e->group, first, sizeof(first));
+		if (r < 0)
+			return fail_at(u, e->group, r, "link", err);
+		dirfd = place_at(u, i, &place, err);
+		if (dirfd < 0)
+			return dirfd;
+		if (linkat(u->treefd, first, dirfd, e->name, 0) < 0)
+			return fail_at(u, i, -errno, "link", err);
+	}
+	return 0;
+}
