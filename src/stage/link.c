@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How fast is this node's link? Fabrics first: InfiniBand and Omni-Path ports say their rate
+ * in /sys/class/infiniband/DEV/ports/N/rate ("200 Gb/sec (4X HDR)"), Slingshot and Ethernet
+ * in /sys/class/net/DEV/speed (Mbit/s). Virtual interfaces are left out where something real
+ * is there: what they say is made up.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stage/stage_internal.h"
+
+static double read_number(const char *path)
+{
+	double v = 0;
+	FILE *f = fopen(path, "re");
+
+	if (f && fscanf(f, "%lf", &v) != 1)
+		v = 0;
+	if (f)
+		fclose(f);
+	return v;
+}
+
+static double fastest_fabric(void)
+{
+	char path[600];
+	struct dirent *d;
+	double best = 0, rate;
+	DIR *dir = opendir("/sys/class/infiniband");
+
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/rate", d->d_name);
+		rate = read_number(path) * 1e9 / 8;
+		if (rate > best)
+			best = rate;
+	}
+	if (dir)
+		closedir(dir);
+	return best;
+}
+
+static double fastest_ethernet(void)
+{
+	char path[600];
+	struct dirent *d;
+	double best = 0, rate;
+	DIR *dir = opendir("/sys/class/net");
+
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/net/%s/device", d->d_name);
+		if (access(path, F_OK) < 0)
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/net/%s/speed", d->d_name);
+		rate = read_number(path) * 1e6 / 8;
+		if (rate > best)
+			best = rate;
+	}
+	if (dir)
+		closedir(dir);
+	return best;
+}
+
+double stage_find_link(void)
+{
+	double rate = fastest_fabric();
+
+	return rate > 0 ? rate : fastest_ethernet();
+}

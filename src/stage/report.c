@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "stage/report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "transport/transport.h"
+
+#define LINES 16  /* readers named in a dry run */
+#define SAMPLE 64 /* nodes whose links are looked at */
+
+void ebt_stage_report_free(struct ebt_stage_report *rep)
+{
+	free(rep->node);
+	free(rep->plan);
+	rep->node = NULL;
+	rep->plan = NULL;
+}
+
+static void describe_self(struct stage *st)
+{
+	struct ebt_stage_node *n = &st->self;
+	struct rusage u;
+
+	gethostname(n->host, sizeof(n->host) - 1);
+	n->rank = st->rank;
+	if (getrusage(RUSAGE_SELF, &u) < 0)
+		return;
+	n->cpu_seconds = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+	n->max_rss = (uint64_t)u.ru_maxrss * 1024;
+}
+
+static void say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct buf *b, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	buf_put(b, line, strlen(line));
+}
+
+/* The plan as people read it: one line a reader, the most loaded link, the prediction. */
+static char *describe_plan(const struct stage *st, const struct ebt_stage_report *rep)
+{
+	const struct plan *p = st->plan;
+	struct buf b = {0};
+	char a[TEXT_SIZE], c[TEXT_SIZE];
+
+	say(&b, "files %llu, directories %llu, links %llu, bytes %llu (%s) to each of %u nodes\n",
+		(unsigned long long)rep->files, (unsigned long long)rep->dirs,
+		(unsigned long long)(rep->links + rep->symlinks), (unsigned long long)p->bytes,
+		text_size((double)p->bytes, a), p->nodes);
+	say(&b, "schedule %s, %llu parcels of up to %s, %u reader%s\n", rep->algo,
+		(unsigned long long)p->n_parcels, text_size((double)p->parcel, a), p->n_streams,
+		p->n_streams == 1 ? "" : "s");
+	for (uint32_t i = 0; i < p->n_streams && i < LINES; i++)
+		say(&b, "  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges of files\n",
+			p->streams[i].reader, (unsigned long long)p->streams[i].bytes,
+			text_size((double)p->streams[i].bytes, a),
+			(unsigned long long)p->streams[i].n_parcels, p->streams[i].n_segments);
+	if (p->n_streams > LINES)
+		say(&b, "  ... and %u more readers\n", p->n_streams - LINES);
+	say(&b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
+		text_size((double)rep->link_out, c));
+	say(&b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
+		text_rate(rep->link, a), rep->link_assumed ? " (assumed, see --link)" : "",
+		rep->latency * 1e6, p->predicted, p->bound);
+	buf_put8(&b, 0);
+	return buf_ok(&b) ? (char *)b.data : NULL;
+}
+
+/* Links are loaded alike but for a few at the edges of trees: a sample of nodes will do. */
+static int most_loaded(const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
+{
+	uint32_t step = p->nodes / SAMPLE + 1;
+	uint64_t out, in;
+	int r;
+
+	for (uint32_t i = 0; i < p->nodes; i += step) {
+		r = plan_link_bytes(p, i, &out, &in, err);
+		if (r < 0)
+			return r;
+		if (out > rep->link_out)
+			rep->link_out = out;
+		if (in > rep->link_in)
+			rep->link_in = in;
+	}
+	return 0;
+}
+
+int stage_report_all(struct stage *st, const struct stage_times *t,
+	struct ebt_stage_report *rep, struct ebt_err *err)
+{
+	const struct plan *p = st->plan;
+	struct manifest_totals sum;
+	int r = 0;
+
+	manifest_count(st->m, &sum);
+	memcpy(rep->id, st->id, sizeof(rep->id));
+	rep->files = sum.files;
+	rep->dirs = sum.dirs;
+	rep->symlinks = sum.symlinks;
+	rep->links = sum.links;
+	rep->skipped = st->skipped;
+	rep->unchanged = st->unchanged;
+	rep->bytes = p->bytes;
+	rep->nodes = p->nodes;
+	MPI_Comm_size(st->comm, (int *)&rep->ranks);
+	rep->readers = p->n_streams;
+	rep->algo = schedule_name(p->algo);
+	rep->parcel = p->parcel;
+	rep->parcels = p->n_parcels;
+	rep->memory = stage_memory(st->o);
+	rep->window = stage_window(st->o);
+	rep->scan = t->scan;
+	rep->stream = t->stream;
+	rep->publish = t->publish;
+	rep->seconds = t->scan + t->stream + t->publish;
+	rep->link = st->cost.link;
+	rep->latency = st->cost.latency;
+	rep->link_assumed = st->link_assumed;
+	rep->predicted = p->predicted;
+	rep->bound = p->bound;
+	describe_self(st);
+	if (st->node == 0) {
+		if (st->o->dry_run) {
+			r = most_loaded(p, rep, err);
+			rep->plan = r == 0 ? describe_plan(st, rep) : NULL;
+		}
+		rep->node = calloc(p->nodes, sizeof(*rep->node));
+		if (r == 0 && !rep->node)
+			r = ebt_fail(err, -ENOMEM, "report");
+	}
+	r = stage_agree_all(st, r, err);
+	if (r == 0)
+		transport_gather_all(st->nodes, &st->self, sizeof(st->self), rep->node, 0);
+	return r;
+}

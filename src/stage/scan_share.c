@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Evening out the walk between readers. After each round everybody knows how many items
+ * everybody has; the ones above the mean give to the ones below it, in an order that all
+ * compute alike. Who gets what does not matter to the result, only to the time.
+ */
+#include "stage/scan.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "transport/transport.h"
+
+static void put_item(struct buf *b, const struct scan_item *it)
+{
+	buf_put32(b, it->base);
+	buf_put8(b, it->flags);
+	buf_put32(b, it->path_len);
+	buf_put32(b, it->names);
+	buf_put(b, it->path, (size_t)it->path_len + 1 + it->names);
+}
+
+static struct scan_item *get_item(struct reader *r)
+{
+	struct scan_item head, *it;
+	const char *text;
+
+	head.base = reader_get32(r);
+	head.flags = reader_get8(r);
+	head.path_len = reader_get32(r);
+	head.names = reader_get32(r);
+	text = reader_take(r, (size_t)head.path_len + 1 + head.names);
+	if (!text)
+		return NULL;
+	it = scan_item_new(head.base, head.flags, text, text + head.path_len + 1, head.names);
+	return it;
+}
+
+static int give(struct scan *s, MPI_Comm comm, int peer, uint64_t n)
+{
+	SCOPED_BUF struct buf b = {0};
+	struct scan_item *it;
+	MPI_Request req;
+	uint64_t len;
+
+	while (n-- && (it = s->items)) {
+		s->items = it->next;
+		s->n_items--;
+		put_item(&b, it);
+		free(it);
+	}
+	/* A list too long for memory is a failed scan, not a lost directory. */
+	len = buf_ok(&b) ? b.len : 0;
+	MPI_Isend(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
+	transport_wait(&req);
+	MPI_Isend(b.data, (int)len, MPI_BYTE, peer, 1, comm, &req);
+	transport_wait(&req);
+	return buf_ok(&b) && len <= INT32_MAX ? 0 : -ENOMEM;
+}
+
+static int receive(struct scan *s, MPI_Comm comm, int peer)
+{
+	SCOPED_BUF struct buf b = {0};
+	struct scan_item *it;
+	struct reader r;
+	MPI_Request req;
+	uint64_t len;
+	void *to;
+
+	MPI_Irecv(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
+	transport_wait(&req);
+	to = buf_extend(&b, len + 1);
+	if (!to)
+		return -ENOMEM;
+	MPI_Irecv(to, (int)len, MPI_BYTE, peer, 1, comm, &req);
+	transport_wait(&req);
+	r = reader_of(b.data, len);
+	while (reader_left(&r)) {
+		it = get_item(&r);
+		if (!it)
+			return -ENOMEM;
+		scan_push(s, it);
+	}
+	return 0;
+}
+
+/*
+ * Takes the surplus of the ranks in order to the deficits of the ranks in order. @have is
+ * everybody's count; every rank walks the same matching and acts on its own part.
+ */
+static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int rank)
+{
+	uint64_t total = 0, low, n, room;
+	int to = 0, code, first = 0;
+
+	for (int i = 0; i < size; i++)
+		total += have[i];
+	low = total / (unsigned)size;
+	for (int from = 0; from < size; from++) {
+		while (have[from] > low + 1) {
+			while (to < size && have[to] >= low)
+				to++;
+			if (to == size)
+				return first;
+			room = low - have[to];
+			n = have[from] - low - 1 < room ? have[from] - low - 1 : room;
+			have[from] -= n;
+			have[to] += n;
+			code = 0;
+			if (rank == from)
+				code = give(s, comm, to, n);
+			else if (rank == to)
+				code = receive(s, comm, from);
+			if (code && !first)
+				first = code;
+		}
+	}
+	return first;
+}
+
+bool scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
+{
+	SCOPED_FREE uint64_t *have = NULL;
+	uint64_t mine = s->n_items, total = 0;
+	int size, rank, any = failed, r;
+
+	MPI_Comm_size(readers, &size);
+	MPI_Comm_rank(readers, &rank);
+	have = calloc((size_t)size, sizeof(*have));
+	if (!have)
+		any = 1;
+	transport_reduce_all(readers, &any, 1, MPI_INT, MPI_MAX);
+	if (any)
+		return false;
+	transport_allgather_all(readers, &mine, sizeof(mine), have);
+	for (int i = 0; i < size; i++)
+		total += have[i];
+	if (!total)
+		return false;
+	r = even_out(s, readers, have, size, rank);
+	if (r && !s->code)
+		s->code = ebt_fail(&s->err, r, "scan: sharing directories");
+	return true;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stream phase: pools, threads and flows of this node set up, run and taken down.
+ *
+ * Memory: all parcels together stay within the memory option. Threads: io threads on
+ * readers, writers everywhere; MPI is called from the main thread only.
+ */
+#include "stage/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "transport/transport.h"
+
+void stream_fail(struct stream *s, int code, const struct ebt_err *err)
+{
+	SCOPED_LOCK(&s->lock);
+	if (s->code)
+		return;
+	s->code = code;
+	s->err = *err;
+	__atomic_store_n(&s->failed, true, __ATOMIC_RELEASE);
+}
+
+void stream_tick(struct stream *s)
+{
+	struct ebt_err err = {0};
+
+	if (!stream_failed(s) && stage_stopped(s->st, &err) < 0)
+		stream_fail(s, -EINTR, &err);
+	stage_progress(s->st, EBT_STAGE_STREAM, unpacker_bytes(s->unpacker), s->st->plan->bytes);
+}
+
+void stream_write(struct stream *s, struct parcel *p)
+{
+	queue_put(&s->written, &p->item);
+}
+
+int stream_check_header(const struct stream *s, const struct parcel *p, struct ebt_err *err)
+{
+	const struct parcel_header *h = p->header;
+	uint64_t bytes = plan_parcel_bytes(s->st->plan, p->stream, p->seq);
+
+	if (h->magic != PARCEL_MAGIC || h->stream != p->stream || h->seq != p->seq ||
+		h->length != (h->flags & PARCEL_ZERO ? 0 : bytes))
+		return ebt_failx(err, -EPROTO,
+			"parcel %llu of stream %u: another one arrived in its place",
+			(unsigned long long)p->seq, p->stream);
+	return 0;
+}
+
+static void *fill_parcels(void *arg)
+{
+	struct flow *f = arg;
+	struct stream *s = f->run;
+	uint64_t n = s->st->plan->streams[f->index].n_parcels, seq;
+	struct ebt_err err = {0};
+	struct parcel *p;
+	int r;
+
+	while (!stream_failed(s) && !__atomic_load_n(&s->ending, __ATOMIC_ACQUIRE)) {
+		{
+			SCOPED_LOCK(&f->order);
+			if (f->next_fill == n || !(p = pool_wait(f->pool)))
+				return NULL;
+			seq = f->next_fill++;
+		}
+		r = packer_fill(f->packer, seq, p, &err);
+		if (r < 0) {
+			stream_fail(s, r, &err);
+			parcel_unref(p);
+			return NULL;
+		}
+		if (s->st->n_nodes > 1)
+			queue_put(&f->filled, &p->item);
+		else
+			stream_write(s, p);
+	}
+	return NULL;
+}
+
+static void *write_parcels(void *arg)
+{
+	SCOPED_PLACE struct unpack_place place = UNPACK_PLACE_INIT;
+	struct stream *s = arg;
+	struct ebt_err err = {0};
+	struct parcel *p;
+	int r;
+
+	while ((p = (struct parcel *)queue_get(&s->written))) {
+		r = stream_failed(s) ? 0 : unpacker_store(s->unpacker, p, &place, &err);
+		if (r < 0)
+			stream_fail(s, r, &err);
+		parcel_unref(p);
+	}
+	return NULL;
+}
+
+static int start_threads(struct stream *s, void *(*fn)(void *), void *arg, unsigned n,
+	struct ebt_err *err)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int r = pthread_create(&s->threads[s->n_threads], NULL, fn, arg);
+
+		/* One is enough to go on with. */
+		if (r && i == 0)
+			return ebt_fail(err, -r, "thread");
+		if (r == 0)
+			s->n_threads++;
+	}
+	return 0;
+}
+
+static int open_flow(struct stream *s, uint32_t i, uint32_t parcels, struct ebt_err *err)
+{
+	const struct plan_stream *ps = &s->st->plan->streams[i];
+	struct flow *f = &s->flows[i];
+	int r;
+
+	f->run = s;
+	f->index = i;
+	queue_init(&f->filled);
+	pthread_mutex_init(&f->order, NULL);
+	s->n_flows = i + 1;
+	r = pool_new(s->st->plan->parcel, parcels, &f->pool, err);
+	if (r == 0)
+		r = flow_open(f, err);
+	if (r < 0 || ps->reader != (uint32_t)s->st->node)
+		return r;
+	r = packer_new(s->st->m, s->st->plan, i, &f->packer, err);
+	s->st->self.reader = true;
+	return r;
+}
+
+/* Everything that can fail on one node alone, before any node waits for another. */
+static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
+{
+	uint64_t parcels = stage_memory(st->o) / pool_stride(st->plan->parcel);
+	int r;
+
+	s->st = st;
+	pthread_mutex_init(&s->lock, NULL);
+	queue_init(&s->written);
+	s->flows = calloc(st->plan->n_streams + 1, sizeof(*s->flows));
+	if (!s->flows)
+		return ebt_fail(err, -ENOMEM, "streams");
+	r = store_begin(st->store, st->id, &st->treefd, err);
+	if (r == 0)
+		r = unpacker_new(st->m, st->need, st->plan, st->treefd, &s->unpacker, err);
+	if (r == 0)
+		r = unpacker_begin(s->unpacker, err);
+	if (st->plan->n_streams)
+		parcels /= st->plan->n_streams;
+	if (parcels > FLOW_PARCELS_MAX)
+		parcels = FLOW_PARCELS_MAX;
+	for (uint32_t i = 0; i < st->plan->n_streams && r == 0; i++)
+		r = open_flow(s, i, (uint32_t)parcels, err);
+	if (r == 0)
+		r = start_threads(s, write_parcels, s, stage_write_threads(st->o), err);
+	for (uint32_t i = 0; i < s->n_flows && r == 0; i++) {
+		if (s->flows[i].packer)
+			r = start_threads(s, fill_parcels, &s->flows[i], stage_io_threads(st->o), err);
+	}
+	return r;
+}
+
+/* Ends the threads; afterwards no parcel is anywhere but in its pool. */
+static void stop_threads(struct stream *s)
+{
+	struct parcel *p;
+
+	if (stream_failed(s)) {
+		__atomic_store_n(&s->ending, true, __ATOMIC_RELEASE);
+		for (uint32_t i = 0; i < s->n_flows; i++)
+			pool_close(s->flows[i].pool);
+	}
+	queue_close(&s->written);
+	for (unsigned i = 0; i < s->n_threads; i++)
+		pthread_join(s->threads[i], NULL);
+	s->n_threads = 0;
+	for (uint32_t i = 0; i < s->n_flows; i++) {
+		while ((p = (struct parcel *)queue_poll(&s->flows[i].filled)))
+			parcel_unref(p);
+	}
+}
+
+static void stream_release(struct stream *s)
+{
+	if (s->n_threads) {
+		stream_fail(s, -ECANCELED, &(struct ebt_err){0});
+		stop_threads(s);
+	}
+	for (uint32_t i = 0; i < s->n_flows; i++) {
+		if (s->flows[i].packer)
+			s->st->self.bytes_read += packer_bytes(s->flows[i].packer);
+		flow_close(&s->flows[i]);
+	}
+	if (s->unpacker)
+		s->st->self.bytes_written = unpacker_bytes(s->unpacker);
+	unpacker_free(s->unpacker);
+	free(s->flows);
+	queue_destroy(&s->written);
+	pthread_mutex_destroy(&s->lock);
+}
+
+/* Transfers are over; what is left is between this node's own threads. */
+static void wait_written(struct stream *s)
+{
+	struct transport_pause pause = {0};
+
+	while (!stream_failed(s) && unpacker_bytes(s->unpacker) < s->st->plan->bytes) {
+		stream_tick(s);
+		transport_pause(&pause, false);
+	}
+}
+
+int stage_stream_all(struct stage *st, struct ebt_err *err)
+{
+	SCOPED(stream_release) struct stream s = {0};
+	double began = stage_now();
+	int r;
+
+	r = stage_agree_all(st, stream_open(&s, st, err), err);
+	if (r < 0)
+		return r;
+	if (st->n_nodes > 1 && st->plan->algo == SCHEDULE_MPI_BCAST)
+		flow_bcast_all(&s);
+	else if (st->n_nodes > 1)
+		flow_run_all(&s);
+	wait_written(&s);
+	stop_threads(&s);
+	r = s.code;
+	if (r < 0 && err)
+		*err = s.err;
+	if (r == 0)
+		r = unpacker_finish(s.unpacker, err);
+	st->self.seconds = stage_now() - began;
+	return stage_agree_all(st, r, err);
+}

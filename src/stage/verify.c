@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Looking after stores that exist: verify what they hold, finish what was cut short. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "stage/run.h"
+#include "transport/transport.h"
+
+struct teller {
+	const struct stage *st;
+	char store[512];
+};
+
+static void tell(void *arg, const char *path, const char *what)
+{
+	const struct teller *t = arg;
+	char name[4096];
+
+	log_say(&t->st->log, LOG_LEVEL_ERROR, "%s/%s: %s", t->store,
+		text_name(path, name, sizeof(name)), what);
+}
+
+static int verify_here(struct stage *st, uint64_t *bad, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	struct teller t = {.st = st};
+	int r = store_manifest(st->store, &m, err);
+
+	if (r < 0)
+		return r;
+	text_name(store_path(st->store), t.store, sizeof(t.store));
+	if (!m)
+		return ebt_failx(err, -ENOENT, "%s: nothing was staged here (no manifest)", t.store);
+	return store_verify(store_dirfd(st->store), m, stage_io_threads(st->o), tell, &t, bad, err);
+}
+
+int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint64_t *bad,
+	struct ebt_err *err)
+{
+	SCOPED(stage_close) struct stage st;
+	char path[4096];
+	int r;
+
+	*bad = 0;
+	r = stage_open_all(&st, comm, o, err);
+	if (r == 0 && st.nodes != MPI_COMM_NULL) {
+		r = stage_expand(o->dest, st.rank, path, sizeof(path), err);
+		if (r == 0)
+			r = store_open(path, false, &st.store, err);
+		if (r == 0)
+			r = verify_here(&st, bad, err);
+		r = stage_agree_all(&st, r, err);
+	}
+	transport_reduce_all(st.comm, bad, 1, MPI_UINT64_T, MPI_SUM);
+	return stage_result_all(&st, r, err);
+}
+
+int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint32_t *done,
+	struct ebt_err *err)
+{
+	SCOPED(stage_close) struct stage st;
+	int r;
+
+	*done = 0;
+	r = stage_open_all(&st, comm, o, err);
+	if (r == 0 && st.nodes != MPI_COMM_NULL)
+		r = stage_open_store_all(&st, false, done, err);
+	return stage_result_all(&st, r, err);
+}
