@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+
+#define SCHEMA "\"schema\":\"ebt.stage/1\""
+
+static double rate_of(const struct ebt_stage_report *rep)
+{
+	return rep->seconds > 0 ? (double)rep->bytes / rep->seconds : 0;
+}
+
+/* How close to the bound: 1 is the time that nothing can beat. */
+static double bound_share(const struct ebt_stage_report *rep)
+{
+	return rep->seconds > 0 ? rep->bound / rep->seconds : 0;
+}
+
+static void json_plan_fields(const struct ebt_stage_report *rep)
+{
+	printf("\"id\":\"%s\",\"files\":%llu,\"dirs\":%llu,\"symlinks\":%llu,\"links\":%llu,"
+	       "\"skipped\":%llu,\"unchanged\":%llu,\"bytes\":%llu,\"nodes\":%u,\"ranks\":%u,"
+	       "\"readers\":%u,\"algo\":\"%s\",\"parcel\":%llu,\"parcels\":%llu,"
+	       "\"window\":%u,\"memory\":%llu,\"scan_seconds\":%.6f,\"link\":%.0f,"
+	       "\"link_assumed\":%s,\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f",
+		rep->id, (unsigned long long)rep->files, (unsigned long long)rep->dirs,
+		(unsigned long long)rep->symlinks, (unsigned long long)rep->links,
+		(unsigned long long)rep->skipped, (unsigned long long)rep->unchanged,
+		(unsigned long long)rep->bytes, rep->nodes, rep->ranks, rep->readers, rep->algo,
+		(unsigned long long)rep->parcel, (unsigned long long)rep->parcels, rep->window,
+		(unsigned long long)rep->memory, rep->scan, rep->link,
+		rep->link_assumed ? "true" : "false", rep->latency, rep->predicted, rep->bound);
+}
+
+static void json_node(const struct ebt_stage_node *n)
+{
+	char host[512];
+
+	printf("{" SCHEMA ",\"type\":\"node\",\"node\":%s,\"rank\":%d,\"reader\":%s,"
+	       "\"bytes_read\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
+	       "\"bytes_written\":%llu,\"stream_seconds\":%.6f,\"cpu_seconds\":%.3f,"
+	       "\"max_rss\":%llu}\n",
+		text_json(n->host, host, sizeof(host)), n->rank, n->reader ? "true" : "false",
+		(unsigned long long)n->bytes_read, (unsigned long long)n->bytes_in,
+		(unsigned long long)n->bytes_out, (unsigned long long)n->bytes_written,
+		n->seconds, n->cpu_seconds, (unsigned long long)n->max_rss);
+}
+
+void cmd_print_result(const struct cmd_options *o, const struct ebt_stage_report *rep)
+{
+	char size[TEXT_SIZE], rate[TEXT_SIZE], link[TEXT_SIZE];
+
+	if (o->json) {
+		for (uint32_t i = 0; i < rep->nodes; i++)
+			json_node(&rep->node[i]);
+		printf("{" SCHEMA ",\"type\":\"result\",");
+		json_plan_fields(rep);
+		printf(",\"stream_seconds\":%.6f,\"publish_seconds\":%.6f,\"seconds\":%.6f,"
+		       "\"rate\":%.0f,\"bound_share\":%.4f}\n",
+			rep->stream, rep->publish, rep->seconds, rate_of(rep), bound_share(rep));
+		return;
+	}
+	printf("staged %llu files, %llu bytes (%s) on %u node%s in %.3f s\n",
+		(unsigned long long)rep->files, (unsigned long long)rep->bytes,
+		text_size((double)rep->bytes, size), rep->nodes, rep->nodes == 1 ? "" : "s",
+		rep->seconds);
+	if (rep->unchanged)
+		printf("unchanged %llu\n", (unsigned long long)rep->unchanged);
+	printf("scan %.3f s, stream %.3f s, publish %.3f s\n", rep->scan, rep->stream,
+		rep->publish);
+	printf("rate %s to each node, %.0f %% of the bound (%.3f s, link %s%s)\n",
+		text_rate(rate_of(rep), rate), bound_share(rep) * 100, rep->bound,
+		text_rate(rep->link, link), rep->link_assumed ? " assumed, see --link" : "");
+}
+
+void cmd_print_plan(const struct cmd_options *o, const struct ebt_stage_report *rep)
+{
+	if (!o->json) {
+		fputs(rep->plan ? rep->plan : "", stdout);
+		return;
+	}
+	printf("{" SCHEMA ",\"type\":\"plan\",");
+	json_plan_fields(rep);
+	printf(",\"link_in\":%llu,\"link_out\":%llu}\n", (unsigned long long)rep->link_in,
+		(unsigned long long)rep->link_out);
+}
+
+void cmd_print_error(const struct cmd_options *o, const struct ebt_err *err)
+{
+	char text[2 * EBT_ERR_TEXT];
+
+	fprintf(stderr, "%s: %s\n", CMD_NAME, err->text);
+	if (o->json)
+		printf("{" SCHEMA ",\"type\":\"error\",\"code\":%d,\"text\":%s}\n", err->code,
+			text_json(err->text, text, sizeof(text)));
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* --simulate: the plan of a real run, executed on a cluster that need not exist. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "plan/simulate.h"
+
+#define FAST 1e15 /* reading and writing cost nothing unless the user says so */
+
+struct spec {
+	struct plan_options plan;
+	uint64_t bytes;
+};
+
+static int parse_count32(const char *s, uint32_t *out, struct ebt_err *err)
+{
+	uint64_t v;
+	int r = text_parse_count(s, &v, err);
+
+	if (r == 0 && (v < 1 || v > (1 << 24)))
+		r = ebt_failx(err, -EINVAL, "%s: must be from 1 to %d", s, 1 << 24);
+	if (r == 0)
+		*out = (uint32_t)v;
+	return r;
+}
+
+static int parse_pair(struct spec *s, const char *key, const char *value, struct ebt_err *err)
+{
+	struct cost_model *c = &s->plan.cost;
+	int r;
+
+	if (strcmp(key, "nodes") == 0)
+		return parse_count32(value, &s->plan.nodes, err);
+	if (strcmp(key, "readers") == 0)
+		return parse_count32(value, &s->plan.readers, err);
+	if (strcmp(key, "bytes") == 0)
+		return text_parse_size(value, &s->bytes, err);
+	if (strcmp(key, "link") == 0)
+		return text_parse_rate(value, &c->link, err);
+	if (strcmp(key, "read") == 0)
+		return text_parse_rate(value, &c->read, err);
+	if (strcmp(key, "write") == 0)
+		return text_parse_rate(value, &c->write, err);
+	if (strcmp(key, "latency") == 0)
+		return text_parse_time(value, &c->latency, err);
+	if (strcmp(key, "algo") == 0)
+		return schedule_parse(value, &s->plan.algo, err);
+	if (strcmp(key, "parcel") != 0)
+		return ebt_failx(err, -EINVAL,
+			"'%s': must be one of nodes, bytes, readers, link, latency, read, write, algo, parcel",
+			key);
+	r = text_parse_size(value, &s->plan.parcel, err);
+	if (r == 0 && (s->plan.parcel < PLAN_PARCEL_MIN || s->plan.parcel > PLAN_PARCEL_MAX ||
+			      s->plan.parcel % PLAN_PARCEL_MIN))
+		r = ebt_failx(err, -EINVAL, "%s: must be a multiple of 128K from 128K to 8M", value);
+	return r;
+}
+
+static int parse_spec(const char *text, struct spec *s, struct ebt_err *err)
+{
+	SCOPED_FREE char *copy = strdup(text);
+	char *save = NULL, *value;
+	struct ebt_err why = {0};
+	int r = 0;
+
+	*s = (struct spec){
+		.plan = {.nodes = 1024,
+			.cost = {COST_LINK, COST_LATENCY, FAST, FAST}},
+		.bytes = 10ull << 30,
+	};
+	if (!copy)
+		return ebt_fail(err, -ENOMEM, "--simulate");
+	for (char *p = strtok_r(copy, ",", &save); p && r == 0; p = strtok_r(NULL, ",", &save)) {
+		value = strchr(p, '=');
+		if (!value)
+			return ebt_failx(err, -EINVAL, "--simulate: '%s' is not NAME=VALUE", p);
+		*value++ = '\0';
+		r = parse_pair(s, p, value, &why);
+		if (r < 0)
+			return ebt_failx(err, r, "--simulate: %s: %s", p, why.text);
+	}
+	return 0;
+}
+
+static void print_text(const struct spec *s, const struct plan *p,
+	const struct simulate_result *res, double bound)
+{
+	char a[TEXT_SIZE], b[TEXT_SIZE];
+
+	printf("%s to each of %u nodes over %s links, %.1f us a message\n",
+		text_size((double)p->bytes, a), p->nodes, text_rate(s->plan.cost.link, b),
+		s->plan.cost.latency * 1e6);
+	printf("schedule %s, %llu parcels of up to %s, %u reader%s\n",
+		schedule_name(p->algo), (unsigned long long)p->n_parcels,
+		text_size((double)p->parcel, a), p->n_streams, p->n_streams == 1 ? "" : "s");
+	printf("time %.6f s, %.3f x bytes/link (%.6f s); predicted %.6f s, bound %.6f s\n",
+		res->seconds, res->seconds / bound, bound, p->predicted, p->bound);
+	printf("most loaded link: out %s (node %u), in %s (node %u)\n",
+		text_size((double)res->most_out, a), res->most_out_node,
+		text_size((double)res->most_in, b), res->most_in_node);
+}
+
+int cmd_simulate(const struct cmd_options *o, struct ebt_err *err)
+{
+	SCOPED(plan_freep) struct plan *p = NULL;
+	struct simulate_result res;
+	struct spec s;
+	double bound;
+	int r;
+
+	r = parse_spec(o->simulate, &s, err);
+	if (r < 0)
+		return r;
+	r = plan_bytes(s.bytes, &s.plan, &p, err);
+	if (r == 0)
+		r = simulate_plan(p, &s.plan.cost, &res, err);
+	if (r < 0)
+		return r;
+	bound = (double)p->bytes / s.plan.cost.link;
+	if (o->json)
+		printf("{\"schema\":\"ebt.stage/1\",\"type\":\"simulation\",\"nodes\":%u,"
+		       "\"bytes\":%llu,\"link\":%.0f,\"latency\":%.9f,\"readers\":%u,"
+		       "\"algo\":\"%s\",\"parcel\":%llu,\"seconds\":%.6f,\"bound\":%.6f,"
+		       "\"predicted\":%.6f,\"most_out\":%llu,\"most_out_node\":%u,"
+		       "\"most_in\":%llu,\"most_in_node\":%u}\n",
+			p->nodes, (unsigned long long)p->bytes, s.plan.cost.link,
+			s.plan.cost.latency, p->n_streams, schedule_name(p->algo),
+			(unsigned long long)p->parcel, res.seconds, bound, p->predicted,
+			(unsigned long long)res.most_out, res.most_out_node,
+			(unsigned long long)res.most_in, res.most_in_node);
+	else
+		print_text(&s, p, &res, bound);
+	return 0;
+}
