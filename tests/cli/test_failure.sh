@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What goes wrong goes wrong everywhere alike: one message that names node and path, the same
+# status on every rank, nothing visible, nothing left that the next run does not remove.
+. "$(dirname "$0")/lib.sh"
+cd "$WORK" || exit 99
+
+mkdir src
+for i in $(seq 200); do head -c 20000 /dev/urandom >"src/f$i"; done
+head -c 30000000 /dev/urandom >src/large
+
+expect 1 3 nosuch "$WORK/a.%r"
+says "nosuch"
+says "No such file"
+nothing_visible a.0 a.1 a.2
+
+# Changing while it is read: its time moves without end. Sizes that shrink, names that vanish.
+( while :; do touch src/large; done ) &
+toucher=$!
+expect 1 3 --parcel=128K src "$WORK/b.%r"
+says "large"
+kill $toucher
+wait $toucher 2>/dev/null
+nothing_visible b.0 b.1 b.2
+
+# Every rank ends with the same status: hydra gives the OR, so look at each.
+cat >each.sh <<'X'
+#!/bin/sh
+"$@"
+echo $? >"$EACH/status.$PMI_RANK"
+X
+chmod +x each.sh
+EACH=$WORK timeout "$LIMIT" mpiexec -n 4 ./each.sh "$STAGE" --per-rank nosuch "$WORK/c.%r" \
+	>/dev/null 2>&1
+check "status of each rank" test "$(cat status.0 status.1 status.2 status.3 | tr -d '\n')" = 1111
+
+# Stop signals, sent to the launcher in the middle of the stream.
+head -c 400000000 /dev/zero | tr '\0' x >big
+for sig in TERM INT USR1; do
+	mpiexec -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/s.%r" >out 2>err </dev/null &
+	pid=$!
+	for _ in $(seq 200); do
+		[ -n "$(find s.0/.ebt/incoming -name big 2>/dev/null)" ] && break
+		sleep 0.02
+	done
+	began=$(date +%s)
+	kill -$sig $pid
+	wait $pid
+	got=$?
+	check "status after $sig ($got)" test "$got" -ne 0
+	check "within 30 s after $sig" test $(($(date +%s) - began)) -le 30
+	nothing_visible s.0 s.1 s.2
+	check "incoming is gone after $sig" test -z "$(ls s.0/.ebt/incoming 2>/dev/null)"
+	rm -rf s.0 s.1 s.2
+done
+
+# A rank that is killed takes the job along; what is left is invisible, the next run removes it.
+for victim in 0 1 2; do
+	mpiexec -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/k.%r" >out 2>err </dev/null &
+	pid=$!
+	rank=
+	for _ in $(seq 200); do
+		for p in $(pgrep -x ebt-stage); do
+			tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "PMI_RANK=$victim" &&
+				grep -qF "$WORK/k." "/proc/$p/cmdline" && rank=$p
+		done
+		[ -n "$rank" ] && break
+		sleep 0.01
+	done
+	for _ in $(seq 500); do
+		[ -n "$(ls k.0/.ebt/incoming/*/tree/big 2>/dev/null)" ] && break
+		sleep 0.01
+	done
+	kill -9 "$rank" || fail "rank $victim was gone already"
+	timeout 30 tail --pid=$pid -f /dev/null || fail "hangs after rank $victim died"
+	wait $pid
+	check "status after rank $victim died" test $? -ne 0
+	nothing_visible k.0 k.1 k.2
+done
+expect 0 3 src/f1 "$WORK/k.%r"
+check "leftovers are removed" test -z "$(ls k.0/.ebt/incoming k.1/.ebt/incoming 2>/dev/null | grep -v :)"
+
+# A store that is too small is refused before anything moves; one that fills up cleans up.
+if [ "$(id -u)" = 0 ] && mkdir full.0 full.1 && mount -t tmpfs -o size=20m tmpfs full.1 2>/dev/null; then
+	MOUNTS+=("$WORK/full.1")
+	expect 1 2 src/large "$WORK/full.%r/x"
+	says "free"
+	nothing_visible full.0/x full.1/x
+	umount full.1
+	mount -t tmpfs -o size=100m,nr_inodes=100 tmpfs full.1
+	expect 1 2 src "$WORK/full.%r/x"
+	says "inodes"
+	nothing_visible full.0/x full.1/x
+	umount full.1
+	mount -t tmpfs -o size=60m tmpfs full.1
+	# Room when it is checked, none when it is needed: somebody else takes it meanwhile.
+	head -c 45000000 /dev/urandom >mid
+	( while [ ! -e full.1/x/.ebt/incoming ]; do sleep 0.005; done
+	  head -c 50000000 /dev/zero >full.1/other 2>/dev/null ) &
+	stage 2 --parcel=128K mid "$WORK/full.%r/x"
+	got=$?
+	wait
+	if [ $got -eq 0 ]; then
+		echo "note: the store did not fill up in time"
+	else
+		says "No space left"
+		nothing_visible full.0/x full.1/x
+	fi
+else
+	echo "not tried: full stores need a mount"
+fi
+finish
