@@ -107,7 +107,9 @@ struct ebt_stage_report {
 	const char *algo;
 	uint64_t parcel, parcels, memory;
 	unsigned window;
-	double scan, stream, publish, seconds; /* of the slowest rank */
+	double scan, stream, publish; /* seconds, of the slowest node */
+	double seconds;               /* their sum */
+	double start; /* before them: communicators and first contact, as MPI_Init */
 	double link, latency;   /* what the model was given */
 	bool link_assumed;      /* nobody said and nothing could be found out */
 	double predicted, bound; /* seconds of the stream, by the cost model */

@@ -22,14 +22,14 @@ static void json_plan_fields(const struct ebt_stage_report *rep)
 	printf("\"id\":\"%s\",\"files\":%llu,\"dirs\":%llu,\"symlinks\":%llu,\"links\":%llu,"
 	       "\"skipped\":%llu,\"unchanged\":%llu,\"bytes\":%llu,\"nodes\":%u,\"ranks\":%u,"
 	       "\"readers\":%u,\"algo\":\"%s\",\"parcel\":%llu,\"parcels\":%llu,"
-	       "\"window\":%u,\"memory\":%llu,\"scan_seconds\":%.6f,\"link\":%.0f,"
+	       "\"window\":%u,\"memory\":%llu,\"start_seconds\":%.6f,\"scan_seconds\":%.6f,\"link\":%.0f,"
 	       "\"link_assumed\":%s,\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f",
 		rep->id, (unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)rep->symlinks, (unsigned long long)rep->links,
 		(unsigned long long)rep->skipped, (unsigned long long)rep->unchanged,
 		(unsigned long long)rep->bytes, rep->nodes, rep->ranks, rep->readers, rep->algo,
 		(unsigned long long)rep->parcel, (unsigned long long)rep->parcels, rep->window,
-		(unsigned long long)rep->memory, rep->scan, rep->link,
+		(unsigned long long)rep->memory, rep->start, rep->scan, rep->link,
 		rep->link_assumed ? "true" : "false", rep->latency, rep->predicted, rep->bound);
 }
 

@@ -271,33 +271,44 @@ static int compare_space(struct stage *st, const struct space *want, struct ebt_
 	return 0;
 }
 
-/* Collective over st->nodes. Stores of one node on one file system need their sum (--per-rank). */
-int stage_space_all(struct stage *st, struct ebt_err *err)
+/* With --per-rank several stores may lie on one file system, and need their sum. */
+static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *err)
 {
 	SCOPED_FREE struct space *all = NULL;
-	struct space mine = {0}, sum = {0};
+	struct space sum = {.dev = mine->dev};
 	MPI_Comm shared;
-	struct stat s;
-	int n, r = 0;
+	int n, r;
 
-	if (fstat(store_dirfd(st->store), &s) < 0)
-		r = ebt_fail(err, -errno, "%s", store_path(st->store));
-	mine.dev = s.st_dev;
-	count_space(st, &mine);
 	MPI_Comm_split_type(st->nodes, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &shared);
 	MPI_Comm_size(shared, &n);
 	all = calloc((size_t)n, sizeof(*all));
-	r = transport_agree_all(shared, all ? r : -ENOMEM, err);
-	if (r == 0) {
-		transport_allgather_all(shared, &mine, sizeof(mine), all);
-		for (int i = 0; i < n; i++) {
-			if (all[i].dev != mine.dev)
-				continue;
-			sum.bytes += all[i].bytes;
-			sum.inodes += all[i].inodes;
-		}
-		r = compare_space(st, &sum, err);
+	r = transport_agree_all(shared, all ? 0 : -ENOMEM, err);
+	if (r == 0)
+		transport_allgather_all(shared, mine, sizeof(*mine), all);
+	for (int i = 0; i < n && r == 0; i++) {
+		if (all[i].dev != mine->dev)
+			continue;
+		sum.bytes += all[i].bytes;
+		sum.inodes += all[i].inodes;
 	}
 	MPI_Comm_free(&shared);
+	*mine = sum;
+	return r;
+}
+
+int stage_space_all(struct stage *st, struct ebt_err *err)
+{
+	struct space want = {0};
+	struct stat s;
+	int r = 0;
+
+	if (fstat(store_dirfd(st->store), &s) < 0)
+		r = ebt_fail(err, -errno, "%s", store_path(st->store));
+	want.dev = s.st_dev;
+	count_space(st, &want);
+	if (st->o->per_rank)
+		r = sum_space_all(st, &want, err);
+	if (r == 0)
+		r = compare_space(st, &want, err);
 	return stage_agree_all(st, r, err);
 }

@@ -4,23 +4,18 @@
 #include <errno.h>
 #include <string.h>
 
-/* Hops carry relative ranks; from here on nodes are meant. */
-static bool next_hop(struct flow *f, struct schedule_cursor *c, struct schedule_hop *hop)
+void stream_advance(struct stream *s, struct stream_head *head)
 {
-	if (!schedule_next(c, hop))
-		return false;
-	hop->peer = plan_node(f->run->st->plan, f->index, hop->peer);
-	return true;
-}
+	struct schedule_hop hop;
+	uint32_t i;
 
-bool flow_next_send(struct flow *f)
-{
-	return f->more_sends = next_hop(f, &f->sends, &f->send);
-}
-
-bool flow_next_recv(struct flow *f)
-{
-	return f->more_recvs = next_hop(f, &f->recvs, &f->recv);
+	head->flow = NULL;
+	if (!order_next(head->order, &i, &hop))
+		return;
+	head->flow = &s->flows[i];
+	head->seq = hop.parcel;
+	/* Hops carry ranks relative to the reader; from here on nodes are meant. */
+	head->node = (int)plan_node(s->st->plan, i, hop.peer);
 }
 
 struct flow_peer *flow_peer(struct flow *f, int node)
@@ -63,18 +58,18 @@ static int note_up(struct flow *f, int node)
 }
 
 /* One walk over the schedule: how often each parcel is sent on from here, and whom we meet. */
-static int survey(struct flow *f)
+static int survey(struct flow *f, struct schedule_cursor sends, struct schedule_cursor recvs)
 {
-	struct schedule_cursor sends = f->sends, recvs = f->recvs;
+	const struct plan *p = f->run->st->plan;
 	struct schedule_hop hop;
 	int r = 0;
 
-	while (r == 0 && next_hop(f, &sends, &hop)) {
+	while (r == 0 && schedule_next(&sends, &hop)) {
 		f->uses[hop.parcel]++;
-		r = note_peer(f, (int)hop.peer);
+		r = note_peer(f, (int)plan_node(p, f->index, hop.peer));
 	}
-	while (r == 0 && next_hop(f, &recvs, &hop))
-		r = note_up(f, (int)hop.peer);
+	while (r == 0 && schedule_next(&recvs, &hop))
+		r = note_up(f, (int)plan_node(p, f->index, hop.peer));
 	return r;
 }
 
@@ -83,6 +78,7 @@ int flow_open(struct flow *f, struct ebt_err *err)
 	const struct plan *p = f->run->st->plan;
 	const struct plan_stream *s = &p->streams[f->index];
 	uint32_t rel = plan_rank(p, f->index, (uint32_t)f->run->st->node);
+	struct schedule_cursor sends, recvs;
 	uint64_t size = 64;
 	int r;
 
@@ -90,17 +86,17 @@ int flow_open(struct flow *f, struct ebt_err *err)
 		s->n_parcels, &f->schedule, err);
 	if (r < 0)
 		return r;
-	schedule_start(f->schedule, rel, SCHEDULE_SEND, &f->sends);
-	schedule_start(f->schedule, rel, SCHEDULE_RECV, &f->recvs);
+	schedule_start(f->schedule, rel, SCHEDULE_SEND, &sends);
+	schedule_start(f->schedule, rel, SCHEDULE_RECV, &recvs);
 	while (size < 4ull * pool_count(f->pool))
 		size *= 2;
 	f->mask = size - 1;
 	f->held = calloc(size, sizeof(*f->held));
 	f->uses = calloc(s->n_parcels + 1, 1);
-	if (!f->held || !f->uses || survey(f) < 0)
+	if (!f->held || !f->uses || survey(f, sends, recvs) < 0)
 		return ebt_fail(err, -ENOMEM, "stream %u", f->index);
-	flow_next_send(f);
-	flow_next_recv(f);
+	order_add(f->run->send.order, f->index, &sends);
+	order_add(f->run->recv.order, f->index, &recvs);
 	return 0;
 }
 

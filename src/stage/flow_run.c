@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Carrying out schedules over MPI, all flows of a node in one loop.
+ * Carrying out schedules over MPI, all flows of a node in one loop and one order.
  *
  * A parcel is only sent into a receive that is known to be posted: posting one sends a credit
- * to the peer that the schedule names. So a send that has been started always completes, one
- * send in flight can serve all flows without one blocking another, and nothing piles up in
- * MPI's own buffers. Sends and receives of a flow go strictly in schedule order.
+ * to the peer that the schedule names. So a send that has been started always completes, and
+ * nothing piles up in MPI's own buffers. Receives are granted one at a time: two peers that send
+ * to one node at once share its link, and a transfer that is not yet due delays one that others
+ * wait for. From the same peer a few may be granted ahead, since they come one after the other.
  *
  * Winding down: whoever fails tells all its peers (flows connect everybody), stops posting, and
  * answers each credit it has or still gets with an empty parcel. Then every posted receive
@@ -18,6 +19,10 @@
 
 #include "stage/stream.h"
 #include "transport/transport.h"
+
+/* Collect in transport uses tag 0 on the same communicator. */
+#define TAG_CONTROL 1
+#define TAG_DATA 2 /* plus the number of the stream */
 
 enum op_kind { OP_SEND, OP_RECV, OP_CONTROL };
 
@@ -36,7 +41,7 @@ struct op {
 
 struct loop {
 	struct stream *s;
-	MPI_Comm data, ctl;
+	MPI_Comm comm;     /* tags from TAG_CONTROL on are ours while the loop runs */
 	MPI_Request *reqs; /* reqs[i] belongs to ops[i] */
 	struct op *ops;
 	int *done;         /* for MPI_Testsome */
@@ -45,7 +50,8 @@ struct loop {
 	MPI_Request ctl_req; /* the one receive for control messages */
 	struct control ctl_in;
 	unsigned sending, window;
-	uint32_t turn;     /* flow to be served next */
+	unsigned posted;   /* receives under way, all from posted_from */
+	int posted_from;
 	bool aborting;
 };
 
@@ -66,7 +72,7 @@ static void send_control(struct loop *l, int node, uint32_t kind, uint32_t flow)
 	if (!c) /* eight bytes: a process that has not even these cannot wind down in order */
 		abort();
 	*c = (struct control){.kind = kind, .flow = flow};
-	MPI_Isend(c, sizeof(*c), MPI_BYTE, node, 0, l->ctl, &req);
+	MPI_Isend(c, sizeof(*c), MPI_BYTE, node, TAG_CONTROL, l->comm, &req);
 	MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 	if (done) {
 		free(c);
@@ -115,8 +121,8 @@ static bool poll_control(struct loop *l)
 			assert(p);
 			p->credits++;
 		}
-		MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, 0, l->ctl,
-			&l->ctl_req);
+		MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL,
+			l->comm, &l->ctl_req);
 	}
 }
 
@@ -139,7 +145,7 @@ static void received(struct loop *l, struct op *op)
 	struct ebt_err err = {0};
 	int r;
 
-	op->flow->posted--;
+	l->posted--;
 	if (p->header->flags & PARCEL_ABORT) {
 		start_abort(l);
 	} else if (!l->aborting) {
@@ -215,68 +221,58 @@ static bool take_filled(struct loop *l, struct flow *f)
 	return moved;
 }
 
-static bool post_receives(struct loop *l, struct flow *f)
+static bool post_receives(struct loop *l)
 {
 	uint64_t room = l->s->st->plan->parcel + sizeof(struct parcel_header);
+	struct stream_head *next = &l->s->recv;
 	bool moved = false;
 	struct parcel *p;
 	MPI_Request req;
 
-	while (f->more_recvs && f->posted < FLOW_AHEAD && (p = pool_try(f->pool))) {
-		p->stream = f->index;
-		p->seq = f->recv.parcel;
-		MPI_Irecv(p->header, (int)room, MPI_BYTE, (int)f->recv.peer, (int)f->index, l->data,
-			&req);
-		add_op(l, req, (struct op){.kind = OP_RECV, .flow = f, .parcel = p});
-		f->posted++;
-		send_control(l, (int)f->recv.peer, CONTROL_CREDIT, f->index);
-		flow_next_recv(f);
+	while (next->flow && l->posted < STREAM_AHEAD &&
+		(!l->posted || l->posted_from == next->node)) {
+		p = pool_try(next->flow->pool);
+		if (!p)
+			break;
+		p->stream = next->flow->index;
+		p->seq = next->seq;
+		MPI_Irecv(p->header, (int)room, MPI_BYTE, next->node, TAG_DATA + (int)p->stream,
+			l->comm, &req);
+		add_op(l, req, (struct op){.kind = OP_RECV, .flow = next->flow, .parcel = p});
+		l->posted++;
+		l->posted_from = next->node;
+		send_control(l, next->node, CONTROL_CREDIT, p->stream);
+		stream_advance(l->s, next);
 		moved = true;
 	}
 	return moved;
 }
 
-/* The next send of @f, if its parcel is here and its receiver waits for it. */
-static bool start_send(struct loop *l, struct flow *f)
-{
-	struct flow_peer *peer;
-	MPI_Request req;
-	struct parcel *p;
-
-	if (!f->more_sends)
-		return false;
-	p = f->held[f->send.parcel & f->mask];
-	if (!p || p->seq != f->send.parcel)
-		return false;
-	peer = flow_peer(f, (int)f->send.peer);
-	if (!peer->credits)
-		return false;
-	peer->credits--;
-	if (--f->uses[p->seq] == 0)
-		f->held[p->seq & f->mask] = NULL;
-	MPI_Isend(p->header, (int)(sizeof(*p->header) + p->header->length), MPI_BYTE, peer->node,
-		(int)f->index, l->data, &req);
-	add_op(l, req, (struct op){.kind = OP_SEND, .flow = f, .parcel = p});
-	l->sending++;
-	l->s->st->self.bytes_out += p->header->length;
-	flow_next_send(f);
-	return true;
-}
-
-/* Flows in turn, so that none of them starves and links carry all streams alike. */
+/* The next sends, while their parcels are here and their receivers wait for them. */
 static bool start_sends(struct loop *l)
 {
-	uint32_t n = l->s->n_flows;
+	struct stream_head *next = &l->s->send;
+	struct flow_peer *peer;
 	bool moved = false;
+	MPI_Request req;
+	struct parcel *p;
+	struct flow *f;
 
-	for (uint32_t tried = 0; l->sending < l->window && tried < n; tried++) {
-		struct flow *f = &l->s->flows[l->turn];
-
-		l->turn = (l->turn + 1) % n;
-		if (start_send(l, f)) {
-			moved = true;
-			tried = (uint32_t)-1;
-		}
+	while ((f = next->flow) && l->sending < l->window) {
+		p = f->held[next->seq & f->mask];
+		peer = flow_peer(f, next->node);
+		if (!p || p->seq != next->seq || !peer->credits)
+			break;
+		peer->credits--;
+		if (--f->uses[p->seq] == 0)
+			f->held[p->seq & f->mask] = NULL;
+		MPI_Isend(p->header, (int)(sizeof(*p->header) + p->header->length), MPI_BYTE,
+			peer->node, TAG_DATA + (int)f->index, l->comm, &req);
+		add_op(l, req, (struct op){.kind = OP_SEND, .flow = f, .parcel = p});
+		l->sending++;
+		l->s->st->self.bytes_out += p->header->length;
+		stream_advance(l->s, next);
+		moved = true;
 	}
 	return moved;
 }
@@ -299,8 +295,8 @@ static bool answer_credits(struct loop *l)
 				h->magic = PARCEL_MAGIC;
 				h->flags = PARCEL_ABORT;
 				f->peers[k].credits--;
-				MPI_Isend(h, sizeof(*h), MPI_BYTE, f->peers[k].node, (int)i, l->data,
-					&req);
+				MPI_Isend(h, sizeof(*h), MPI_BYTE, f->peers[k].node,
+					TAG_DATA + (int)i, l->comm, &req);
 				add_op(l, req, (struct op){.kind = OP_SEND, .flow = f, .empty = h});
 				l->sending++;
 				moved = true;
@@ -327,13 +323,9 @@ static void drop_held(struct flow *f)
 /* Nothing of this node is under way any more, and nothing more will be started. */
 static bool settled(const struct loop *l)
 {
-	for (uint32_t i = 0; i < l->s->n_flows; i++) {
-		const struct flow *f = &l->s->flows[i];
-
-		if (f->posted || (!l->aborting && (f->more_recvs || f->more_sends)))
-			return false;
-	}
-	return l->sending == 0;
+	if (l->posted || l->sending)
+		return false;
+	return l->aborting || (!l->s->recv.flow && !l->s->send.flow);
 }
 
 static bool turn_once(struct loop *l)
@@ -345,10 +337,9 @@ static bool turn_once(struct loop *l)
 		start_abort(l);
 	if (l->aborting)
 		return moved | answer_credits(l);
-	for (uint32_t i = 0; i < l->s->n_flows; i++) {
+	for (uint32_t i = 0; i < l->s->n_flows; i++)
 		moved |= take_filled(l, &l->s->flows[i]);
-		moved |= post_receives(l, &l->s->flows[i]);
-	}
+	moved |= post_receives(l);
 	return moved | start_sends(l);
 }
 
@@ -362,16 +353,18 @@ static void loop_open(struct loop *l, struct stream *s)
 	for (uint32_t i = 0; i < s->n_flows; i++)
 		peers += s->flows[i].n_peers + s->flows[i].n_up;
 	/* Receives, sends in flight or answered credits, and control messages on their way. */
-	l->cap = (int)(l->window + s->n_flows * FLOW_AHEAD * 2 + peers * (FLOW_AHEAD + 1) + 64);
+	l->cap = (int)(l->window + STREAM_AHEAD + peers * (STREAM_AHEAD + 2) + 64);
 	l->reqs = calloc((size_t)l->cap, sizeof(*l->reqs));
 	l->ops = calloc((size_t)l->cap, sizeof(*l->ops));
 	l->done = calloc((size_t)l->cap, sizeof(*l->done));
 	l->status = calloc((size_t)l->cap, sizeof(*l->status));
 	if (!l->reqs || !l->ops || !l->done || !l->status)
 		abort(); /* a few KiB, and others wait for us already */
-	MPI_Comm_dup(s->st->nodes, &l->data);
-	MPI_Comm_dup(s->st->nodes, &l->ctl);
-	MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, 0, l->ctl, &l->ctl_req);
+	l->comm = s->st->nodes;
+	stream_advance(s, &s->send);
+	stream_advance(s, &s->recv);
+	MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL, l->comm,
+		&l->ctl_req);
 }
 
 static void loop_close(struct loop *l)
@@ -382,8 +375,6 @@ static void loop_close(struct loop *l)
 	}
 	MPI_Cancel(&l->ctl_req);
 	MPI_Wait(&l->ctl_req, MPI_STATUS_IGNORE);
-	MPI_Comm_free(&l->data);
-	MPI_Comm_free(&l->ctl);
 	free(l->reqs);
 	free(l->ops);
 	free(l->done);

@@ -123,6 +123,7 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->parcels = p->n_parcels;
 	rep->memory = stage_memory(st->o);
 	rep->window = stage_window(st->o);
+	rep->start = t->start;
 	rep->scan = t->scan;
 	rep->stream = t->stream;
 	rep->publish = t->publish;

@@ -6,7 +6,7 @@
 
 /* Seconds of each phase, of the slowest node. */
 struct stage_times {
-	double scan, stream, publish;
+	double start, scan, stream, publish;
 };
 
 /* Collective over nodes: fills @rep; what is per node only on the first. */

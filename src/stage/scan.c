@@ -245,6 +245,33 @@ static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm 
 	return gather_all(&s, readers, mine, out, err);
 }
 
+/*
+ * Readers lie spread over the nodes, the first one on the first node. Only they take part in
+ * making their communicator; others get MPI_COMM_NULL.
+ */
+static int open_readers(struct stage *st, unsigned readers, MPI_Comm *comm, struct ebt_err *err)
+{
+	SCOPED_FREE int *nodes = calloc(readers, sizeof(*nodes));
+	MPI_Group all, some;
+	bool member = false;
+
+	*comm = MPI_COMM_NULL;
+	if (!nodes)
+		return ebt_fail(err, -ENOMEM, "readers");
+	for (unsigned i = 0; i < readers; i++) {
+		nodes[i] = (int)plan_reader_node(i, readers, (uint32_t)st->n_nodes);
+		member |= nodes[i] == st->node;
+	}
+	if (!member)
+		return 0;
+	MPI_Comm_group(st->nodes, &all);
+	MPI_Group_incl(all, (int)readers, nodes, &some);
+	MPI_Comm_create_group(st->nodes, some, 0, comm);
+	MPI_Group_free(&some);
+	MPI_Group_free(&all);
+	return 0;
+}
+
 int stage_scan_all(struct stage *st, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf b = {0};
@@ -261,14 +288,7 @@ int stage_scan_all(struct stage *st, struct ebt_err *err)
 	r = transport_bcast_buf_all(st->nodes, &b, 0, err);
 	if (r < 0)
 		return r;
-	/* Readers lie spread over the nodes, the first one on the first node. */
-	r = MPI_UNDEFINED;
-	for (uint32_t i = 0; i < readers; i++) {
-		if (plan_reader_node(i, readers, (uint32_t)st->n_nodes) == (uint32_t)st->node)
-			r = 0;
-	}
-	MPI_Comm_split(st->nodes, r, st->node, &comm);
-	r = 0;
+	r = open_readers(st, readers, &comm, err);
 	if (comm != MPI_COMM_NULL) {
 		r = scan_readers_all(st, &b, comm, &st->m, err);
 		MPI_Comm_free(&comm);

@@ -160,28 +160,47 @@ static void log_through(void *arg, enum log_level level, const char *text)
 	o->log(o->log_arg, (enum ebt_log_level)level, text);
 }
 
+/*
+ * MPI's blocking calls spin. Communicators are therefore made without them as far as that is
+ * possible: only finding out who shares a node has no non-blocking form.
+ */
+static void open_comms_all(struct stage *st, MPI_Comm comm)
+{
+	int lane = 0, lanes;
+	MPI_Request req;
+
+	MPI_Comm_idup(comm, &st->comm, &req);
+	transport_wait(&req);
+	MPI_Comm_rank(st->comm, &st->rank);
+	if (!st->o->per_rank) {
+		transport_barrier_all(st->comm);
+		MPI_Comm_split_type(
+			st->comm, MPI_COMM_TYPE_SHARED, st->rank, MPI_INFO_NULL, &st->local);
+		MPI_Comm_rank(st->local, &lane);
+	}
+	lanes = lane;
+	transport_reduce_all(st->comm, &lanes, 1, MPI_INT, MPI_MAX);
+	if (lanes) {
+		MPI_Comm_split(st->comm, lane == 0 ? 0 : MPI_UNDEFINED, st->rank, &st->nodes);
+	} else {
+		MPI_Comm_idup(st->comm, &st->nodes, &req);
+		transport_wait(&req);
+	}
+}
+
 int stage_open_all(struct stage *st, MPI_Comm comm, const struct ebt_stage_options *o,
 	struct ebt_err *err)
 {
-	int lane;
-
 	memset(st, 0, sizeof(*st));
 	st->o = o;
 	st->treefd = -1;
+	st->local = MPI_COMM_NULL;
 	st->began = stage_now();
 	if (o->log)
 		st->log = (struct log){.fn = log_through,
 			.arg = (void *)o,
 			.max = (enum log_level)o->log_max};
-	MPI_Comm_dup(comm, &st->comm);
-	MPI_Comm_rank(st->comm, &st->rank);
-	if (o->per_rank)
-		MPI_Comm_dup(MPI_COMM_SELF, &st->local);
-	else
-		MPI_Comm_split_type(
-			st->comm, MPI_COMM_TYPE_SHARED, st->rank, MPI_INFO_NULL, &st->local);
-	MPI_Comm_rank(st->local, &lane);
-	MPI_Comm_split(st->comm, lane == 0 ? 0 : MPI_UNDEFINED, st->rank, &st->nodes);
+	open_comms_all(st, comm);
 	if (st->nodes == MPI_COMM_NULL)
 		return 0;
 	MPI_Comm_rank(st->nodes, &st->node);
@@ -201,7 +220,8 @@ void stage_close(struct stage *st)
 	filter_free(st->filter);
 	if (st->nodes != MPI_COMM_NULL)
 		MPI_Comm_free(&st->nodes);
-	MPI_Comm_free(&st->local);
+	if (st->local != MPI_COMM_NULL)
+		MPI_Comm_free(&st->local);
 	MPI_Comm_free(&st->comm);
 }
 
@@ -220,6 +240,13 @@ static double lap_all(struct stage *st)
 	return t;
 }
 
+/* For -vv: where the time before the stream goes. */
+static void note_step(const struct stage *st, const char *step)
+{
+	if (st->node == 0)
+		log_debug(&st->log, "%8.4f s %s", stage_now() - st->began, step);
+}
+
 static int new_id_all(struct stage *st, struct ebt_err *err)
 {
 	int r = stage_agree_all(st, st->node == 0 ? fsio_random_id(st->id, err) : 0, err);
@@ -232,13 +259,18 @@ static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err
 {
 	int r;
 
+	note_step(st, "store open");
 	r = stage_scan_all(st, err);
+	note_step(st, "scanned");
 	if (r == 0)
 		r = stage_compare_all(st, err);
+	note_step(st, "compared");
 	if (r == 0)
 		r = stage_agree_all(st, stage_plan_all(st, err), err);
+	note_step(st, "planned");
 	if (r == 0 && st->store)
 		r = stage_space_all(st, err);
+	note_step(st, "space checked");
 	memcpy(st->m ? st->m->id : (char[33]){0}, st->id, sizeof(st->id));
 	t->scan = lap_all(st);
 	return r;
@@ -268,6 +300,7 @@ static int run_all(struct stage *st, struct ebt_stage_report *rep, struct ebt_er
 	struct stage_times t = {0};
 	int r;
 
+	t.start = lap_all(st);
 	r = new_id_all(st, err);
 	if (r < 0)
 		return r;

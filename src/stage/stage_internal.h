@@ -21,7 +21,7 @@ struct stage {
 	const struct ebt_stage_options *o;
 	struct log log;
 	MPI_Comm comm;  /* all ranks, ours */
-	MPI_Comm local; /* the ranks that share this node's memory */
+	MPI_Comm local; /* the ranks that share this node's memory; none with --per-rank */
 	MPI_Comm nodes; /* first ranks of nodes; MPI_COMM_NULL elsewhere */
 	int rank;       /* in comm */
 	int node, n_nodes; /* rank and size in nodes */

@@ -153,6 +153,10 @@ static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 		parcels /= st->plan->n_streams;
 	if (parcels > FLOW_PARCELS_MAX)
 		parcels = FLOW_PARCELS_MAX;
+	if (r == 0)
+		r = order_new(st->plan->n_streams, &s->send.order, err);
+	if (r == 0)
+		r = order_new(st->plan->n_streams, &s->recv.order, err);
 	for (uint32_t i = 0; i < st->plan->n_streams && r == 0; i++)
 		r = open_flow(s, i, (uint32_t)parcels, err);
 	if (r == 0)
@@ -198,6 +202,8 @@ static void stream_release(struct stream *s)
 	if (s->unpacker)
 		s->st->self.bytes_written = unpacker_bytes(s->unpacker);
 	unpacker_free(s->unpacker);
+	order_free(s->send.order);
+	order_free(s->recv.order);
 	free(s->flows);
 	queue_destroy(&s->written);
 	pthread_mutex_destroy(&s->lock);

@@ -7,9 +7,9 @@
  *                               └─► writers ◄─┴──────┘ received parcels
  *                                     └──► incoming/ID/tree
  *
- * A flow is this node's part in one reader's stream: its cursors over the schedule, its own
- * pool of parcels. Pools are not shared between flows, so a flow that waits for buffers never
- * holds up another one, and each flow alone is a pipeline without cycles: no deadlock.
+ * A flow is this node's part in one reader's stream, with its own pool of parcels. All flows of
+ * a node together are worked off in one order (plan/order.h), the same on every node: so there
+ * is always a transfer that nothing but finished ones must precede, and no deadlock.
  */
 #ifndef STAGE_STREAM_H
 #define STAGE_STREAM_H
@@ -18,11 +18,11 @@
 
 #include "base/queue.h"
 #include "pack/pack.h"
-#include "plan/schedule.h"
+#include "plan/order.h"
 #include "stage/stage_internal.h"
 
 #define STREAM_THREADS 64 /* of one kind, at most */
-#define FLOW_AHEAD 3      /* receives posted ahead in each flow */
+#define STREAM_AHEAD 3    /* receives posted at once, see flow_run.c */
 /* Parcels a flow needs: 3 held for sending on at most, 1 to receive, the rest for overlap. */
 #define FLOW_PARCELS_MIN 8
 #define FLOW_PARCELS_MAX 64 /* more does not help, and would only take memory */
@@ -41,17 +41,21 @@ struct flow {
 	pthread_mutex_t order;  /* a buffer and the next number are taken together */
 	uint64_t next_fill;     /* order */
 	struct schedule *schedule;
-	struct schedule_cursor sends, recvs;
-	struct schedule_hop send, recv; /* next of each, where more_* */
-	bool more_sends, more_recvs;
 	uint8_t *uses;          /* of each parcel: sends from here that are still to be started */
 	struct parcel **held;   /* by seq & mask: present and still to be sent */
 	uint64_t mask;
-	unsigned posted;        /* receives under way */
 	struct flow_peer *peers; /* those we send to */
 	uint32_t n_peers;
 	int *up;                /* those we receive from */
 	uint32_t n_up;
+};
+
+/* The next send or receive of this node over all flows. */
+struct stream_head {
+	struct order *order;
+	struct flow *flow; /* NULL at the end */
+	uint64_t seq;
+	int node;          /* the other end */
 };
 
 struct stream {
@@ -60,6 +64,7 @@ struct stream {
 	struct queue written;    /* parcels for the writers */
 	struct flow *flows;
 	uint32_t n_flows;
+	struct stream_head send, recv;
 	pthread_t threads[2 * STREAM_THREADS];
 	unsigned n_threads;
 	pthread_mutex_t lock;
@@ -82,11 +87,10 @@ void stream_write(struct stream *s, struct parcel *p);
 /* -EPROTO if a received parcel is not the one that the plan has here. */
 int stream_check_header(const struct stream *s, const struct parcel *p, struct ebt_err *err);
 
-/* flow.c: schedules, cursors and peers of one flow. */
+/* flow.c: schedule and peers of one flow; its cursors go into the run's two orders. */
 int flow_open(struct flow *f, struct ebt_err *err);
 void flow_close(struct flow *f);
-bool flow_next_send(struct flow *f); /* f->send is the next one, false at the end */
-bool flow_next_recv(struct flow *f);
+void stream_advance(struct stream *s, struct stream_head *head);
 struct flow_peer *flow_peer(struct flow *f, int node); /* one we send to, or NULL */
 /* flow_run.c: collective; carries out all flows, returns when all nodes have. */
 void flow_run_all(struct stream *s);
