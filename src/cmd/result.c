@@ -22,8 +22,9 @@ static void json_plan_fields(const struct ebt_stage_report *rep)
 	printf("\"id\":\"%s\",\"files\":%llu,\"dirs\":%llu,\"symlinks\":%llu,\"links\":%llu,"
 	       "\"skipped\":%llu,\"unchanged\":%llu,\"bytes\":%llu,\"nodes\":%u,\"ranks\":%u,"
 	       "\"readers\":%u,\"algo\":\"%s\",\"parcel\":%llu,\"parcels\":%llu,"
-	       "\"window\":%u,\"memory\":%llu,\"start_seconds\":%.6f,\"scan_seconds\":%.6f,\"link\":%.0f,"
-	       "\"link_assumed\":%s,\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f",
+	       "\"window\":%u,\"memory\":%llu,\"start_seconds\":%.6f,"
+	       "\"scan_seconds\":%.6f,\"link\":%.0f,\"link_assumed\":%s,"
+	       "\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f",
 		rep->id, (unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)rep->symlinks, (unsigned long long)rep->links,
 		(unsigned long long)rep->skipped, (unsigned long long)rep->unchanged,
@@ -69,9 +70,12 @@ void cmd_print_result(const struct cmd_options *o, const struct ebt_stage_report
 		printf("unchanged %llu\n", (unsigned long long)rep->unchanged);
 	printf("scan %.3f s, stream %.3f s, publish %.3f s\n", rep->scan, rep->stream,
 		rep->publish);
-	printf("rate %s to each node, %.0f %% of the bound (%.3f s, link %s%s)\n",
-		text_rate(rate_of(rep), rate), bound_share(rep) * 100, rep->bound,
-		text_rate(rep->link, link), rep->link_assumed ? " assumed, see --link" : "");
+	printf("rate %s to each node, ", text_rate(rate_of(rep), rate));
+	if (rep->link_assumed)
+		puts("link rate unknown (see --link)");
+	else
+		printf("%.0f %% of the bound (%.3f s, link %s)\n", bound_share(rep) * 100,
+			rep->bound, text_rate(rep->link, link));
 }
 
 void cmd_print_plan(const struct cmd_options *o, const struct ebt_stage_report *rep)

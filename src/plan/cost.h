@@ -22,7 +22,7 @@ struct cost_model {
 /* What is assumed where nothing is known: a 200 Gbit/s fabric, a busy PFS, DRAM stores. */
 #define COST_LINK 25e9
 #define COST_LATENCY 20e-6
-#define COST_READ 2e9
+#define COST_READ 1e9
 #define COST_WRITE 4e9
 
 /* No schedule can be faster: max(S/B, S/(R r), S/W), and S/B counts only above one node. */

@@ -126,7 +126,14 @@ static int lock_own(struct store *s, bool create, struct ebt_err *err)
 
 static int open_dest(struct store *s, bool create, struct ebt_err *err)
 {
+	struct stat st;
+
 	s->dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Whoever owns the directory can rename all that is in it. */
+	if (s->dirfd >= 0 && fstat(s->dirfd, &st) < 0)
+		return complain(s, -errno, "", err);
+	if (s->dirfd >= 0 && geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)
+		return complain(s, -EPERM, ": belongs to another user", err);
 	if (s->dirfd >= 0)
 		return 0;
 	if (errno != ENOENT || !create)
