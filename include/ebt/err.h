@@ -10,7 +10,8 @@
 #define EBT_ERR_TEXT 1024 /* bytes with the final NUL; longer texts are cut */
 
 struct ebt_err {
-	int code; /* negative errno, 0 when nothing failed */
+	int code;    /* negative errno, 0 when nothing failed */
+	int located; /* the text says on which rank already */
 	char text[EBT_ERR_TEXT];
 };
 

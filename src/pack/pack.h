@@ -6,7 +6,8 @@
  * unpacker to check it before anything is written; both sum up the digests of files in the
  * manifest.
  *
- * pack_fill and pack_store may be called from any number of threads, on different parcels.
+ * packer_fill and unpacker_store may be called from any number of threads, on different
+ * parcels.
  */
 #ifndef PACK_PACK_H
 #define PACK_PACK_H
@@ -18,6 +19,18 @@
 #include "manifest/manifest.h"
 #include "pack/parcel.h"
 #include "plan/plan.h"
+
+/*
+ * Directory that a thread used last, open: neighbours in a manifest share it. One for sources
+ * and one for targets a thread. Start from PACK_PLACE_INIT.
+ */
+struct pack_place {
+	uint32_t source, dir; /* meaningful where fd is open */
+	int fd;
+};
+#define PACK_PLACE_INIT {.fd = -1}
+void pack_place_end(struct pack_place *place);
+#define SCOPED_PLACE SCOPED(pack_place_end)
 
 struct packer;
 
@@ -33,19 +46,11 @@ DEFINE_SCOPED(struct packer, packer_free)
  * Fill parcel number @seq: payload, header, digests of its files into the manifest. A file
  * that cannot be read or is not what the scan saw gives an error that names it.
  */
-int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel, struct ebt_err *err);
+int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,
+	struct pack_place *from, struct ebt_err *err);
 uint64_t packer_bytes(const struct packer *p); /* read from the sources so far */
 
 struct unpacker;
-
-/* Parent directory that a thread used last: neighbours in a manifest share it. */
-struct unpack_place {
-	uint32_t dir; /* entry, MANIFEST_ROOT or, at first, MANIFEST_NONE with fd -1 */
-	int fd;
-};
-#define UNPACK_PLACE_INIT {.dir = MANIFEST_NONE, .fd = -1}
-void unpack_place_end(struct unpack_place *place);
-#define SCOPED_PLACE SCOPED(unpack_place_end)
 
 /*
  * Below @treefd, which stays the caller's. Clear bits in @need are left out (NULL: none). The
@@ -63,9 +68,17 @@ int unpacker_begin(struct unpacker *u, struct ebt_err *err);
  * files; one that is complete gets its attributes and is closed, and the close is checked.
  */
 int unpacker_store(struct unpacker *u, const struct parcel *parcel,
-	struct unpack_place *place, struct ebt_err *err);
+	struct pack_place *to, struct ebt_err *err);
 /* Later names of hard links. Once, after all parcels; -EIO if a file is not complete. */
 int unpacker_finish(struct unpacker *u, struct ebt_err *err);
 uint64_t unpacker_bytes(const struct unpacker *u); /* written so far */
+
+/*
+ * For a node alone: what packer_fill and unpacker_store would do with parcel number @seq, but
+ * @buffer, which has @size bytes (DIGEST_LEAF at least), is all the memory it takes. Any
+ * number of threads, on different parcels.
+ */
+int pack_copy(struct packer *p, struct unpacker *u, uint64_t seq, void *buffer, size_t size,
+	struct pack_place *from, struct pack_place *to, struct ebt_err *err);
 
 #endif

@@ -4,7 +4,53 @@
 
 #include "pack/pack.h"
 
-/* Adds the leaves of one piece to @run; their sum, the piece's part of its file's digest. */
+/*
+ * Have @place hold directory @dir of @source: opens @path below @atfd unless it does already.
+ * The descriptor, which stays the place's, or a negative errno.
+ */
+int pack_place_at(struct pack_place *place, uint32_t source, uint32_t dir, int atfd,
+	const char *path, int flags);
+static inline bool pack_place_is(const struct pack_place *place, uint32_t source, uint32_t dir)
+{
+	return place->fd >= 0 && place->source == source && place->dir == dir;
+}
+
+/*
+ * The source of a piece. Open, read parts of it, done: this closes it and returns @r or, where
+ * that is 0, what came of the check that the file is unchanged.
+ */
+struct pack_source {
+	struct source_file *shared; /* NULL: the file lies in this piece alone */
+	int fd;
+};
+int packer_open(struct packer *p, const struct plan_piece *piece, struct pack_place *from,
+	struct pack_source *src, struct ebt_err *err);
+int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *data,
+	struct ebt_err *err);
+int packer_done(struct packer *p, const struct plan_piece *piece,
+	const struct pack_source *src, int r, struct ebt_err *err);
+
+void packer_walk(const struct packer *p, uint64_t seq, struct plan_walk *w);
+/* Adds @sum to the digest of the file of @piece. */
+void packer_sum(struct packer *p, const struct plan_piece *piece, struct ebt_digest sum);
+
+/* The target likewise. With the last piece done, its attributes are set. */
+struct pack_target {
+	struct target_file *shared;
+	int fd;
+};
+int unpacker_open(struct unpacker *u, const struct plan_piece *piece, struct pack_place *to,
+	struct pack_target *dst, struct ebt_err *err);
+/* @data NULL: zeros of a file that may have holes. */
+int unpacker_write(struct unpacker *u, const struct plan_piece *part, int fd,
+	const void *data, struct ebt_err *err);
+int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
+	const struct pack_target *dst, int r, struct ebt_err *err);
+
+/*
+ * The sum of the leaves of one piece: its part of its file's digest. @run, if not NULL, gets
+ * the leaves one by one.
+ */
 static inline struct ebt_digest pack_digest(
 	const unsigned char *data, const struct plan_piece *piece, struct digest_run *run)
 {
@@ -15,7 +61,8 @@ static inline struct ebt_digest pack_digest(
 	for (uint32_t at = 0; at < piece->len; at += n, index++) {
 		n = piece->len - at < DIGEST_LEAF ? piece->len - at : DIGEST_LEAF;
 		leaf = digest_leaf(data + at, n, index);
-		digest_run_add(run, leaf);
+		if (run)
+			digest_run_add(run, leaf);
 		sum = digest_sum(sum, leaf);
 	}
 	return sum;

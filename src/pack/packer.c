@@ -80,23 +80,41 @@ static int fail_at(const struct packer *p, uint32_t entry, int code, const char 
 	return ebt_fail(err, code, "%s: %s", name, what);
 }
 
-static int open_source(const struct packer *p, uint32_t entry, struct ebt_err *err)
+/*
+ * The directory of @entry in its own source: where sources meet, the entry of the directory
+ * names only one of them. Links on the way are followed, as they were by the scan.
+ */
+static int open_place(const struct packer *p, uint32_t entry, struct pack_place *from)
+{
+	const struct manifest_entry *e = &p->m->entries[entry];
+	char path[PATH_MAX];
+	int r;
+
+	if (pack_place_is(from, e->source, e->parent))
+		return from->fd;
+	r = manifest_source_path(p->m, entry, path, sizeof(path));
+	if (r < 0)
+		return r;
+	*strrchr(path, '/') = '\0';
+	return pack_place_at(from, e->source, e->parent, AT_FDCWD, *path ? path : "/", 0);
+}
+
+static int open_source(const struct packer *p, uint32_t entry, struct pack_place *from,
+	struct ebt_err *err)
 {
 	const struct manifest_entry *e = &p->m->entries[entry];
 	/* Not to wait on a FIFO that took the file's place, not to follow a link that did. */
 	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-	char path[PATH_MAX];
-	int fd, r;
+	int dirfd = open_place(p, entry, from), fd;
 
-	r = manifest_source_path(p->m, entry, path, sizeof(path));
-	if (r < 0)
-		return fail_at(p, entry, r, "open", err);
+	if (dirfd < 0)
+		return fail_at(p, entry, dirfd, "open", err);
 	/* Only the owner may leave the access time alone. */
 	if (p->euid == 0 || p->euid == e->uid)
 		flags |= O_NOATIME;
-	fd = open(path, flags);
+	fd = openat(dirfd, e->name, flags);
 	if (fd < 0 && errno == EPERM && (flags & O_NOATIME))
-		fd = open(path, flags & ~O_NOATIME);
+		fd = openat(dirfd, e->name, flags & ~O_NOATIME);
 	return fd < 0 ? fail_at(p, entry, -errno, "open", err) : fd;
 }
 
@@ -136,8 +154,8 @@ static uint64_t stream_share(const struct packer *p, uint32_t entry)
 	return sum;
 }
 
-static int share_open(struct packer *p, uint32_t entry, struct source_file **out,
-	struct ebt_err *err)
+static int share_open(struct packer *p, uint32_t entry, struct pack_place *from,
+	struct source_file **out, struct ebt_err *err)
 {
 	struct source_file *f;
 	SCOPED_LOCK(&p->lock);
@@ -151,7 +169,7 @@ static int share_open(struct packer *p, uint32_t entry, struct source_file **out
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return fail_at(p, entry, -ENOMEM, "open", err);
-	f->fd = open_source(p, entry, err);
+	f->fd = open_source(p, entry, from, err);
 	if (f->fd < 0) {
 		int r = f->fd;
 
@@ -188,41 +206,71 @@ static int share_done(struct packer *p, struct source_file *f, uint64_t len,
 	return r;
 }
 
-static int read_piece(struct packer *p, const struct plan_piece *piece, int fd, void *to,
+int packer_open(struct packer *p, const struct plan_piece *piece, struct pack_place *from,
+	struct pack_source *src, struct ebt_err *err)
+{
+	int r;
+
+	src->shared = NULL;
+	if (piece->len == p->m->entries[piece->entry].size) {
+		src->fd = open_source(p, piece->entry, from, err);
+		return src->fd < 0 ? src->fd : 0;
+	}
+	r = share_open(p, piece->entry, from, &src->shared, err);
+	if (r == 0)
+		src->fd = src->shared->fd;
+	return r;
+}
+
+int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *data,
 	struct ebt_err *err)
 {
-	ssize_t n = fsio_read(fd, to, piece->len, piece->off);
+	ssize_t n = fsio_read(fd, data, part->len, part->off);
 
 	if (n < 0)
-		return fail_at(p, piece->entry, (int)n, "read", err);
-	if ((uint64_t)n < piece->len)
-		return fail_at(p, piece->entry, -ESTALE, "became shorter while it was being staged",
-			err);
-	__atomic_add_fetch(&p->bytes, piece->len, __ATOMIC_RELAXED);
+		return fail_at(p, part->entry, (int)n, "read", err);
+	if ((uint64_t)n < part->len)
+		return fail_at(
+			p, part->entry, -ESTALE, "became shorter while it was being staged", err);
+	__atomic_add_fetch(&p->bytes, part->len, __ATOMIC_RELAXED);
 	return 0;
 }
 
-static int fetch_piece(struct packer *p, const struct plan_piece *piece, void *to,
-	struct ebt_err *err)
+int packer_done(struct packer *p, const struct plan_piece *piece,
+	const struct pack_source *src, int r, struct ebt_err *err)
 {
-	struct source_file *f = NULL;
-	int r;
-
-	if (piece->len == p->m->entries[piece->entry].size) {
-		SCOPED_FD int fd = open_source(p, piece->entry, err);
-
-		if (fd < 0)
-			return fd;
-		r = read_piece(p, piece, fd, to, err);
-		return r < 0 ? r : check_unchanged(p, piece->entry, fd, err);
-	}
-	r = share_open(p, piece->entry, &f, err);
+	/* Others may still read a shared one: after a failure packer_free closes it. */
+	if (src->shared)
+		return r < 0 ? r : share_done(p, src->shared, piece->len, err);
 	if (r == 0)
-		r = read_piece(p, piece, f->fd, to, err);
-	return r < 0 ? r : share_done(p, f, piece->len, err);
+		r = check_unchanged(p, piece->entry, src->fd, err);
+	close(src->fd);
+	return r;
 }
 
-int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel, struct ebt_err *err)
+void packer_walk(const struct packer *p, uint64_t seq, struct plan_walk *w)
+{
+	plan_walk_start(p->plan, p->stream, seq, w);
+}
+
+void packer_sum(struct packer *p, const struct plan_piece *piece, struct ebt_digest sum)
+{
+	manifest_sum_digest(p->m, piece->entry, sum);
+}
+
+static int fetch_piece(struct packer *p, const struct plan_piece *piece, void *to,
+	struct pack_place *from, struct ebt_err *err)
+{
+	struct pack_source src;
+	int r = packer_open(p, piece, from, &src, err);
+
+	if (r < 0)
+		return r;
+	return packer_done(p, piece, &src, packer_read(p, piece, src.fd, to, err), err);
+}
+
+int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,
+	struct pack_place *from, struct ebt_err *err)
 {
 	struct parcel_header *h = parcel->header;
 	struct digest_run run = {0};
@@ -237,7 +285,7 @@ int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel, struct eb
 		const struct manifest_entry *e = &p->m->entries[piece.entry];
 		struct ebt_digest sum = {0};
 
-		r = fetch_piece(p, &piece, parcel->payload + piece.at, err);
+		r = fetch_piece(p, &piece, parcel->payload + piece.at, from, err);
 		if (r < 0)
 			return r;
 		sum = pack_digest(parcel->payload + piece.at, &piece, &run);

@@ -104,19 +104,11 @@ static int fail_at(const struct unpacker *u, uint32_t entry, int code, const cha
 	return ebt_fail(err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
 }
 
-void unpack_place_end(struct unpack_place *place)
-{
-	if (place->fd >= 0)
-		close(place->fd);
-	place->fd = -1;
-	place->dir = MANIFEST_NONE;
-}
-
 /*
  * A descriptor to reach the parent of @entry and the name to use with it. MANIFEST_ROOT and
  * MANIFEST_NONE are the same number: the root needs no descriptor of its own.
  */
-static int place_at(const struct unpacker *u, uint32_t entry, struct unpack_place *place,
+static int place_at(const struct unpacker *u, uint32_t entry, struct pack_place *to,
 	struct ebt_err *err)
 {
 	uint32_t dir = u->m->entries[entry].parent;
@@ -125,29 +117,34 @@ static int place_at(const struct unpacker *u, uint32_t entry, struct unpack_plac
 
 	if (dir == MANIFEST_ROOT)
 		return u->treefd;
-	if (place->fd >= 0 && place->dir == dir)
-		return place->fd;
-	unpack_place_end(place);
+	if (pack_place_is(to, 0, dir))
+		return to->fd;
 	r = manifest_path(u->m, dir, path, sizeof(path));
-	if (r < 0)
-		return fail_at(u, dir, r, "open", err);
-	place->fd = openat(u->treefd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (place->fd < 0)
-		return fail_at(u, dir, -errno, "open", err);
-	place->dir = dir;
-	return place->fd;
+	if (r >= 0)
+		r = pack_place_at(to, 0, dir, u->treefd, path, O_NOFOLLOW);
+	return r < 0 ? fail_at(u, dir, r, "open", err) : r;
 }
 
-static int create(const struct unpacker *u, uint32_t entry, struct unpack_place *place,
+/* How a new file for @e looks: its own mode from the start, as far as umask lets it. */
+static struct store_made made_for(const struct unpacker *u, const struct manifest_entry *e)
+{
+	struct store_made made = u->made;
+
+	made.mode &= e->mode;
+	return made;
+}
+
+static int create(const struct unpacker *u, uint32_t entry, struct pack_place *to,
 	struct ebt_err *err)
 {
-	int dirfd = place_at(u, entry, place, err);
+	const struct manifest_entry *e = &u->m->entries[entry];
+	int dirfd = place_at(u, entry, to, err);
 	int fd;
 
 	if (dirfd < 0)
 		return dirfd;
-	fd = openat(dirfd, u->m->entries[entry].name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, u->made.mode);
+	fd = openat(dirfd, e->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		made_for(u, e).mode);
 	return fd < 0 ? fail_at(u, entry, -errno, "create", err) : fd;
 }
 
@@ -155,6 +152,7 @@ static int create(const struct unpacker *u, uint32_t entry, struct unpack_place 
 static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &u->m->entries[entry];
+	struct store_made made = made_for(u, e);
 	struct ebt_err why = {0};
 	int r = 0;
 
@@ -162,7 +160,7 @@ static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_er
 	if (e->allocated < e->size && ftruncate(fd, (off_t)e->size) < 0)
 		r = fail_at(u, entry, -errno, "set size", err);
 	if (r == 0) {
-		r = store_set_attributes(fd, e, &u->made, &why);
+		r = store_set_attributes(fd, e, &made, &why);
 		if (r < 0)
 			fail_at(u, entry, r, "set attributes", err);
 	}
@@ -198,23 +196,23 @@ static int write_sparse(int fd, const unsigned char *data, size_t len, uint64_t 
 	return run < len ? fsio_write(fd, data + run, len - run, off + run) : 0;
 }
 
-static int write_piece(struct unpacker *u, const struct plan_piece *piece, int fd,
-	const unsigned char *data, struct ebt_err *err)
+int unpacker_write(struct unpacker *u, const struct plan_piece *part, int fd,
+	const void *data, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &u->m->entries[piece->entry];
+	const struct manifest_entry *e = &u->m->entries[part->entry];
 	int r = 0;
 
 	if (data && e->allocated < e->size)
-		r = write_sparse(fd, data, piece->len, piece->off);
+		r = write_sparse(fd, data, part->len, part->off);
 	else if (data)
-		r = fsio_write(fd, data, piece->len, piece->off);
+		r = fsio_write(fd, data, part->len, part->off);
 	if (r < 0)
-		return fail_at(u, piece->entry, r, "write", err);
-	__atomic_add_fetch(&u->bytes, piece->len, __ATOMIC_RELAXED);
+		return fail_at(u, part->entry, r, "write", err);
+	__atomic_add_fetch(&u->bytes, part->len, __ATOMIC_RELAXED);
 	return 0;
 }
 
-static int share_open(struct unpacker *u, uint32_t entry, struct unpack_place *place,
+static int share_open(struct unpacker *u, uint32_t entry, struct pack_place *to,
 	struct target_file **out, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &u->m->entries[entry];
@@ -230,7 +228,7 @@ static int share_open(struct unpacker *u, uint32_t entry, struct unpack_place *p
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return fail_at(u, entry, -ENOMEM, "create", err);
-	f->fd = create(u, entry, place, err);
+	f->fd = create(u, entry, to, err);
 	if (f->fd < 0) {
 		int r = f->fd;
 
@@ -265,26 +263,43 @@ static int share_done(struct unpacker *u, struct target_file *f, uint64_t len,
 	return r;
 }
 
-static int store_piece(struct unpacker *u, const struct plan_piece *piece,
-	const unsigned char *data, struct unpack_place *place, struct ebt_err *err)
+int unpacker_open(struct unpacker *u, const struct plan_piece *piece, struct pack_place *to,
+	struct pack_target *dst, struct ebt_err *err)
 {
-	struct target_file *f = NULL;
-	int fd, r;
+	int r;
 
+	dst->shared = NULL;
 	if (piece->len == u->m->entries[piece->entry].size) {
-		fd = create(u, piece->entry, place, err);
-		if (fd < 0)
-			return fd;
-		r = write_piece(u, piece, fd, data, err);
-		if (r == 0)
-			return finish_file(u, piece->entry, fd, err);
-		close(fd);
-		return r;
+		dst->fd = create(u, piece->entry, to, err);
+		return dst->fd < 0 ? dst->fd : 0;
 	}
-	r = share_open(u, piece->entry, place, &f, err);
+	r = share_open(u, piece->entry, to, &dst->shared, err);
 	if (r == 0)
-		r = write_piece(u, piece, f->fd, data, err);
-	return r < 0 ? r : share_done(u, f, piece->len, err);
+		dst->fd = dst->shared->fd;
+	return r;
+}
+
+int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
+	const struct pack_target *dst, int r, struct ebt_err *err)
+{
+	/* Others may still write a shared one: after a failure unpacker_free closes it. */
+	if (dst->shared)
+		return r < 0 ? r : share_done(u, dst->shared, piece->len, err);
+	if (r == 0)
+		return finish_file(u, piece->entry, dst->fd, err);
+	close(dst->fd);
+	return r;
+}
+
+static int store_piece(struct unpacker *u, const struct plan_piece *piece, const void *data,
+	struct pack_place *to, struct ebt_err *err)
+{
+	struct pack_target dst;
+	int r = unpacker_open(u, piece, to, &dst, err);
+
+	if (r < 0)
+		return r;
+	return unpacker_done(u, piece, &dst, unpacker_write(u, piece, dst.fd, data, err), err);
 }
 
 /* The digest of what arrived against the header's; sums go into the manifest when it holds. */
@@ -321,7 +336,7 @@ static int check(struct unpacker *u, const struct parcel *parcel, struct ebt_err
 }
 
 int unpacker_store(struct unpacker *u, const struct parcel *parcel,
-	struct unpack_place *place, struct ebt_err *err)
+	struct pack_place *to, struct ebt_err *err)
 {
 	bool zero = parcel->header->flags & PARCEL_ZERO;
 	struct plan_piece piece;
@@ -334,14 +349,14 @@ int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 		return r;
 	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
 	while (plan_walk_next(&w, &piece)) {
-		r = store_piece(u, &piece, zero ? NULL : parcel->payload + piece.at, place, err);
+		r = store_piece(u, &piece, zero ? NULL : parcel->payload + piece.at, to, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int begin_one(struct unpacker *u, uint32_t i, struct unpack_place *place,
+static int begin_one(struct unpacker *u, uint32_t i, struct pack_place *to,
 	struct ebt_err *err)
 {
 	const struct manifest_entry *e = &u->m->entries[i];
@@ -350,10 +365,10 @@ static int begin_one(struct unpacker *u, uint32_t i, struct unpack_place *place,
 	if (e->kind == MANIFEST_FILE && (e->size > 0 || !manifest_has_data(u->m, i)))
 		return 0;
 	if (e->kind == MANIFEST_FILE) {
-		fd = create(u, i, place, err);
+		fd = create(u, i, to, err);
 		return fd < 0 ? fd : finish_file(u, i, fd, err);
 	}
-	dirfd = place_at(u, i, place, err);
+	dirfd = place_at(u, i, to, err);
 	if (dirfd < 0)
 		return dirfd;
 	if (e->kind == MANIFEST_DIR)
@@ -366,7 +381,7 @@ static int begin_one(struct unpacker *u, uint32_t i, struct unpack_place *place,
 
 int unpacker_begin(struct unpacker *u, struct ebt_err *err)
 {
-	SCOPED_PLACE struct unpack_place place = UNPACK_PLACE_INIT;
+	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
 	int r;
 
 	for (uint32_t i = 0; i < u->m->count; i++) {
@@ -381,7 +396,7 @@ int unpacker_begin(struct unpacker *u, struct ebt_err *err)
 
 int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 {
-	SCOPED_PLACE struct unpack_place place = UNPACK_PLACE_INIT;
+	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
 	char first[PATH_MAX];
 	int dirfd, r;
 

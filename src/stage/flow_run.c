@@ -91,6 +91,7 @@ static void start_abort(struct loop *l)
 	if (l->aborting)
 		return;
 	l->aborting = true;
+	stage_failing(l->s->st);
 	for (uint32_t i = 0; i < l->s->n_flows; i++) {
 		struct flow *f = &l->s->flows[i];
 

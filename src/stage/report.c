@@ -38,8 +38,7 @@ static void describe_self(struct stage *st)
 	n->max_rss = (uint64_t)u.ru_maxrss * 1024;
 }
 
-static void say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct buf *b, const char *fmt, ...)
+void stage_say(struct buf *b, const char *fmt, ...)
 {
 	char line[512];
 	va_list ap;
@@ -50,34 +49,43 @@ static void say(struct buf *b, const char *fmt, ...)
 	buf_put(b, line, strlen(line));
 }
 
-/* The plan as people read it: one line a reader, the most loaded link, the prediction. */
-static char *describe_plan(const struct stage *st, const struct ebt_stage_report *rep)
+/* The plan as people read it: a line a reader and an OST, the most loaded link, the prediction. */
+static int describe_plan(
+	const struct stage *st, struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	const struct plan *p = st->plan;
-	struct buf b = {0};
+	SCOPED_BUF struct buf text = {0};
+	struct buf *b = &text;
 	char a[TEXT_SIZE], c[TEXT_SIZE];
+	int r;
 
-	say(&b, "files %llu, directories %llu, links %llu, bytes %llu (%s) to each of %u nodes\n",
+	stage_say(b, "files %llu, directories %llu, links %llu, bytes %llu (%s) to each of %u nodes\n",
 		(unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)(rep->links + rep->symlinks), (unsigned long long)p->bytes,
 		text_size((double)p->bytes, a), p->nodes);
-	say(&b, "schedule %s, %llu parcels of up to %s, %u reader%s\n", rep->algo,
+	stage_say(b, "schedule %s, %llu parcels of up to %s, %u reader%s\n", rep->algo,
 		(unsigned long long)p->n_parcels, text_size((double)p->parcel, a), p->n_streams,
 		p->n_streams == 1 ? "" : "s");
 	for (uint32_t i = 0; i < p->n_streams && i < LINES; i++)
-		say(&b, "  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges of files\n",
+		stage_say(b, "  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges of files\n",
 			p->streams[i].reader, (unsigned long long)p->streams[i].bytes,
 			text_size((double)p->streams[i].bytes, a),
 			(unsigned long long)p->streams[i].n_parcels, p->streams[i].n_segments);
 	if (p->n_streams > LINES)
-		say(&b, "  ... and %u more readers\n", p->n_streams - LINES);
-	say(&b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
+		stage_say(b, "  ... and %u more readers\n", p->n_streams - LINES);
+	r = stage_describe_osts(st, b, err);
+	if (r < 0)
+		return r;
+	stage_say(b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
 		text_size((double)rep->link_out, c));
-	say(&b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
+	stage_say(b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
 		text_rate(rep->link, a), rep->link_assumed ? " (assumed, see --link)" : "",
 		rep->latency * 1e6, p->predicted, p->bound);
-	buf_put8(&b, 0);
-	return buf_ok(&b) ? (char *)b.data : NULL;
+	buf_put8(b, 0);
+	if (!buf_ok(b))
+		return ebt_fail(err, -ENOMEM, "report");
+	rep->plan = (char *)TAKE(b->data);
+	return 0;
 }
 
 /* Links are loaded alike but for a few at the edges of trees: a sample of nodes will do. */
@@ -137,7 +145,8 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	if (st->node == 0) {
 		if (st->o->dry_run) {
 			r = most_loaded(p, rep, err);
-			rep->plan = r == 0 ? describe_plan(st, rep) : NULL;
+			if (r == 0)
+				r = describe_plan(st, rep, err);
 		}
 		rep->node = calloc(p->nodes, sizeof(*rep->node));
 		if (r == 0 && !rep->node)

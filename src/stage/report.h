@@ -2,6 +2,7 @@
 #ifndef STAGE_REPORT_H
 #define STAGE_REPORT_H
 
+#include "base/buf.h"
 #include "stage/stage_internal.h"
 
 /* Seconds of each phase, of the slowest node. */
@@ -12,5 +13,14 @@ struct stage_times {
 /* Collective over nodes: fills @rep; what is per node only on the first. */
 int stage_report_all(struct stage *st, const struct stage_times *t,
 	struct ebt_stage_report *rep, struct ebt_err *err);
+
+/* Appends formatted text, at most 511 bytes at a time, without a final NUL. */
+void stage_say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * osts.c: a line an OST on what the plan reads from it; nothing unless the first source is
+ * on Lustre. Asks the file system about every file. -EINTR when the user wants us to stop.
+ */
+int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *err);
 
 #endif

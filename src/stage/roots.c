@@ -115,6 +115,8 @@ static void add_named(struct roots *r, char *path)
 	}
 	name = strrchr(path, '/') + 1;
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !*name) {
+		if (strcmp(name, ".") == 0 && name > path + 1)
+			name[-1] = '\0';
 		put_root(r, path, ROOT_FOLLOW, "");
 		return;
 	}

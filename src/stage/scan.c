@@ -99,6 +99,8 @@ static int walk_all(struct scan *s, MPI_Comm readers, struct manifest **out,
 		s->deadline = size > 1 ? stage_now() + SCAN_ROUND : 1e300;
 		if (!s->code)
 			scan_round(s, shards.m, threads);
+		if (s->code)
+			stage_failing(s->st);
 		stage_progress(s->st, EBT_STAGE_SCAN, 0, 0);
 	} while (scan_share_all(s, readers, s->code < 0));
 	if (s->code < 0) {

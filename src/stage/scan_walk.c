@@ -2,12 +2,18 @@
 /*
  * The threads of the walk. An object costs one lstat and one listxattr; files are not opened,
  * but for the few large ones that are mostly hole, whose map has to be known to plan well.
+ *
+ * There is no listxattrat(2) before Linux 6.13, and a long path costs a step for each of its
+ * components. So a thread parts with the working directory of the process, which needs no
+ * privilege, see unshare(2), and then stands in the directory whose names it looks at. Where
+ * a container forbids that, paths do as well.
  */
 #include "stage/scan.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -28,6 +34,9 @@ struct walker {
 	struct ebt_err err;
 	pthread_t thread;
 	bool started;
+	bool own_thread; /* else the caller's, which shares its working directory */
+	bool moves;      /* has a working directory of its own */
+	bool inside;     /* which is the one of the object at hand */
 };
 
 struct scan_item *scan_item_new(uint32_t base, unsigned flags, const char *path,
@@ -158,7 +167,7 @@ static int add_entry(struct walker *w, const char *path, struct manifest_entry *
 		target[n] = '\0';
 		e->target = target;
 	} else if (!w->s->st->o->no_xattrs) {
-		r = fsio_xattrs_get_at(path, &w->xattrs);
+		r = fsio_xattrs_get_at(w->inside ? strrchr(path, '/') + 1 : path, &w->xattrs);
 		if (r < 0)
 			return fail_path(w, path, r, "extended attributes");
 		e->xattrs = w->xattrs.len ? w->xattrs.data : NULL;
@@ -268,28 +277,38 @@ static int do_root(struct walker *w, const struct scan_item *it)
 	return 0;
 }
 
-static int do_name(struct walker *w, const struct scan_item *it, int dirfd, const char *leaf)
+/* @path of directory @it, @len bytes and room for more, gets @leaf added. */
+static int do_name(struct walker *w, const struct scan_item *it, int dirfd, char *path,
+	size_t len, const char *leaf)
 {
-	char path[PATH_MAX], *name;
+	size_t n = strlen(leaf);
 	struct stat st;
-	int r = join(w, path, w->s->bases[it->base], it->path, leaf);
 
-	if (r < 0)
-		return r;
+	if (len + n + 2 > PATH_MAX)
+		return fail_path(w, leaf, -ENAMETOOLONG, "path");
+	if (len == 0 || path[len - 1] != '/')
+		path[len++] = '/';
+	memcpy(path + len, leaf, n + 1);
 	if (fstatat(dirfd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_path(w, path, -errno, "stat");
 	/* The name below DEST is the end of the path of its source. */
-	name = path + strlen(path) - strlen(leaf) - (it->path_len ? it->path_len + 1 : 0);
-	return found(w, it, name, path, &st);
+	return found(w, it, path + len - (it->path_len ? it->path_len + 1 : 0), path, &st);
 }
 
 static int do_names(struct walker *w, const struct scan_item *it, int dirfd, const char *names,
-	size_t len)
+	size_t names_len)
 {
-	int r = 0;
+	char path[PATH_MAX];
+	int r = join(w, path, w->s->bases[it->base], it->path, "");
+	size_t len;
 
-	for (size_t at = 0; at < len && r == 0; at += strlen(names + at) + 1)
-		r = do_name(w, it, dirfd, names + at);
+	if (r < 0)
+		return r;
+	len = strlen(path);
+	w->inside = w->moves && fchdir(dirfd) == 0;
+	for (size_t at = 0; at < names_len && r == 0; at += strlen(names + at) + 1)
+		r = do_name(w, it, dirfd, path, len, names + at);
+	w->inside = false;
 	return r;
 }
 
@@ -399,6 +418,7 @@ static void *walk(void *arg)
 	struct scan_item *it;
 	int r;
 
+	w->moves = w->own_thread && unshare(CLONE_FS) == 0;
 	while ((it = next_item(s))) {
 		r = stage_stopped(s->st, &w->err);
 		if (r == 0)
@@ -421,18 +441,25 @@ static void *walk(void *arg)
 void scan_round(struct scan *s, struct manifest **shards, unsigned threads)
 {
 	struct walker w[SCAN_THREADS];
+	unsigned started = 0;
 
 	s->busy = threads;
 	for (unsigned i = 0; i < threads; i++) {
-		w[i] = (struct walker){.s = s, .m = shards[i]};
-		w[i].started = i && pthread_create(&w[i].thread, NULL, walk, &w[i]) == 0;
+		w[i] = (struct walker){.s = s, .m = shards[i], .own_thread = true};
+		w[i].started = pthread_create(&w[i].thread, NULL, walk, &w[i]) == 0;
+		started += w[i].started;
 		/* A thread that could not be had is one less, no failure. */
-		if (i && !w[i].started) {
+		if (!w[i].started) {
 			SCOPED_LOCK(&s->lock);
 			s->busy--;
+			pthread_cond_broadcast(&s->changed);
 		}
 	}
-	walk(&w[0]);
+	if (!started) {
+		w[0].own_thread = false;
+		s->busy = 1;
+		walk(&w[0]);
+	}
 	for (unsigned i = 0; i < threads; i++) {
 		if (w[i].started)
 			pthread_join(w[i].thread, NULL);

@@ -33,15 +33,23 @@ int stage_stopped(const struct stage *st, struct ebt_err *err)
 	return sig ? ebt_failx(err, -EINTR, "stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
 }
 
-int stage_agree_all(const struct stage *st, int code, struct ebt_err *err)
+void stage_failing(struct stage *st)
 {
-	if (code < 0 && st->o->failing)
-		st->o->failing(st->o->failing_arg, st->o->timeout > 0 ? st->o->timeout
-								       : EBT_STAGE_TIMEOUT);
+	double timeout = st->o->timeout > 0 ? st->o->timeout : EBT_STAGE_TIMEOUT;
+
+	if (!st->told_failing && st->o->failing)
+		st->o->failing(st->o->failing_arg, timeout);
+	st->told_failing = true;
+}
+
+int stage_agree_all(struct stage *st, int code, struct ebt_err *err)
+{
+	/* Before waiting for the others, which may be what fails next. */
+	if (code < 0)
+		stage_failing(st);
 	code = transport_agree_all(st->nodes, code, err);
-	if (code < 0 && st->o->failing)
-		st->o->failing(st->o->failing_arg, st->o->timeout > 0 ? st->o->timeout
-								       : EBT_STAGE_TIMEOUT);
+	if (code < 0)
+		stage_failing(st);
 	return code;
 }
 
@@ -276,10 +284,17 @@ static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err
 	return r;
 }
 
+static void abandon(struct stage *st)
+{
+	struct ebt_err err = {0};
+
+	if (store_abandon(st->store, st->id, &err) < 0)
+		log_warn(&st->log, "cleaning up: %s", err.text);
+}
+
 /* The store is open. Whatever fails before the commit leaves the node as it was. */
 static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *err)
 {
-	struct ebt_err later = {0};
 	bool committed = false;
 	int r;
 
@@ -290,8 +305,8 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 	if (r == 0)
 		r = stage_publish_all(st, &committed, err);
 	t->publish = lap_all(st);
-	if (r < 0 && !committed && store_abandon(st->store, st->id, &later) < 0)
-		log_warn(&st->log, "cleaning up: %s", later.text);
+	if (r < 0 && !committed)
+		abandon(st);
 	return r;
 }
 
@@ -310,6 +325,8 @@ static int run_all(struct stage *st, struct ebt_stage_report *rep, struct ebt_er
 		r = stage_open_store_all(st, true, NULL, err);
 		if (r == 0)
 			r = bring_all(st, &t, err);
+		else if (st->store)
+			abandon(st);
 	}
 	if (r == 0)
 		r = stage_report_all(st, &t, rep, err);

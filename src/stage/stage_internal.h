@@ -39,6 +39,7 @@ struct stage {
 	double began; /* stage_now at the start of the current phase */
 	struct ebt_stage_node self; /* what this node has to report */
 	uint64_t entries_found;     /* atomic, for progress */
+	bool told_failing;
 };
 
 double stage_now(void); /* seconds, monotonic */
@@ -46,7 +47,9 @@ double stage_now(void); /* seconds, monotonic */
 /* -EINTR with a text when the user wants us to stop, else 0. Any thread. */
 int stage_stopped(const struct stage *st, struct ebt_err *err);
 /* Agreement of all nodes; the first failure arms the caller's watchdog. */
-int stage_agree_all(const struct stage *st, int code, struct ebt_err *err);
+int stage_agree_all(struct stage *st, int code, struct ebt_err *err);
+/* This rank winds down, or waits for others that do: tells the caller, once. Main thread. */
+void stage_failing(struct stage *st);
 void stage_progress(struct stage *st, enum ebt_stage_phase phase, uint64_t bytes,
 	uint64_t total);
 

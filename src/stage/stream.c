@@ -9,8 +9,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "transport/transport.h"
+
+#define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
+#define TICK_NS 50000000        /* between looks at stop requests */
 
 void stream_fail(struct stream *s, int code, const struct ebt_err *err)
 {
@@ -28,6 +32,8 @@ void stream_tick(struct stream *s)
 
 	if (!stream_failed(s) && stage_stopped(s->st, &err) < 0)
 		stream_fail(s, -EINTR, &err);
+	if (stream_failed(s))
+		stage_failing(s->st);
 	stage_progress(s->st, EBT_STAGE_STREAM, unpacker_bytes(s->unpacker), s->st->plan->bytes);
 }
 
@@ -51,6 +57,7 @@ int stream_check_header(const struct stream *s, const struct parcel *p, struct e
 
 static void *fill_parcels(void *arg)
 {
+	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
 	struct flow *f = arg;
 	struct stream *s = f->run;
 	uint64_t n = s->st->plan->streams[f->index].n_parcels, seq;
@@ -65,34 +72,57 @@ static void *fill_parcels(void *arg)
 				return NULL;
 			seq = f->next_fill++;
 		}
-		r = packer_fill(f->packer, seq, p, &err);
+		r = packer_fill(f->packer, seq, p, &from, &err);
 		if (r < 0) {
 			stream_fail(s, r, &err);
 			parcel_unref(p);
 			return NULL;
 		}
-		if (s->st->n_nodes > 1)
-			queue_put(&f->filled, &p->item);
-		else
-			stream_write(s, p);
+		queue_put(&f->filled, &p->item);
 	}
 	return NULL;
 }
 
 static void *write_parcels(void *arg)
 {
-	SCOPED_PLACE struct unpack_place place = UNPACK_PLACE_INIT;
+	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
 	struct stream *s = arg;
 	struct ebt_err err = {0};
 	struct parcel *p;
 	int r;
 
 	while ((p = (struct parcel *)queue_get(&s->written))) {
-		r = stream_failed(s) ? 0 : unpacker_store(s->unpacker, p, &place, &err);
+		r = stream_failed(s) ? 0 : unpacker_store(s->unpacker, p, &to, &err);
 		if (r < 0)
 			stream_fail(s, r, &err);
 		parcel_unref(p);
 	}
+	return NULL;
+}
+
+/* On one node: from source to target without a queue in between, in one buffer a thread. */
+static void *copy_parcels(void *arg)
+{
+	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
+	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
+	struct flow *f = arg;
+	struct stream *s = f->run;
+	uint64_t n = s->st->plan->streams[f->index].n_parcels, size = s->st->plan->parcel, seq;
+	struct parcel *p = pool_wait(f->pool);
+	struct ebt_err err = {0};
+	int r;
+
+	while (p && !stream_failed(s)) {
+		seq = __atomic_fetch_add(&f->next_fill, 1, __ATOMIC_RELAXED);
+		if (seq >= n)
+			break;
+		r = pack_copy(f->packer, s->unpacker, seq, p->payload,
+			size < COPY_BLOCK ? size : COPY_BLOCK, &from, &to, &err);
+		if (r < 0)
+			stream_fail(s, r, &err);
+	}
+	if (p)
+		parcel_unref(p);
 	return NULL;
 }
 
@@ -159,11 +189,12 @@ static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 		r = order_new(st->plan->n_streams, &s->recv.order, err);
 	for (uint32_t i = 0; i < st->plan->n_streams && r == 0; i++)
 		r = open_flow(s, i, (uint32_t)parcels, err);
-	if (r == 0)
+	if (r == 0 && st->n_nodes > 1)
 		r = start_threads(s, write_parcels, s, stage_write_threads(st->o), err);
 	for (uint32_t i = 0; i < s->n_flows && r == 0; i++) {
 		if (s->flows[i].packer)
-			r = start_threads(s, fill_parcels, &s->flows[i], stage_io_threads(st->o), err);
+			r = start_threads(s, st->n_nodes > 1 ? fill_parcels : copy_parcels,
+				&s->flows[i], stage_io_threads(st->o), err);
 	}
 	return r;
 }
@@ -220,6 +251,22 @@ static void wait_written(struct stream *s)
 	}
 }
 
+/* On one node: a look at stop requests and progress now and then, else the threads' time. */
+static void wait_copied(struct stream *s)
+{
+	struct timespec until;
+
+	while (s->n_threads) {
+		stream_tick(s);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += TICK_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		if (pthread_timedjoin_np(s->threads[s->n_threads - 1], NULL, &until) == 0)
+			s->n_threads--;
+	}
+}
+
 int stage_stream_all(struct stage *st, struct ebt_err *err)
 {
 	SCOPED(stream_release) struct stream s = {0};
@@ -233,7 +280,10 @@ int stage_stream_all(struct stage *st, struct ebt_err *err)
 		flow_bcast_all(&s);
 	else if (st->n_nodes > 1)
 		flow_run_all(&s);
-	wait_written(&s);
+	if (st->n_nodes > 1)
+		wait_written(&s);
+	else
+		wait_copied(&s);
 	stop_threads(&s);
 	r = s.code;
 	if (r < 0 && err)

@@ -168,15 +168,34 @@ static int severity(int code)
 	return code == -EINTR ? 1 : 0;
 }
 
+/* Adds to @err where it happened, unless an agreement within this one has done so. */
+static void locate(struct ebt_err *err, int rank, int failed)
+{
+	char host[64] = "", where[128];
+	size_t room;
+
+	if (err->located)
+		return;
+	gethostname(host, sizeof(host) - 1);
+	if (failed > 1)
+		snprintf(where, sizeof(where), " (rank %d on %s, %d failed)", rank, host, failed);
+	else
+		snprintf(where, sizeof(where), " (rank %d on %s)", rank, host);
+	/* A text that fills its room is cut: where it happened must not be. */
+	room = sizeof(err->text) - 1 - strlen(where);
+	if (strlen(err->text) > room)
+		err->text[room] = '\0';
+	strcat(err->text, where);
+	err->located = 1;
+}
+
 int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err)
 {
 	struct {
 		int key, rank;
 	} worst;
 	struct ebt_err mine = {0};
-	char host[64] = "";
-	size_t len;
-	int alike, rank;
+	int failed, rank;
 
 	MPI_Comm_rank(comm, &rank);
 	worst.key = severity(code);
@@ -184,21 +203,13 @@ int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err)
 	transport_reduce_all(comm, &worst, 1, MPI_2INT, MPI_MINLOC);
 	if (worst.key == severity(0))
 		return 0;
-	alike = code < 0;
-	transport_reduce_all(comm, &alike, 1, MPI_INT, MPI_SUM);
+	failed = code < 0;
+	transport_reduce_all(comm, &failed, 1, MPI_INT, MPI_SUM);
 	if (rank == worst.rank) {
-		gethostname(host, sizeof(host) - 1);
+		if (err)
+			mine = *err;
 		mine.code = code;
-		snprintf(mine.text, sizeof(mine.text), "%s", err ? err->text : "");
-		len = strlen(mine.text);
-		if (len > sizeof(mine.text) - 128)
-			len = sizeof(mine.text) - 128;
-		if (alike > 1)
-			snprintf(mine.text + len, sizeof(mine.text) - len,
-				" (rank %d on %s, %d failed)", rank, host, alike);
-		else
-			snprintf(mine.text + len, sizeof(mine.text) - len, " (rank %d on %s)",
-				rank, host);
+		locate(&mine, rank, failed);
 	}
 	transport_bcast_all(comm, &mine, sizeof(mine), worst.rank);
 	if (err)

@@ -49,8 +49,9 @@ int transport_collect_all(MPI_Comm comm, const struct buf *mine,
 
 /*
  * Collective: all ranks get the most telling code that any rank has and that rank's text, with
- * " (rank R on HOST, N alike)" added when N ranks in all failed. Most telling: any
- * other code goes before -ECANCELED and -EINTR, then the lowest rank. Returns that code, 0 if all are well.
+ * " (rank R on HOST, N failed)" added, once: agreeing again changes nothing. Most telling: a
+ * cause goes before -EINTR and -ECANCELED, then the lowest rank. Returns that code, 0 if all
+ * are well.
  */
 int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err);
 

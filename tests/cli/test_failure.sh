@@ -36,22 +36,31 @@ check "status of each rank" test "$(cat status.0 status.1 status.2 status.3 | tr
 
 # Stop signals, sent to the launcher in the middle of the stream.
 head -c 400000000 /dev/zero | tr '\0' x >big
-for sig in TERM INT USR1; do
+# interrupt SIGNAL: status in $got, seconds it took to end in $took
+interrupt() {
+	rm -rf s.0 s.1 s.2
 	mpiexec -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/s.%r" >out 2>err </dev/null &
-	pid=$!
-	for _ in $(seq 200); do
-		[ -n "$(find s.0/.ebt/incoming -name big 2>/dev/null)" ] && break
-		sleep 0.02
+	local pid=$! began
+	for _ in $(seq 1000); do
+		[ -n "$(ls s.0/.ebt/incoming/*/tree/big 2>/dev/null)" ] && break
+		sleep 0.005
 	done
 	began=$(date +%s)
-	kill -$sig $pid
+	kill -"$1" $pid
 	wait $pid
 	got=$?
-	check "status after $sig ($got)" test "$got" -ne 0
-	check "within 30 s after $sig" test $(($(date +%s) - began)) -le 30
+	took=$(($(date +%s) - began))
+}
+for sig in TERM INT USR1; do
+	# On a fast machine a run may end before the signal has found its way: then once more.
+	for _ in 1 2 3 4 5; do
+		interrupt $sig
+		[ "$got" -ne 0 ] && break
+	done
+	check "status after $sig" test "$got" -ne 0
+	check "within 30 s after $sig" test "$took" -le 30
 	nothing_visible s.0 s.1 s.2
 	check "incoming is gone after $sig" test -z "$(ls s.0/.ebt/incoming 2>/dev/null)"
-	rm -rf s.0 s.1 s.2
 done
 
 # A rank that is killed takes the job along; what is left is invisible, the next run removes it.

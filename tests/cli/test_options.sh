@@ -111,6 +111,10 @@ check "files" grep -q '"files":5,' out
 expect 0 3 --dry-run p "$WORK/n.%r"
 says "reader on node 0"
 absent n.0
+export EBT_PFS=lustre # which it is not: no layout can be had
+expect 0 2 --dry-run p "$WORK/n.%r"
+unset EBT_PFS
+says "layout unknown for 5 files"
 expect 0 1 --simulate=nodes=100,bytes=1G,link=1G
 says "100 nodes"
 expect 2 1 --simulate=nodes=many

@@ -326,8 +326,10 @@ static void readers_are_as_many_as_pay(void)
 {
 	struct plan_options o = options(1000, 0, 0);
 
-	CU_ASSERT_EQUAL(
-		plan_readers(&o, 100 * GIB), 2); /* writing at 4 GB/s, reading at 2 */
+	o.cost.link = 25e9;
+	o.cost.read = 2e9;
+	o.cost.write = 4e9;
+	CU_ASSERT_EQUAL(plan_readers(&o, 100 * GIB), 2);
 	o.cost.write = 1e12;
 	CU_ASSERT_EQUAL(plan_readers(&o, 100 * GIB), 13);
 	CU_ASSERT_EQUAL(plan_readers(&o, 9 * MIB), 3);

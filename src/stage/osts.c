@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a run would read from each OST, for a dry run. One attribute of every file is asked
+ * for, from one node and one after the other: gentle to the metadata server, and slow with
+ * very many files, which is why a real run does not do it.
+ */
+#include <errno.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "pfs/pfs.h"
+#include "stage/report.h"
+
+#define LINES	  32 /* OSTs named */
+#define PATH_SIZE (2 * MANIFEST_PATH_MAX + 3)
+
+struct osts {
+	struct pfs_shares shares;
+	uint64_t bytes;	  /* of files whose layout is known */
+	uint64_t unknown; /* files whose layout is not */
+};
+
+static void release_osts(struct osts *o)
+{
+	pfs_shares_release(&o->shares);
+}
+
+static bool is_read(const struct stage *st, uint32_t i)
+{
+	return manifest_has_data(st->m, i) && st->m->entries[i].size > 0 &&
+	       (!st->need || (st->need[i / 64] >> (i % 64) & 1));
+}
+
+static int add_file(const struct manifest *m, uint32_t i, const char *path,
+	struct osts *o, struct ebt_err *err)
+{
+	SCOPED_LAYOUT struct pfs_layout *l = NULL;
+	const struct manifest_entry *e = &m->entries[i];
+	const struct manifest_extent whole = {0, e->size};
+	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;
+	uint32_t n = e->n_extents ? e->n_extents : 1;
+	int r = 0;
+
+	if (pfs_layout_at(PFS_LUSTRE, path, &l) == 0) {
+		o->unknown++;
+		return 0;
+	}
+	for (uint32_t k = 0; k < n && r == 0; k++) {
+		r = pfs_shares_add(&o->shares, l, (uint64_t)i + 1, x[k].off,
+			x[k].off + x[k].len, err);
+		o->bytes += x[k].len;
+	}
+	return r;
+}
+
+static void say_osts(struct buf *b, const struct osts *o)
+{
+	const struct pfs_shares *s = &o->shares;
+	char a[TEXT_SIZE];
+
+	for (size_t i = 0; i < s->count && i < LINES; i++)
+		stage_say(b, "  OST %u: %s in %llu file%s\n", s->share[i].ost,
+			text_size((double)s->share[i].bytes, a),
+			(unsigned long long)s->share[i].files,
+			s->share[i].files == 1 ? "" : "s");
+	if (s->count > LINES)
+		stage_say(b, "  ... and %zu more OSTs\n", s->count - LINES);
+	if (o->bytes > s->bytes)
+		stage_say(b,
+			"  on no OST: %s (on the metadata target, archived or never "
+			"written)\n",
+			text_size((double)(o->bytes - s->bytes), a));
+	if (o->unknown)
+		stage_say(b, "  layout unknown for %llu file%s\n",
+			(unsigned long long)o->unknown, o->unknown == 1 ? "" : "s");
+}
+
+int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *err)
+{
+	SCOPED_FREE char *path = NULL;
+	SCOPED(release_osts) struct osts o = {0};
+	const struct manifest *m = st->m;
+	int r = 0;
+
+	if (m->n_sources == 0 || pfs_probe(m->sources[0]) != PFS_LUSTRE)
+		return 0;
+	path = malloc(PATH_SIZE);
+	if (!path)
+		return ebt_fail(err, -ENOMEM, "layouts");
+	for (uint32_t i = 0; i < m->count && r == 0; i++) {
+		if (!is_read(st, i))
+			continue;
+		r = stage_stopped(st, err);
+		if (r == 0)
+			r = manifest_source_path(m, i, path, PATH_SIZE);
+		if (r >= 0)
+			r = add_file(m, i, path, &o, err);
+	}
+	if (r == 0)
+		say_osts(b, &o);
+	return r;
+}

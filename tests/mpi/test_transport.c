@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ranks.h"
+
+#define LARGE ((64u << 20) + 12345) /* above what goes in one message */
+
+/* What every agreement on a failure must give, whoever failed. */
+static void check_agreed(MPI_Comm comm, int r, const struct ebt_err *err, int code,
+	const char *text, int rank)
+{
+	char host[64] = "", where[160];
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(where, sizeof(where), "(rank %d on %s", rank, host);
+	CU_ASSERT_EQUAL(r, code);
+	CU_ASSERT_EQUAL(err->code, code);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err->text, text));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err->text, where));
+	CU_ASSERT(mpi_same_all(comm, err->text, strlen(err->text) + 1));
+}
+
+static void agreement_without_failure_is_zero_and_leaves_the_error_alone(MPI_Comm comm)
+{
+	struct ebt_err err = {.code = 7, .text = "old"};
+
+	CU_ASSERT_EQUAL(transport_agree_all(comm, 0, &err), 0);
+	CU_ASSERT_EQUAL(err.code, 7);
+	CU_ASSERT_STRING_EQUAL(err.text, "old");
+	CU_ASSERT_EQUAL(transport_agree_all(comm, 0, NULL), 0);
+}
+
+static void one_rank_that_fails_fails_all(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), r;
+
+	for (int victim = 0; victim < size; victim++) {
+		struct ebt_err err = {0};
+
+		r = rank == victim ? ebt_fail(&err, -ENOENT, "file %d", victim) : 0;
+		r = transport_agree_all(comm, r, &err);
+		check_agreed(comm, r, &err, -ENOENT, "file ", victim);
+		CU_ASSERT_PTR_NULL(strchr(strstr(err.text, "(rank"), ','));
+	}
+}
+
+static void of_several_failures_the_lowest_rank_speaks(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), first = size > 2, r = 0;
+	struct ebt_err err = {0};
+	char count[16], text[32];
+
+	if (rank >= first)
+		r = ebt_fail(&err, rank == first ? -EACCES : -EIO, "node %d", rank);
+	r = transport_agree_all(comm, r, &err);
+	snprintf(text, sizeof(text), "node %d", first);
+	check_agreed(comm, r, &err, -EACCES, text, first);
+	snprintf(count, sizeof(count), ", %d ", size - first);
+	CU_ASSERT_EQUAL(strstr(err.text, count) != NULL, size - first > 1);
+}
+
+static void a_cause_beats_what_follows_from_it(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), last = size - 1, r;
+	struct ebt_err err = {0};
+
+	if (rank == last)
+		r = ebt_failx(&err, -EIO, "cause");
+	else if (rank == 0)
+		r = ebt_failx(&err, -ECANCELED, "cancelled");
+	else
+		r = ebt_failx(&err, -EINTR, "interrupted");
+	r = transport_agree_all(comm, r, &err);
+	check_agreed(comm, r, &err, -EIO, "cause", last);
+	CU_ASSERT_PTR_NULL(strstr(err.text, "cancelled"));
+
+	err = (struct ebt_err){0};
+	if (rank == last)
+		r = ebt_failx(&err, -EINTR, "interrupted");
+	else
+		r = ebt_failx(&err, -ECANCELED, "cancelled");
+	r = transport_agree_all(comm, r, &err);
+	check_agreed(comm, r, &err, -EINTR, "interrupted", last);
+}
+
+static void agreement_takes_no_error_and_long_ones(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), r;
+	struct ebt_err err = {0};
+
+	r = transport_agree_all(comm, rank == size - 1 ? -EPERM : 0, NULL);
+	CU_ASSERT_EQUAL(r, -EPERM);
+
+	if (rank == size - 1) {
+		memset(err.text, 'x', sizeof(err.text) - 1);
+		err.code = -EPERM;
+	}
+	r = transport_agree_all(comm, rank == size - 1 ? -EPERM : 0, &err);
+	check_agreed(comm, r, &err, -EPERM, "xxxxxxxx", size - 1);
+}
+
+/* Inner and outer steps both agree: who failed is still named once. */
+static void agreeing_again_does_not_change_the_text(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), r;
+	struct ebt_err err = {0}, once;
+
+	r = rank == size - 1 ? ebt_fail(&err, -ENOSPC, "store") : 0;
+	r = transport_agree_all(comm, r, &err);
+	once = err;
+	r = transport_agree_all(comm, r, &err);
+	CU_ASSERT_EQUAL(r, -ENOSPC);
+	CU_ASSERT_STRING_EQUAL(err.text, once.text);
+}
+
+static void fill(struct buf *b, size_t len, unsigned seed)
+{
+	unsigned char *p = buf_extend(b, len);
+
+	for (size_t i = 0; p && i < len; i++)
+		p[i] = (unsigned char)(seed * 31 + i + (i >> 13));
+}
+
+static bool filled(const struct buf *b, size_t len, unsigned seed)
+{
+	if (b->len != len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (b->data[i] != (unsigned char)(seed * 31 + i + (i >> 13)))
+			return false;
+	}
+	return true;
+}
+
+struct taken {
+	int n, bad, fail_at;
+	size_t (*length)(int rank);
+};
+
+static int take(void *arg, const struct buf *b, struct ebt_err *err)
+{
+	struct taken *t = arg;
+
+	t->bad += !filled(b, t->length(t->n), (unsigned)t->n);
+	if (t->n == t->fail_at)
+		return ebt_failx(err, -EBADMSG, "not this one");
+	t->n++;
+	return 0;
+}
+
+static size_t mixed_length(int rank)
+{
+	return rank % 3 == 0 ? 0 : (size_t)rank * 70001;
+}
+
+static size_t large_length(int rank)
+{
+	return LARGE;
+}
+
+static void collected_buffers_come_in_rank_order(MPI_Comm comm)
+{
+	struct taken t = {.fail_at = -1, .length = mixed_length};
+	SCOPED_BUF struct buf mine = {0};
+	int rank = mpi_rank(comm);
+
+	fill(&mine, mixed_length(rank), (unsigned)rank);
+	CU_ASSERT_EQUAL(transport_collect_all(comm, &mine, take, &t, NULL), 0);
+	CU_ASSERT_EQUAL(t.n, rank == 0 ? mpi_size(comm) : 0);
+	CU_ASSERT_EQUAL(t.bad, 0);
+}
+
+static void a_failing_take_ends_the_collection(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), r;
+
+	for (int at = 0; at < size; at++) {
+		struct taken t = {.fail_at = at, .length = mixed_length};
+		SCOPED_BUF struct buf mine = {0};
+		struct ebt_err err = {0};
+
+		fill(&mine, mixed_length(rank), (unsigned)rank);
+		r = transport_collect_all(comm, &mine, take, &t, &err);
+		CU_ASSERT_EQUAL(r, rank == 0 ? -EBADMSG : 0);
+		CU_ASSERT_EQUAL(t.n, rank == 0 ? at : 0);
+		CU_ASSERT_EQUAL(t.bad, 0);
+		CU_ASSERT_EQUAL(transport_agree_all(comm, r, &err), -EBADMSG);
+	}
+	/* Nothing of it is left for whoever collects next. */
+	collected_buffers_come_in_rank_order(comm);
+}
+
+static void long_buffers_are_collected_whole(MPI_Comm comm)
+{
+	struct taken t = {.fail_at = -1, .length = large_length};
+	SCOPED_BUF struct buf mine = {0};
+	int rank = mpi_rank(comm);
+
+	if (mpi_size(comm) != 2)
+		return;
+	fill(&mine, LARGE, (unsigned)rank);
+	CU_ASSERT_EQUAL(transport_collect_all(comm, &mine, take, &t, NULL), 0);
+	CU_ASSERT_EQUAL(t.n, rank == 0 ? 2 : 0);
+	CU_ASSERT_EQUAL(t.bad, 0);
+}
+
+static void bcast_once(MPI_Comm comm, size_t len, int root)
+{
+	SCOPED_BUF struct buf b = {0};
+
+	/* What the others had is replaced. */
+	if (mpi_rank(comm) == root)
+		fill(&b, len, (unsigned)root);
+	else
+		fill(&b, 777, 99);
+	CU_ASSERT_EQUAL(transport_bcast_buf_all(comm, &b, root, NULL), 0);
+	CU_ASSERT(filled(&b, len, (unsigned)root));
+}
+
+static void a_buffer_reaches_everybody(MPI_Comm comm)
+{
+	static const size_t lengths[] = {0, 1, 256, 257, 1000003};
+
+	for (int root = 0; root < mpi_size(comm); root++) {
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+			bcast_once(comm, lengths[i], root);
+	}
+	if (mpi_size(comm) == 2)
+		bcast_once(comm, LARGE, 1);
+}
+
+static void gathered_values_lie_in_rank_order(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm), bad = 0;
+	struct {
+		int rank;
+		char pad[9];
+	} mine = {.rank = rank}, *all = calloc((size_t)size, sizeof(mine));
+
+	transport_allgather_all(comm, &mine, sizeof(mine), all);
+	for (int i = 0; i < size; i++)
+		bad += all[i].rank != i;
+	CU_ASSERT_EQUAL(bad, 0);
+	memset(all, 0xff, (size_t)size * sizeof(mine));
+	transport_gather_all(comm, &mine, sizeof(mine), all, size - 1);
+	for (int i = 0; i < size; i++)
+		bad += all[i].rank != (rank == size - 1 ? i : -1);
+	CU_ASSERT_EQUAL(bad, 0);
+	free(all);
+}
+
+static void reduction_takes_the_operation_given(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm);
+	uint64_t v[2] = {1ull << rank, UINT64_MAX - (unsigned)rank};
+
+	transport_reduce_all(comm, v, 1, MPI_UINT64_T, MPI_BOR);
+	CU_ASSERT_EQUAL(v[0], (1ull << size) - 1);
+	CU_ASSERT_EQUAL(v[1], UINT64_MAX - (unsigned)rank);
+	transport_reduce_all(comm, v + 1, 1, MPI_UINT64_T, MPI_MAX);
+	CU_ASSERT_EQUAL(v[1], UINT64_MAX);
+}
+
+const struct mpi_test transport_tests[] = {
+	MPI_TEST(agreement_without_failure_is_zero_and_leaves_the_error_alone),
+	MPI_TEST(one_rank_that_fails_fails_all),
+	MPI_TEST(of_several_failures_the_lowest_rank_speaks),
+	MPI_TEST(a_cause_beats_what_follows_from_it),
+	MPI_TEST(agreement_takes_no_error_and_long_ones),
+	MPI_TEST(agreeing_again_does_not_change_the_text),
+	MPI_TEST(collected_buffers_come_in_rank_order),
+	MPI_TEST(a_failing_take_ends_the_collection),
+	MPI_TEST(long_buffers_are_collected_whole),
+	MPI_TEST(a_buffer_reaches_everybody),
+	MPI_TEST(gathered_values_lie_in_rank_order),
+	MPI_TEST(reduction_takes_the_operation_given),
+	{0},
+};
