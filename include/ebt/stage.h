@@ -75,8 +75,11 @@ struct ebt_stage_options {
 	/* Asked often, any thread: a signal number to give up for, or 0. */
 	int (*stopped)(void *arg);
 	void *stopped_arg;
-	/* Told once when this rank begins to wind down, so that a watchdog can be armed. */
-	void (*failing)(void *arg, double timeout);
+	/*
+	 * Told once when this rank begins to wind down, so that a watchdog can be armed. @text:
+	 * the cause as far as this rank knows it, or NULL.
+	 */
+	void (*failing)(void *arg, double timeout, const char *text);
 	void *failing_arg;
 };
 

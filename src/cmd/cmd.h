@@ -55,10 +55,11 @@ int cmd_load_inputs(const struct cmd_options *o, struct cmd_inputs *in, struct e
 void cmd_inputs_release(struct cmd_inputs *in);
 
 /* signals.c */
-void cmd_catch_signals(void);
+/* Notes stop signals; @timeout seconds after the first one the process ends anyway. */
+void cmd_catch_signals(double timeout);
 int cmd_stopped(void *arg);
 /* Ends the process if it is still there @timeout seconds later. Further calls do nothing. */
-void cmd_watchdog(void *arg, double timeout);
+void cmd_watchdog(void *arg, double timeout, const char *text);
 
 /* progress.c: a bar on stderr, rewritten in place. */
 struct cmd_progress {

@@ -111,6 +111,16 @@ static int run(struct cmd_options *o, int rank, struct ebt_err *err)
 	}
 }
 
+/* A report that could not be written is a failed run to whoever reads it. */
+static int output_agree_all(int rank, struct ebt_err *err)
+{
+	int r = 0;
+
+	if (rank == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+		r = ebt_fail(err, errno ? -errno : -EIO, "standard output");
+	return transport_agree_all(MPI_COMM_WORLD, r, err);
+}
+
 /* What needs no other node, and so no MPI: answers at once, also outside a job. */
 static int run_alone(const struct cmd_options *o)
 {
@@ -154,12 +164,12 @@ int main(int argc, char **argv)
 	usage = cmd_parse(argc, argv, &o, &err);
 	if (usage == 0 && o.mode != CMD_STAGE && o.mode != CMD_VERIFY && o.mode != CMD_RECOVER)
 		return run_alone(&o);
-	/* Modes and times come from the sources, not from the caller's habits. */
-	umask(0);
 	/* The default of 50 us would double the shortest sleeps of the progress loop. */
 	prctl(PR_SET_TIMERSLACK, 1000UL);
-	cmd_catch_signals();
+	cmd_catch_signals(o.stage.timeout > 0 ? o.stage.timeout : EBT_STAGE_TIMEOUT);
 	MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+	/* Modes and times come from the sources, not from the caller's habits. */
+	umask(0);
 	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
 	if (usage < 0) {
 		if (rank == 0)
@@ -167,10 +177,10 @@ int main(int argc, char **argv)
 		status = CMD_USAGE;
 	} else {
 		r = run(&o, rank, &err);
+		if (r == 0)
+			r = output_agree_all(rank, &err);
 		if (r < 0 && rank == 0)
 			cmd_print_error(&o, &err);
-		if (r == 0 && rank == 0 && fflush(stdout) != 0)
-			fprintf(stderr, "%s: standard output: %s\n", CMD_NAME, strerror(errno));
 		status = r < 0 ? CMD_FAILED : CMD_DONE;
 	}
 	/* Does not return, so what scopes would release is released here. */

@@ -149,8 +149,8 @@ static int parse_tuning(struct cmd_options *o, int opt, const char *arg, struct 
 		return r;
 	case OPT_TIMEOUT:
 		r = text_parse_time(arg, &s->timeout, err);
-		if (r == 0 && s->timeout <= 0)
-			r = ebt_failx(err, -EINVAL, "%s: must be above zero", arg);
+		if (r == 0 && !(s->timeout > 0 && s->timeout <= 1e6))
+			r = ebt_failx(err, -EINVAL, "%s: must be above zero and at most 1e6 s", arg);
 		return r;
 	case OPT_LINK:
 		return text_parse_rate(arg, &s->link, err);

@@ -45,8 +45,8 @@ int fsio_random_id(char id[33], struct ebt_err *err);
 
 /*
  * mkdir -p: every missing directory gets @mode less umask; ones that exist are left as
- * they are. Links on the way are followed. Open descriptor of the last one (O_RDONLY |
- * O_DIRECTORY), or a negative errno.
+ * they are. Links on the way are followed. -EPERM where another user could replace what is
+ * made. Open descriptor of the last one (O_RDONLY | O_DIRECTORY), or a negative errno.
  */
 int fsio_mkdirs(const char *path, mode_t mode, struct ebt_err *err);
 /*

@@ -20,6 +20,22 @@
 	32768 /* what glibc uses; a request of this size suits Lustre and NFS */
 
 /*
+ * May something be made in @dirfd that only we are to rename? Not where another user owns
+ * the directory, nor where others may write and nothing (sticky) keeps them to their own.
+ * Root is trusted to know whose directories it names.
+ */
+static bool trusted(int dirfd)
+{
+	struct stat st;
+
+	if (geteuid() == 0)
+		return true;
+	if (fstat(dirfd, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0))
+		return false;
+	return !(st.st_mode & S_IWOTH) || (st.st_mode & S_ISVTX);
+}
+
+/*
  * Open component @name, made if missing. Links are followed: the user named this path.
  */
 static int enter(int dirfd, const char *name, mode_t mode, int flags)
@@ -28,6 +44,8 @@ static int enter(int dirfd, const char *name, mode_t mode, int flags)
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd < 0 ? -errno : fd;
+	if (!trusted(dirfd))
+		return -EPERM;
 	/*
 	 * EEXIST: somebody else was faster. A dangling link fails in the second open.
 	 */

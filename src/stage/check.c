@@ -4,6 +4,7 @@
  * stand in the way, what is needed at all, whether it fits on every node.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,14 @@
 #include "transport/transport.h"
 
 #define CONFLICTS_NAMED 5
+#define ENTRY 512  /* bytes of an entry in a manifest, generously */
 #define BLOCK 4096 /* what a file takes at least, and in multiples of, on usual file systems */
+
+/* A publication that began here: its run, "" for none, and what it may replace. */
+struct pending {
+	char id[33];
+	enum store_overwrite how;
+};
 
 /*
  * A run that was cut short while publishing left a record on at least one node, which says
@@ -26,34 +34,34 @@
  */
 static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *err)
 {
-	SCOPED_FREE char (*ids)[33] = NULL;
-	char mine[33] = "";
+	SCOPED_FREE struct pending *all = NULL;
+	struct pending mine = {0};
 	uint32_t n = 0;
 	int r, sealed;
 
-	r = store_pending(st->store, mine, err);
-	ids = calloc((size_t)st->n_nodes, sizeof(*ids));
-	if (r == 0 && !ids)
+	r = store_pending(st->store, mine.id, &mine.how, err);
+	all = calloc((size_t)st->n_nodes, sizeof(*all));
+	if (r == 0 && !all)
 		r = ebt_fail(err, -ENOMEM, "recovery");
 	r = stage_agree_all(st, r, err);
 	if (r < 0)
 		return r;
-	transport_allgather_all(st->nodes, mine, sizeof(mine), ids);
-	for (int i = 0; i < st->n_nodes && !mine[0] && r == 0; i++) {
-		if (!ids[i][0])
+	transport_allgather_all(st->nodes, &mine, sizeof(mine), all);
+	for (int i = 0; i < st->n_nodes && !mine.id[0] && r == 0; i++) {
+		if (!all[i].id[0])
 			continue;
-		sealed = store_has_incoming(st->store, ids[i]);
+		sealed = store_has_incoming(st->store, all[i].id);
 		if (sealed < 0)
 			r = ebt_fail(err, sealed, "%s", store_path(st->store));
 		if (sealed <= 0)
 			continue;
-		r = store_commit(st->store, ids[i], STORE_ALWAYS, err);
+		r = store_commit(st->store, all[i].id, all[i].how, err);
 		if (r == 0)
-			memcpy(mine, ids[i], sizeof(mine));
+			mine = all[i];
 	}
-	if (r == 0 && mine[0]) {
+	if (r == 0 && mine.id[0]) {
 		log_warn(&st->log, "%s: finishing the publication of run %s, which was cut short",
-			store_path(st->store), mine);
+			store_path(st->store), mine.id);
 		r = store_publish(st->store, &st->log, err);
 		n = r == 0;
 	}
@@ -78,7 +86,7 @@ int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
 	return r < 0 ? r : roll_forward_all(st, recovered, err);
 }
 
-static int check_conflicts(struct stage *st, struct ebt_err *err)
+int stage_check_conflicts(struct stage *st, struct ebt_err *err)
 {
 	enum store_overwrite how = (enum store_overwrite)st->o->overwrite;
 	char names[700] = "";
@@ -117,7 +125,12 @@ static const struct manifest_entry *known(const struct manifest *old, const stru
 		return NULL;
 	if (old->entries[at].group != MANIFEST_NONE)
 		at = old->entries[at].group;
-	return old->entries[at].size == m->entries[i].size ? &old->entries[at] : NULL;
+	/* Only the file that was brought then: another one may be there under the same name. */
+	if (old->entries[at].size != m->entries[i].size ||
+		old->entries[at].mtime != m->entries[i].mtime ||
+		old->entries[at].mtime_ns != m->entries[i].mtime_ns)
+		return NULL;
+	return &old->entries[at];
 }
 
 /*
@@ -160,7 +173,7 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 	size_t words = (size_t)st->m->count / 64 + 1;
 	int r;
 
-	r = st->store ? stage_agree_all(st, check_conflicts(st, err), err) : 0;
+	r = st->store ? stage_agree_all(st, stage_check_conflicts(st, err), err) : 0;
 	if (r < 0 || st->o->overwrite != EBT_OVERWRITE_UPDATE || !st->store)
 		return r;
 	r = stage_agree_all(st, compare_here(st, &old, err), err);
@@ -219,12 +232,24 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 
 struct space {
 	uint64_t dev, bytes, inodes;
+	uint64_t memory; /* of parcel pools */
 };
+
+/* Bytes of the manifest that is in the store already. */
+static uint64_t manifest_size(const struct stage *st)
+{
+	struct stat s;
+
+	if (fstatat(store_dirfd(st->store), ".ebt/manifest", &s, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return (uint64_t)s.st_size;
+}
 
 static void count_space(const struct stage *st, struct space *s)
 {
 	s->inodes = 8; /* ours: .ebt and what is in it */
-	s->bytes = 64 * BLOCK + (uint64_t)st->m->count * 256;
+	/* Manifests: ours, the store's own, and for a moment both merged. */
+	s->bytes = 64 * BLOCK + 2 * (uint64_t)st->m->count * ENTRY + 2 * manifest_size(st);
 	for (uint32_t i = 0; i < st->m->count; i++) {
 		const struct manifest_entry *e = &st->m->entries[i];
 		uint64_t data = e->size < e->allocated ? e->size : e->allocated;
@@ -262,11 +287,11 @@ static int compare_space(struct stage *st, const struct space *want, struct ebt_
 			(unsigned long long)v.f_favail);
 	if (!fsio_in_memory(fd) || fsio_free_memory(&memory) < 0)
 		return 0;
-	if (want->bytes + stage_memory(st->o) > memory)
+	if (want->bytes + want->memory > memory)
 		return ebt_failx(err, -ENOSPC,
 			"%s lies in memory: %s needed with the parcel pool, %s free",
 			store_path(st->store),
-			text_size((double)(want->bytes + stage_memory(st->o)), a),
+			text_size((double)(want->bytes + want->memory), a),
 			text_size((double)memory, b));
 	return 0;
 }
@@ -290,6 +315,7 @@ static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *e
 			continue;
 		sum.bytes += all[i].bytes;
 		sum.inodes += all[i].inodes;
+		sum.memory += all[i].memory;
 	}
 	MPI_Comm_free(&shared);
 	*mine = sum;
@@ -304,9 +330,12 @@ int stage_space_all(struct stage *st, struct ebt_err *err)
 
 	if (fstat(store_dirfd(st->store), &s) < 0)
 		r = ebt_fail(err, -errno, "%s", store_path(st->store));
-	want.dev = s.st_dev;
+	else
+		want.dev = s.st_dev;
+	want.memory = stage_memory(st->o);
 	count_space(st, &want);
-	if (st->o->per_rank)
+	r = stage_agree_all(st, r, err);
+	if (r == 0 && st->o->per_rank)
 		r = sum_space_all(st, &want, err);
 	if (r == 0)
 		r = compare_space(st, &want, err);

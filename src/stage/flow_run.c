@@ -11,7 +11,8 @@
  * Winding down: whoever fails tells all its peers (flows connect everybody), stops posting, and
  * answers each credit it has or still gets with an empty parcel. Then every posted receive
  * completes, and a non-blocking barrier tells when all nodes are done, which is also how a
- * good run ends. No message is left behind and nothing has to be cancelled but one receive.
+ * good run ends. No parcel is left behind; a late word of a failure may be, and is known by its
+ * run's ID to the next one.
  */
 #include <assert.h>
 #include <errno.h>
@@ -28,6 +29,7 @@ enum op_kind { OP_SEND, OP_RECV, OP_CONTROL };
 
 struct control {
 	uint32_t kind, flow;
+	char run[16]; /* start of the run's ID: what an earlier run left unread is not ours */
 };
 enum { CONTROL_CREDIT = 1, CONTROL_ABORT = 2 };
 
@@ -72,6 +74,7 @@ static void send_control(struct loop *l, int node, uint32_t kind, uint32_t flow)
 	if (!c) /* eight bytes: a process that has not even these cannot wind down in order */
 		abort();
 	*c = (struct control){.kind = kind, .flow = flow};
+	memcpy(c->run, l->s->st->id, sizeof(c->run));
 	MPI_Isend(c, sizeof(*c), MPI_BYTE, node, TAG_CONTROL, l->comm, &req);
 	MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 	if (done) {
@@ -91,7 +94,7 @@ static void start_abort(struct loop *l)
 	if (l->aborting)
 		return;
 	l->aborting = true;
-	stage_failing(l->s->st);
+	stage_failing(l->s->st, stream_failed(l->s) ? &l->s->err : NULL);
 	for (uint32_t i = 0; i < l->s->n_flows; i++) {
 		struct flow *f = &l->s->flows[i];
 
@@ -115,7 +118,9 @@ static bool poll_control(struct loop *l)
 		if (!done)
 			return moved;
 		moved = true;
-		if (l->ctl_in.kind == CONTROL_ABORT) {
+		if (memcmp(l->ctl_in.run, l->s->st->id, sizeof(l->ctl_in.run)) != 0) {
+			;
+		} else if (l->ctl_in.kind == CONTROL_ABORT) {
 			start_abort(l);
 		} else {
 			p = flow_peer(&l->s->flows[l->ctl_in.flow], status.MPI_SOURCE);

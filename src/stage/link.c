@@ -13,6 +13,8 @@
 
 #include "stage/stage_internal.h"
 
+#define PORT_ACTIVE 4 /* "4: ACTIVE" */
+
 static double read_number(const char *path)
 {
 	double v = 0;
@@ -34,6 +36,9 @@ static double fastest_fabric(void)
 
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/state", d->d_name);
+		if (read_number(path) != PORT_ACTIVE)
 			continue;
 		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/rate", d->d_name);
 		rate = read_number(path) * 1e9 / 8;

@@ -31,6 +31,9 @@ int stage_publish_all(struct stage *st, bool *committed, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	r = store_seal(st->store, st->m, st->need, err);
+	/* Somebody may have made a target meanwhile; after the commit there is no way back. */
+	if (r == 0)
+		r = stage_check_conflicts(st, err);
 	if (r == 0)
 		r = stage_stopped(st, err);
 	r = stage_agree_all(st, r, err);

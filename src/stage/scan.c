@@ -100,7 +100,7 @@ static int walk_all(struct scan *s, MPI_Comm readers, struct manifest **out,
 		if (!s->code)
 			scan_round(s, shards.m, threads);
 		if (s->code)
-			stage_failing(s->st);
+			stage_failing(s->st, &s->err);
 		stage_progress(s->st, EBT_STAGE_SCAN, 0, 0);
 	} while (scan_share_all(s, readers, s->code < 0));
 	if (s->code < 0) {

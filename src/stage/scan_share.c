@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "transport/transport.h"
 
+#define GIVE_MAX (64 << 20) /* bytes of items in one message, and one item more */
+
 static void put_item(struct buf *b, const struct scan_item *it)
 {
 	buf_put32(b, it->base);
@@ -43,19 +45,21 @@ static int give(struct scan *s, MPI_Comm comm, int peer, uint64_t n)
 	MPI_Request req;
 	uint64_t len;
 
-	while (n-- && (it = s->items)) {
+	/* What does not fit stays; the next round evens out again. */
+	while (n-- && b.len < GIVE_MAX && (it = s->items)) {
 		s->items = it->next;
 		s->n_items--;
 		put_item(&b, it);
 		free(it);
 	}
-	/* A list too long for memory is a failed scan, not a lost directory. */
-	len = buf_ok(&b) ? b.len : 0;
+	if (!buf_ok(&b))
+		abort(); /* the peer waits for it, and nothing smaller would do */
+	len = b.len;
 	MPI_Isend(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
 	transport_wait(&req);
 	MPI_Isend(b.data, (int)len, MPI_BYTE, peer, 1, comm, &req);
 	transport_wait(&req);
-	return buf_ok(&b) && len <= INT32_MAX ? 0 : -ENOMEM;
+	return 0;
 }
 
 static int receive(struct scan *s, MPI_Comm comm, int peer)
@@ -71,7 +75,7 @@ static int receive(struct scan *s, MPI_Comm comm, int peer)
 	transport_wait(&req);
 	to = buf_extend(&b, len + 1);
 	if (!to)
-		return -ENOMEM;
+		abort();
 	MPI_Irecv(to, (int)len, MPI_BYTE, peer, 1, comm, &req);
 	transport_wait(&req);
 	r = reader_of(b.data, len);
@@ -127,8 +131,10 @@ bool scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
 	MPI_Comm_size(readers, &size);
 	MPI_Comm_rank(readers, &rank);
 	have = calloc((size_t)size, sizeof(*have));
-	if (!have)
+	if (!have) {
+		s->code = ebt_fail(&s->err, -ENOMEM, "scan: sharing directories");
 		any = 1;
+	}
 	transport_reduce_all(readers, &any, 1, MPI_INT, MPI_MAX);
 	if (any)
 		return false;

@@ -16,6 +16,7 @@
 #include "stage/report.h"
 #include "stage/roots.h"
 #include "stage/run.h"
+#include "stage/stream.h"
 #include "transport/transport.h"
 
 double stage_now(void)
@@ -33,12 +34,12 @@ int stage_stopped(const struct stage *st, struct ebt_err *err)
 	return sig ? ebt_failx(err, -EINTR, "stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
 }
 
-void stage_failing(struct stage *st)
+void stage_failing(struct stage *st, const struct ebt_err *err)
 {
 	double timeout = st->o->timeout > 0 ? st->o->timeout : EBT_STAGE_TIMEOUT;
 
 	if (!st->told_failing && st->o->failing)
-		st->o->failing(st->o->failing_arg, timeout);
+		st->o->failing(st->o->failing_arg, timeout, err ? err->text : NULL);
 	st->told_failing = true;
 }
 
@@ -46,10 +47,10 @@ int stage_agree_all(struct stage *st, int code, struct ebt_err *err)
 {
 	/* Before waiting for the others, which may be what fails next. */
 	if (code < 0)
-		stage_failing(st);
+		stage_failing(st, err);
 	code = transport_agree_all(st->nodes, code, err);
 	if (code < 0)
-		stage_failing(st);
+		stage_failing(st, err);
 	return code;
 }
 
@@ -70,6 +71,8 @@ void stage_progress(struct stage *st, enum ebt_stage_phase phase, uint64_t bytes
 
 unsigned stage_io_threads(const struct ebt_stage_options *o)
 {
+	if (o->io_threads > STREAM_THREADS)
+		return STREAM_THREADS;
 	return o->io_threads ? o->io_threads : EBT_STAGE_IO_THREADS;
 }
 
@@ -78,7 +81,7 @@ unsigned stage_write_threads(const struct ebt_stage_options *o)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (o->write_threads)
-		return o->write_threads;
+		return o->write_threads > STREAM_THREADS ? STREAM_THREADS : o->write_threads;
 	return cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus;
 }
 
@@ -161,11 +164,18 @@ static int build_filter_all(struct stage *st, struct ebt_err *err)
 	return stage_agree_all(st, r, err);
 }
 
+/* With several nodes a message says whose it is. */
 static void log_through(void *arg, enum log_level level, const char *text)
 {
-	const struct ebt_stage_options *o = arg;
+	const struct stage *st = arg;
+	char host[64] = "", line[1200];
 
-	o->log(o->log_arg, (enum ebt_log_level)level, text);
+	if (st->n_nodes > 1) {
+		gethostname(host, sizeof(host) - 1);
+		snprintf(line, sizeof(line), "%s (rank %d on %s)", text, st->rank, host);
+		text = line;
+	}
+	st->o->log(st->o->log_arg, (enum ebt_log_level)level, text);
 }
 
 /*
@@ -179,6 +189,8 @@ static void open_comms_all(struct stage *st, MPI_Comm comm)
 
 	MPI_Comm_idup(comm, &st->comm, &req);
 	transport_wait(&req);
+	/* Transport has no way to pass an MPI error on; what is made from it inherits this. */
+	MPI_Comm_set_errhandler(st->comm, MPI_ERRORS_ARE_FATAL);
 	MPI_Comm_rank(st->comm, &st->rank);
 	if (!st->o->per_rank) {
 		transport_barrier_all(st->comm);
@@ -206,7 +218,7 @@ int stage_open_all(struct stage *st, MPI_Comm comm, const struct ebt_stage_optio
 	st->began = stage_now();
 	if (o->log)
 		st->log = (struct log){.fn = log_through,
-			.arg = (void *)o,
+			.arg = st,
 			.max = (enum log_level)o->log_max};
 	open_comms_all(st, comm);
 	if (st->nodes == MPI_COMM_NULL)
@@ -279,7 +291,8 @@ static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err
 	if (r == 0 && st->store)
 		r = stage_space_all(st, err);
 	note_step(st, "space checked");
-	memcpy(st->m ? st->m->id : (char[33]){0}, st->id, sizeof(st->id));
+	if (st->m)
+		memcpy(st->m->id, st->id, sizeof(st->id));
 	t->scan = lap_all(st);
 	return r;
 }

@@ -49,7 +49,7 @@ int stage_stopped(const struct stage *st, struct ebt_err *err);
 /* Agreement of all nodes; the first failure arms the caller's watchdog. */
 int stage_agree_all(struct stage *st, int code, struct ebt_err *err);
 /* This rank winds down, or waits for others that do: tells the caller, once. Main thread. */
-void stage_failing(struct stage *st);
+void stage_failing(struct stage *st, const struct ebt_err *err);
 void stage_progress(struct stage *st, enum ebt_stage_phase phase, uint64_t bytes,
 	uint64_t total);
 
@@ -74,6 +74,8 @@ int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
 	struct ebt_err *err);
 /* check.c: targets in the way, what is needed (st->need, st->unchanged). */
 int stage_compare_all(struct stage *st, struct ebt_err *err);
+/* check.c: the first half of it on this node alone: -EEXIST names the first few. */
+int stage_check_conflicts(struct stage *st, struct ebt_err *err);
 /* check.c: space and inodes for what is needed, on every node. */
 int stage_space_all(struct stage *st, struct ebt_err *err);
 /* check.c: the plan from the manifest, the same on all nodes. */

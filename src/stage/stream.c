@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "transport/transport.h"
 
 #define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
@@ -33,7 +34,7 @@ void stream_tick(struct stream *s)
 	if (!stream_failed(s) && stage_stopped(s->st, &err) < 0)
 		stream_fail(s, -EINTR, &err);
 	if (stream_failed(s))
-		stage_failing(s->st);
+		stage_failing(s->st, &s->err);
 	stage_progress(s->st, EBT_STAGE_STREAM, unpacker_bytes(s->unpacker), s->st->plan->bytes);
 }
 
@@ -162,6 +163,44 @@ static int open_flow(struct stream *s, uint32_t i, uint32_t parcels, struct ebt_
 	return r;
 }
 
+static bool has_user_xattr(const struct manifest_entry *e)
+{
+	struct reader r = reader_of(e->xattrs, e->xattrs_len);
+	const char *name;
+	uint32_t value;
+	uint16_t len;
+
+	while (reader_left(&r)) {
+		len = reader_get16(&r);
+		value = reader_get32(&r);
+		name = reader_take(&r, len);
+		if (!name || !reader_take(&r, value))
+			return false;
+		if (len > 5 && memcmp(name, "user.", 5) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* tmpfs before Linux 6.6 has no user.* attributes; to lose them is for the user to decide. */
+static int check_xattrs(const struct stage *st, struct ebt_err *err)
+{
+	char path[4096] = "", name[1024];
+
+	if (store_takes_xattrs(st->store))
+		return 0;
+	for (uint32_t i = 0; i < st->m->count; i++) {
+		if (!st->m->entries[i].xattrs_len || !has_user_xattr(&st->m->entries[i]))
+			continue;
+		manifest_path(st->m, i, path, sizeof(path));
+		return ebt_failx(err, -ENOTSUP,
+			"%s: has extended attributes, which the file system of %s cannot hold "
+			"(see --no-xattrs)",
+			text_name(path, name, sizeof(name)), store_path(st->store));
+	}
+	return 0;
+}
+
 /* Everything that can fail on one node alone, before any node waits for another. */
 static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 {
@@ -175,6 +214,8 @@ static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 	if (!s->flows)
 		return ebt_fail(err, -ENOMEM, "streams");
 	r = store_begin(st->store, st->id, &st->treefd, err);
+	if (r == 0)
+		r = check_xattrs(st, err);
 	if (r == 0)
 		r = unpacker_new(st->m, st->need, st->plan, st->treefd, &s->unpacker, err);
 	if (r == 0)

@@ -25,11 +25,17 @@ static int verify_here(struct stage *st, uint64_t *bad, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
 	struct teller t = {.st = st};
-	int r = store_manifest(st->store, &m, err);
+	char pending[33] = "";
+	int r = store_pending(st->store, pending, NULL, err);
 
+	if (r == 0)
+		r = store_manifest(st->store, &m, err);
 	if (r < 0)
 		return r;
 	text_name(store_path(st->store), t.store, sizeof(t.store));
+	if (pending[0])
+		return ebt_failx(err, -EINPROGRESS,
+			"%s: a publication was cut short here (see --recover)", t.store);
 	if (!m)
 		return ebt_failx(err, -ENOENT, "%s: nothing was staged here (no manifest)", t.store);
 	return store_verify(store_dirfd(st->store), m, stage_io_threads(st->o), tell, &t, bad, err);

@@ -59,9 +59,11 @@ const char *store_path(const struct store *s);
 int store_manifest(struct store *s, struct manifest **m, struct ebt_err *err);
 
 /*
- * Recovery, first half: the ID of a publication that began here and did not end, or "".
+ * Recovery, first half: the ID of a publication that began here and did not end, or "", and
+ * its policy (@how may be NULL).
  */
-int store_pending(struct store *s, char id[33], struct ebt_err *err);
+int store_pending(struct store *s, char id[33], enum store_overwrite *how,
+	struct ebt_err *err);
 /* 1 if incoming/@id is here and complete (sealed), 0 if not, or a negative errno. */
 int store_has_incoming(struct store *s, const char *id);
 /*
@@ -155,7 +157,8 @@ struct store_made store_made_file(void);
  * ours to give), xattrs, mode, times. Set-id bits only together with the owner or group
  * they belong to. @made: the file is new, looks like that and has no xattrs; only what
  * differs is changed. NULL: found out, and xattrs that @e does not have are removed.
- * Xattrs that the file system cannot hold are left out, see store_takes_xattrs.
+ * Xattrs that the file system cannot hold are -ENOTSUP with @made, else left out: ask
+ * store_takes_xattrs before it is too late.
  */
 int store_set_attributes(int fd, const struct manifest_entry *e, const struct store_made *made,
 	struct ebt_err *err);

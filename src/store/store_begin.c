@@ -158,7 +158,7 @@ int store_clean(struct store *s, const char *keep, struct ebt_err *err)
 	char pending[33];
 	int r;
 
-	r = store_pending(s, pending, err);
+	r = store_pending(s, pending, NULL, err);
 	if (r < 0)
 		return r;
 	/* A record must not outlive what it speaks of. */
@@ -204,7 +204,7 @@ int store_abandon(struct store *s, const char *id, struct ebt_err *err)
 	if (!store_id_ok(id))
 		return fail(s, -EINVAL, "(bad ID)", err);
 	/* Committed here, but another node could not: nothing was renamed yet. */
-	r = store_pending(s, pending, err);
+	r = store_pending(s, pending, NULL, err);
 	if (r == 0 && strcmp(pending, id) == 0)
 		r = store_record_drop(s, err);
 	if (r == 0)

@@ -112,7 +112,8 @@ int store_record_drop(struct store *s, struct ebt_err *err)
 	return 0;
 }
 
-int store_pending(struct store *s, char id[33], struct ebt_err *err)
+int store_pending(
+	struct store *s, char id[33], enum store_overwrite *how, struct ebt_err *err)
 {
 	struct store_record rec = {0};
 	int r = store_record_load(s, &rec, err);
@@ -120,6 +121,8 @@ int store_pending(struct store *s, char id[33], struct ebt_err *err)
 	if (r < 0)
 		return r;
 	memcpy(id, rec.id, sizeof(rec.id));
+	if (how)
+		*how = rec.how;
 	return 0;
 }
 

@@ -12,10 +12,13 @@
  */
 #include "transport/transport.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ANSWER_MS 10000 /* after which the process manager does not speak PMI-1 */
 
 /* The library in use, not the one compiled against: sites swap them by ABI compatibility. */
 static bool finalize_hangs(void)
@@ -35,6 +38,7 @@ void transport_leave_all(int status)
 {
 	static const char bye[] = "cmd=finalize\n";
 	const char *pmi = getenv("PMI_FD");
+	struct pollfd wait = {.events = POLLIN};
 	char answer[64];
 	int fd;
 
@@ -46,8 +50,9 @@ void transport_leave_all(int status)
 	transport_barrier_all(MPI_COMM_WORLD);
 	fd = atoi(pmi);
 	/* Without its answer the process manager takes the exit for a crash, rightly. */
+	wait.fd = fd;
 	if (write(fd, bye, strlen(bye)) == (ssize_t)strlen(bye) &&
-		read(fd, answer, sizeof(answer)) > 0)
+		poll(&wait, 1, ANSWER_MS) == 1 && read(fd, answer, sizeof(answer)) > 0)
 		_exit(status);
 	_exit(EXIT_FAILURE);
 }

@@ -88,7 +88,7 @@ static size_t matches(const struct field *f, const char *pattern)
 	return n;
 }
 
-static void note_failing(void *arg, double timeout)
+static void note_failing(void *arg, double timeout, const char *text)
 {
 	((struct field *)arg)->told++;
 }
@@ -384,7 +384,7 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void note_when(void *arg, double timeout)
+static void note_when(void *arg, double timeout, const char *text)
 {
 	struct late *l = arg;
 

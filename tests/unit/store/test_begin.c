@@ -76,11 +76,11 @@ static void cleaning_keeps_what_it_is_told_to(void)
 	CU_ASSERT_EQUAL(store_clean(s, ID_B, NULL), 0);
 	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
 	CU_ASSERT_EQUAL(store_has_incoming(s, ID_B), 1);
-	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(id, ID_B);
 	CU_ASSERT_EQUAL(store_clean(s, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(fixture_incoming(tmp), 0);
-	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(id, "");
 }
 

@@ -120,7 +120,7 @@ static void an_empty_store_has_no_manifest(void)
 
 	CU_ASSERT_EQUAL(store_manifest(s, &m, NULL), 0);
 	CU_ASSERT_PTR_NULL(m);
-	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(id, "");
 }
 

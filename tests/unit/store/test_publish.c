@@ -23,7 +23,7 @@ static void a_fresh_store_holds_what_was_brought(void)
 	CU_ASSERT_EQUAL(fstatat(dir, "b/hard", &b, 0), 0);
 	CU_ASSERT_EQUAL(a.st_ino, b.st_ino);
 	SCOPED_STORE struct store *s = fixture_open(tmp);
-	CU_ASSERT_EQUAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(id, "");
 	CU_ASSERT_EQUAL(store_manifest(s, &kept, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(kept != NULL, true);

@@ -45,7 +45,7 @@ static void finish(const char *dest)
 	struct ebt_err err = {0};
 	char id[33];
 
-	CU_ASSERT_EQUAL_FATAL(store_pending(s, id, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(store_pending(s, id, NULL, NULL), 0);
 	if (id[0]) {
 		CU_ASSERT_STRING_EQUAL(id, ID_B);
 		CU_ASSERT_EQUAL(store_has_incoming(s, id), 1);
@@ -209,7 +209,7 @@ static void a_damaged_record_is_said_to_be_one(void)
 
 	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
 		fixture_write(dir, ".ebt/publish", records[i].text);
-		CU_ASSERT_EQUAL(store_pending(s, id, NULL), records[i].code);
+		CU_ASSERT_EQUAL(store_pending(s, id, NULL, NULL), records[i].code);
 	}
 }
 
