@@ -76,6 +76,11 @@ int fsio_mkdirs(const char *path, mode_t mode, struct ebt_err *err)
 	for (; name; name = next) {
 		next = strtok_r(NULL, "/", &save);
 		sub = enter(fd, name, mode, next ? O_PATH : O_RDONLY);
+		if (sub == -EPERM && !trusted(fd))
+			return ebt_failx(err, sub,
+				"mkdir %s: others could replace it, the directory above is "
+				"another user's or writable by all without sticky bit",
+				text_name(path, shown, sizeof(shown)));
 		if (sub < 0)
 			return ebt_fail(err, sub, "mkdir %s",
 				text_name(path, shown, sizeof(shown)));

@@ -92,7 +92,13 @@ echo secret >src/closed/file
 chmod -R a+rX src
 rm -f out err
 touch out err
-mkdir -m 777 user
+mkdir -m 777 open
+what="DEST would be made where others could replace it"
+begin src/. "$WORK/open/d.%r"
+ended 30
+fails_naming /open "$WORK/open/d.0" "$WORK/open/d.1" "$WORK/open/d.2"
+says "sticky"
+mkdir -m 1777 user
 U=("$WORK/user/d.0" "$WORK/user/d.1" "$WORK/user/d.2")
 what="a file may not be read"
 chmod 0 src/f33
