@@ -4,8 +4,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-static bool all_zero(const unsigned char *p, size_t len)
+bool digest_is_zero(const void *data, size_t len)
 {
+	const unsigned char *p = data;
+
 	/* Equal to itself shifted by one, and starting with zero: memcmp does the scan. */
 	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
@@ -14,7 +16,7 @@ struct ebt_digest digest_leaf(const void *data, size_t len, uint64_t index)
 {
 	XXH128_hash_t h;
 
-	if (all_zero(data, len))
+	if (digest_is_zero(data, len))
 		return (struct ebt_digest){0};
 	h = XXH3_128bits_withSeed(data, len, index);
 	return (struct ebt_digest){.lo = h.low64, .hi = h.high64};

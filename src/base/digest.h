@@ -29,6 +29,9 @@ struct ebt_digest {
 /* Of leaf number @index of a file: @len <= DIGEST_LEAF bytes, short only at end of file. */
 struct ebt_digest digest_leaf(const void *data, size_t len, uint64_t index);
 
+/* Only zeros, or nothing: what counts as nothing in a digest, and what a hole reads as. */
+bool digest_is_zero(const void *data, size_t len);
+
 /* Of any buffer, for messages and records. */
 struct ebt_digest digest_bytes(const void *data, size_t len);
 

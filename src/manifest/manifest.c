@@ -279,9 +279,7 @@ void manifest_count(const struct manifest *m, struct manifest_totals *totals)
 		} else {
 			t.files++;
 			t.bytes += e->size;
-			t.data += e->n_extents ? 0 : e->size;
-			for (uint32_t k = 0; k < e->n_extents; k++)
-				t.data += e->extents[k].len;
+			t.data += manifest_data(e);
 		}
 	}
 	*totals = t;

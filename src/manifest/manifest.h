@@ -137,6 +137,36 @@ static inline bool manifest_has_data(const struct manifest *m, uint32_t i)
 	return e->kind == MANIFEST_FILE && (e->group == MANIFEST_NONE || e->group == i);
 }
 
+/* Bytes of content that travel for @e: all of it, or the parts known to hold data. */
+static inline uint64_t manifest_data(const struct manifest_entry *e)
+{
+	uint64_t sum = 0;
+
+	if (!e->n_extents)
+		return e->size;
+	for (uint32_t i = 0; i < e->n_extents; i++)
+		sum += e->extents[i].len;
+	return sum;
+}
+
+/*
+ * A choice among the entries of a manifest: a bitmap, one bit an entry, 64 to a word. NULL
+ * chooses all.
+ */
+static inline bool manifest_needed(const uint64_t *need, uint32_t i)
+{
+	return !need || (need[i / 64] >> (i % 64) & 1);
+}
+static inline void manifest_need(uint64_t *need, uint32_t i)
+{
+	need[i / 64] |= (uint64_t)1 << (i % 64);
+}
+/* True for the entries whose content has to be read, sent and written. */
+static inline bool manifest_moves(const struct manifest *m, const uint64_t *need, uint32_t i)
+{
+	return manifest_needed(need, i) && manifest_has_data(m, i) && m->entries[i].size > 0;
+}
+
 /* Adds @part to the digest of entry @i. Any thread. */
 void manifest_sum_digest(struct manifest *m, uint32_t i, struct ebt_digest part);
 /* One digest over everything in the manifest that all nodes must agree on. */

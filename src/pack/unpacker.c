@@ -36,23 +36,6 @@ struct unpacker {
 	struct target_file *open; /* lock */
 };
 
-static bool needed(const struct unpacker *u, uint32_t i)
-{
-	return !u->need || (u->need[i / 64] >> (i % 64) & 1);
-}
-
-/* Bytes that travel for @e: all of it, or the parts that hold data. */
-static uint64_t content(const struct manifest_entry *e)
-{
-	uint64_t sum = 0;
-
-	if (!e->n_extents)
-		return e->size;
-	for (uint32_t i = 0; i < e->n_extents; i++)
-		sum += e->extents[i].len;
-	return sum;
-}
-
 int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan, int treefd,
 	struct unpacker **out, struct ebt_err *err)
 {
@@ -67,8 +50,8 @@ int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *pl
 	u->made = store_made_file();
 	pthread_mutex_init(&u->lock, NULL);
 	for (uint32_t i = 0; i < m->count; i++) {
-		if (manifest_has_data(m, i) && needed(u, i))
-			u->expected += content(&m->entries[i]);
+		if (manifest_has_data(m, i) && manifest_needed(u->need, i))
+			u->expected += manifest_data(&m->entries[i]);
 	}
 	*out = u;
 	return 0;
@@ -167,13 +150,8 @@ static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_er
 	if (close(fd) < 0 && r == 0)
 		r = fail_at(u, entry, -errno, "close", err);
 	if (r == 0)
-		__atomic_add_fetch(&u->finished, content(e), __ATOMIC_RELAXED);
+		__atomic_add_fetch(&u->finished, manifest_data(e), __ATOMIC_RELAXED);
 	return r;
-}
-
-static bool is_zero(const unsigned char *p, size_t len)
-{
-	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
 }
 
 /* Writes @data but for whole blocks of zeros: they stay the hole that they are. */
@@ -186,7 +164,7 @@ static int write_sparse(int fd, const unsigned char *data, size_t len, uint64_t 
 		n = HOLE - (off + at) % HOLE;
 		if (n > len - at)
 			n = len - at;
-		if (!is_zero(data + at, n))
+		if (!digest_is_zero(data + at, n))
 			continue;
 		r = run < at ? fsio_write(fd, data + run, at - run, off + run) : 0;
 		if (r < 0)
@@ -236,7 +214,7 @@ static int share_open(struct unpacker *u, uint32_t entry, struct pack_place *to,
 		return r;
 	}
 	f->entry = entry;
-	f->left = content(e);
+	f->left = manifest_data(e);
 	f->next = u->open;
 	u->open = f;
 	*out = f;
@@ -385,7 +363,7 @@ int unpacker_begin(struct unpacker *u, struct ebt_err *err)
 	int r;
 
 	for (uint32_t i = 0; i < u->m->count; i++) {
-		if (u->m->entries[i].kind != MANIFEST_DIR && !needed(u, i))
+		if (u->m->entries[i].kind != MANIFEST_DIR && !manifest_needed(u->need, i))
 			continue;
 		r = begin_one(u, i, &place, err);
 		if (r < 0)
@@ -406,7 +384,8 @@ int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 	for (uint32_t i = 0; i < u->m->count; i++) {
 		const struct manifest_entry *e = &u->m->entries[i];
 
-		if (e->kind != MANIFEST_FILE || manifest_has_data(u->m, i) || !needed(u, i))
+		if (e->kind != MANIFEST_FILE || manifest_has_data(u->m, i) ||
+			!manifest_needed(u->need, i))
 			continue;
 		r = manifest_path(u->m, e->group, first, sizeof(first));
 		if (r < 0)

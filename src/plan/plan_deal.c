@@ -20,35 +20,16 @@ struct dealer {
 	bool store;
 };
 
-static bool takes_part(const struct manifest *m, const uint64_t *need, uint32_t i)
-{
-	if (need && !(need[i / 64] >> i % 64 & 1))
-		return false;
-	return manifest_has_data(m, i) && m->entries[i].size > 0;
-}
-
-/* Bytes of an entry that have to be moved. */
-static uint64_t entry_bytes(const struct manifest_entry *e)
-{
-	uint64_t sum = 0;
-
-	if (e->n_extents == 0)
-		return e->size;
-	for (uint32_t k = 0; k < e->n_extents; k++)
-		sum += e->extents[k].len; /* they do not overlap: at most size */
-	return sum;
-}
-
 int plan_measure(const struct manifest *m, const uint64_t *need, uint64_t *bytes,
 	struct ebt_err *err)
 {
 	uint64_t sum = 0, segments = 0;
 
 	for (uint32_t i = 0; i < m->count; i++) {
-		if (!takes_part(m, need, i))
+		if (!manifest_moves(m, need, i))
 			continue;
 		segments += m->entries[i].n_extents ? m->entries[i].n_extents : 1;
-		if (__builtin_add_overflow(sum, entry_bytes(&m->entries[i]), &sum))
+		if (__builtin_add_overflow(sum, manifest_data(&m->entries[i]), &sum))
 			return ebt_fail(err, -EOVERFLOW, "plan: bytes in all files");
 	}
 	if (segments >=
@@ -152,7 +133,7 @@ static void deal_large(struct dealer *d, uint32_t entry, uint64_t off, uint64_t 
 
 static void deal_entry(struct dealer *d, const struct manifest_entry *e, uint32_t i)
 {
-	uint64_t bytes = entry_bytes(e);
+	uint64_t bytes = manifest_data(e);
 	struct manifest_extent whole = {0, e->size};
 	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;
 	uint32_t n = e->n_extents ? e->n_extents : 1;
@@ -177,7 +158,7 @@ static void deal(
 
 	enter_stream(&d, 0);
 	for (uint32_t i = 0; i < m->count; i++) {
-		if (takes_part(m, need, i))
+		if (manifest_moves(m, need, i))
 			deal_entry(&d, &m->entries[i], i);
 	}
 }

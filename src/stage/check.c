@@ -106,11 +106,6 @@ int stage_check_conflicts(struct stage *st, struct ebt_err *err)
 		names, n > CONFLICTS_NAMED ? ", ..." : "");
 }
 
-static bool needed(const struct stage *st, uint32_t i)
-{
-	return !st->need || (st->need[i / 64] >> (i % 64) & 1);
-}
-
 /* The entry of the store's own manifest that holds the content of entry @i, or NULL. */
 static const struct manifest_entry *known(const struct manifest *old, const struct manifest *m,
 	uint32_t i)
@@ -140,15 +135,15 @@ static const struct manifest_entry *known(const struct manifest *old, const stru
 static void need_unknown(struct stage *st, const struct manifest *old)
 {
 	for (uint32_t i = 0; i < st->m->count; i++) {
-		if (manifest_has_data(st->m, i) && st->m->entries[i].size && !needed(st, i) &&
+		if (manifest_moves(st->m, NULL, i) && !manifest_needed(st->need, i) &&
 			!known(old, st->m, i))
-			st->need[i / 64] |= 1ull << (i % 64);
+			manifest_need(st->need, i);
 	}
 	for (uint32_t i = 0; i < st->m->count; i++) {
 		uint32_t head = st->m->entries[i].group;
 
-		if (head != MANIFEST_NONE && needed(st, head))
-			st->need[i / 64] |= 1ull << (i % 64);
+		if (head != MANIFEST_NONE && manifest_needed(st->need, head))
+			manifest_need(st->need, i);
 	}
 }
 
@@ -185,7 +180,7 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 	for (uint32_t i = 0; r == 0 && i < st->m->count; i++) {
 		const struct manifest_entry *e;
 
-		if (st->m->entries[i].kind == MANIFEST_DIR || needed(st, i))
+		if (st->m->entries[i].kind == MANIFEST_DIR || manifest_needed(st->need, i))
 			continue;
 		st->unchanged++;
 		e = manifest_has_data(st->m, i) ? known(old, st->m, i) : NULL;
@@ -254,7 +249,7 @@ static void count_space(const struct stage *st, struct space *s)
 		const struct manifest_entry *e = &st->m->entries[i];
 		uint64_t data = e->size < e->allocated ? e->size : e->allocated;
 
-		if (e->kind != MANIFEST_DIR && !needed(st, i))
+		if (e->kind != MANIFEST_DIR && !manifest_needed(st->need, i))
 			continue;
 		if (e->kind == MANIFEST_FILE && !manifest_has_data(st->m, i))
 			continue;

@@ -25,12 +25,6 @@ static void release_osts(struct osts *o)
 	pfs_shares_release(&o->shares);
 }
 
-static bool is_read(const struct stage *st, uint32_t i)
-{
-	return manifest_has_data(st->m, i) && st->m->entries[i].size > 0 &&
-	       (!st->need || (st->need[i / 64] >> (i % 64) & 1));
-}
-
 static int add_file(const struct manifest *m, uint32_t i, const char *path,
 	struct osts *o, struct ebt_err *err)
 {
@@ -88,7 +82,7 @@ int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *e
 	if (!path)
 		return ebt_fail(err, -ENOMEM, "layouts");
 	for (uint32_t i = 0; i < m->count && r == 0; i++) {
-		if (!is_read(st, i))
+		if (!manifest_moves(st->m, st->need, i))
 			continue;
 		r = stage_stopped(st, err);
 		if (r == 0)

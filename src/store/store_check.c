@@ -89,7 +89,7 @@ static void need_all(
 {
 	for (uint32_t i = from; i < end; i++)
 		if (m->entries[i].kind != MANIFEST_DIR)
-			store_set_bit(need, i);
+			manifest_need(need, i);
 }
 
 /*
@@ -103,12 +103,12 @@ static void need_groups(
 		return;
 	for (uint32_t i = 0; i < m->count; i++)
 		if (m->entries[i].group != MANIFEST_NONE &&
-			(store_bit(need, i) || store_ident_differs(m, idents, i)))
-			store_set_bit(need, m->entries[i].group);
+			(manifest_needed(need, i) || store_ident_differs(m, idents, i)))
+			manifest_need(need, m->entries[i].group);
 	for (uint32_t i = 0; i < m->count; i++)
 		if (m->entries[i].group != MANIFEST_NONE &&
-			store_bit(need, m->entries[i].group))
-			store_set_bit(need, i);
+			manifest_needed(need, m->entries[i].group))
+			manifest_need(need, i);
 }
 
 int store_compare(

@@ -136,15 +136,6 @@ int store_remove_run(struct store *s, const char *id, struct ebt_err *err);
 int store_load_need(
 	struct store *s, const struct manifest *m, uint64_t **need, struct ebt_err *err);
 
-static inline bool store_bit(const uint64_t *bits, uint32_t i)
-{
-	return !bits || (bits[i / 64] >> (i % 64) & 1);
-}
-static inline void store_set_bit(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] |= (uint64_t)1 << (i % 64);
-}
-
 struct store_verify {
 	const struct manifest *m;
 	int roots[2];         /* the first that has the entry counts; -1: only one */

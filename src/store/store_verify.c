@@ -129,7 +129,7 @@ static int check_run(struct verifier *t, uint32_t from, uint32_t end)
 	for (uint32_t i = from; i < end && r == 0; i++) {
 		bool dir = v->m->entries[i].kind == MANIFEST_DIR;
 
-		if (dir ? !v->skip_dirs : store_bit(v->need, i))
+		if (dir ? !v->skip_dirs : manifest_needed(v->need, i))
 			r = check_entry(t, i);
 	}
 	return r;

@@ -146,7 +146,7 @@ void fixture_bring(
 		CU_ASSERT_TRUE_FATAL(k < items.n);
 		if (e->kind == MANIFEST_DIR) {
 			CU_ASSERT_EQUAL_FATAL(mkdirat(treefd, path, 0700), 0);
-		} else if (!store_bit(need, i)) {
+		} else if (!manifest_needed(need, i)) {
 			continue;
 		} else if (e->kind == MANIFEST_SYMLINK) {
 			strcpy(dir, path);
