@@ -2,10 +2,6 @@
 /*
  * Staging: sources on a parallel file system to the node-local store of every node of a
  * communicator. The command ebt-stage is a thin shell around these calls.
- *
- * Every call here is collective over the communicator it is given: all ranks call it with
- * the same options, return the same code, and get the same error text. MPI must have been
- * initialised with at least MPI_THREAD_FUNNELED; MPI is called from the calling thread only.
  */
 #ifndef EBT_STAGE_H
 #define EBT_STAGE_H
@@ -15,42 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ebt/err.h"
-
-enum ebt_overwrite { EBT_OVERWRITE_REFUSE, EBT_OVERWRITE_ALWAYS, EBT_OVERWRITE_UPDATE };
-
-enum ebt_log_level { EBT_LOG_ERROR, EBT_LOG_WARN, EBT_LOG_INFO, EBT_LOG_DEBUG };
-
-enum ebt_stage_phase { EBT_STAGE_SCAN, EBT_STAGE_STREAM, EBT_STAGE_PUBLISH };
-
-struct ebt_stage_progress {
-	enum ebt_stage_phase phase;
-	uint64_t entries;           /* found so far, while scanning */
-	uint64_t bytes, total;      /* written on this node, of what is to come */
-	double seconds;             /* since the phase began */
-};
-
-/* Ordered rules with rsync's meaning. The first that matches decides. */
-struct ebt_filter_rule {
-	enum { EBT_EXCLUDE, EBT_INCLUDE, EBT_RULES, EBT_RULES_NULL } kind;
-	/* A pattern, or with EBT_RULES the content of a file of rules (_NULL: NUL-separated). */
-	const char *text;
-	size_t len; /* bytes of text */
-};
+#include "ebt/run.h"
 
 /* Zeros and NULLs are the defaults. Strings and arrays stay the caller's. */
 struct ebt_stage_options {
+	struct ebt_run run;
+
 	/* What: read on the first rank only; others may pass none. */
 	const char *const *sources;
 	size_t n_sources;
 	bool relative; /* keep the whole path of a source below the store, as cp --parents */
-	const struct ebt_filter_rule *rules; /* first rank only */
-	size_t n_rules;
 	bool no_xattrs; /* leave extended attributes and ACLs behind */
 
 	/* Where: a directory; %r, %h and %u stand for rank, host and user, %% for %. */
 	const char *dest;
-	bool per_rank; /* every rank is a node with a store of its own */
 	enum ebt_overwrite overwrite;
 
 	/* How. */
@@ -61,30 +35,12 @@ struct ebt_stage_options {
 	uint64_t parcel;      /* bytes, a multiple of 128 KiB up to 8 MiB; 0: chosen */
 	unsigned window;      /* sends in flight per node; 0: 1 */
 	uint64_t memory;      /* bytes of the parcel pool; 0: EBT_STAGE_MEMORY */
-	double timeout;       /* seconds to wind down after a failure; 0: EBT_STAGE_TIMEOUT */
 	double link;          /* bytes per second and direction; 0: found out or assumed */
 	double latency;       /* seconds a message; 0: assumed */
 	bool dry_run;         /* plan, fill in the report, move nothing */
-
-	/* Who wants to know. All may be NULL. Called on the calling thread unless said otherwise. */
-	void (*log)(void *arg, enum ebt_log_level level, const char *text); /* any thread */
-	void *log_arg;
-	enum ebt_log_level log_max;
-	void (*progress)(void *arg, const struct ebt_stage_progress *p); /* first rank */
-	void *progress_arg;
-	/* Asked often, any thread: a signal number to give up for, or 0. */
-	int (*stopped)(void *arg);
-	void *stopped_arg;
-	/*
-	 * Told once when this rank begins to wind down, so that a watchdog can be armed. @text:
-	 * the cause as far as this rank knows it, or NULL.
-	 */
-	void (*failing)(void *arg, double timeout, const char *text);
-	void *failing_arg;
 };
 
 #define EBT_STAGE_MEMORY (256ull << 20)
-#define EBT_STAGE_TIMEOUT 30.0
 #define EBT_STAGE_IO_THREADS 4
 
 /* Of one node, in rank order on the first rank. */
@@ -127,8 +83,8 @@ void ebt_stage_report_free(struct ebt_stage_report *report);
 
 /*
  * Re-read every file of the store on every node against its manifest. *bad counts what
- * differs on all nodes; each is named through o->log at EBT_LOG_ERROR. Uses dest, per_rank,
- * io_threads, timeout and the callbacks of @o.
+ * differs on all nodes; each is named through o->log at EBT_LOG_ERROR. Uses run, dest
+ * and io_threads of @o.
  */
 int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint64_t *bad,
 	struct ebt_err *err);

@@ -66,7 +66,7 @@ struct cmd_progress {
 	double last; /* when it was drawn */
 	bool drawn;
 };
-void cmd_progress(void *arg, const struct ebt_stage_progress *p);
+void cmd_progress(void *arg, const struct ebt_progress *p);
 void cmd_progress_end(struct cmd_progress *p);
 
 /* result.c */

@@ -39,8 +39,8 @@ static int load_inputs_all(struct cmd_options *o, struct cmd_inputs *in, int ran
 		return r;
 	o->stage.sources = in->sources;
 	o->stage.n_sources = in->n_sources;
-	o->stage.rules = in->rules;
-	o->stage.n_rules = in->n_rules;
+	o->stage.run.rules = in->rules;
+	o->stage.run.n_rules = in->n_rules;
 	return 0;
 }
 
@@ -55,8 +55,8 @@ static int stage(struct cmd_options *o, int rank, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	if (o->progress == CMD_ALWAYS || (o->progress == CMD_AUTO && isatty(STDERR_FILENO))) {
-		o->stage.progress = cmd_progress;
-		o->stage.progress_arg = &progress;
+		o->stage.run.progress = cmd_progress;
+		o->stage.run.progress_arg = &progress;
 	}
 	r = ebt_stage_all(MPI_COMM_WORLD, &o->stage, &rep, err);
 	if (rank != 0)
@@ -97,10 +97,10 @@ static int recover(struct cmd_options *o, int rank, struct ebt_err *err)
 
 static int run(struct cmd_options *o, int rank, struct ebt_err *err)
 {
-	o->stage.log = print_log;
-	o->stage.log_max = o->verbose > 1 ? EBT_LOG_DEBUG : o->verbose ? EBT_LOG_INFO : EBT_LOG_WARN;
-	o->stage.stopped = cmd_stopped;
-	o->stage.failing = cmd_watchdog;
+	o->stage.run.log = print_log;
+	o->stage.run.log_max = o->verbose > 1 ? EBT_LOG_DEBUG : o->verbose ? EBT_LOG_INFO : EBT_LOG_WARN;
+	o->stage.run.stopped = cmd_stopped;
+	o->stage.run.failing = cmd_watchdog;
 	switch (o->mode) {
 	case CMD_VERIFY:
 		return verify(o, rank, err);
@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 		return run_alone(&o);
 	/* The default of 50 us would double the shortest sleeps of the progress loop. */
 	prctl(PR_SET_TIMERSLACK, 1000UL);
-	cmd_catch_signals(o.stage.timeout > 0 ? o.stage.timeout : EBT_STAGE_TIMEOUT);
+	cmd_catch_signals(o.stage.run.timeout > 0 ? o.stage.run.timeout : EBT_TIMEOUT);
 	MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
 	/* Modes and times come from the sources, not from the caller's habits. */
 	umask(0);

@@ -68,7 +68,7 @@ void cmd_help(FILE *out)
 	fprintf(out, "      --memory=SIZE      bound of the parcel pool of a rank (%s)\n",
 		text_size(EBT_STAGE_MEMORY, memory));
 	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
-		EBT_STAGE_TIMEOUT);
+		EBT_TIMEOUT);
 	fputs("      --link=RATE        of a node, per direction: 25G, 200mbit (found out)\n",
 		out);
 	fprintf(out, "      --latency=TIME     cost of a message (%gus)\n", COST_LATENCY * 1e6);

@@ -148,8 +148,8 @@ static int parse_tuning(struct cmd_options *o, int opt, const char *arg, struct 
 			r = ebt_failx(err, -EINVAL, "%s: at least 2M is needed", arg);
 		return r;
 	case OPT_TIMEOUT:
-		r = text_parse_time(arg, &s->timeout, err);
-		if (r == 0 && !(s->timeout > 0 && s->timeout <= 1e6))
+		r = text_parse_time(arg, &s->run.timeout, err);
+		if (r == 0 && !(s->run.timeout > 0 && s->run.timeout <= 1e6))
 			r = ebt_failx(err, -EINVAL, "%s: must be above zero and at most 1e6 s", arg);
 		return r;
 	case OPT_LINK:
@@ -198,7 +198,7 @@ static int parse_one(struct cmd_options *o, int opt, const char *arg, struct ebt
 		o->stage.no_xattrs = true;
 		return 0;
 	case OPT_PER_RANK:
-		o->stage.per_rank = true;
+		o->stage.run.per_rank = true;
 		return 0;
 	case OPT_OVERWRITE:
 		r = parse_word(arg, overwrite, &word, err);

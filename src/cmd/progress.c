@@ -16,7 +16,7 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void cmd_progress(void *arg, const struct ebt_stage_progress *p)
+void cmd_progress(void *arg, const struct ebt_progress *p)
 {
 	struct cmd_progress *c = arg;
 	char done[TEXT_SIZE], total[TEXT_SIZE], rate[TEXT_SIZE], bar[BAR + 1];
@@ -27,7 +27,7 @@ void cmd_progress(void *arg, const struct ebt_stage_progress *p)
 		return;
 	c->last = t;
 	c->drawn = true;
-	if (p->phase == EBT_STAGE_SCAN) {
+	if (p->phase == EBT_PHASE_SCAN) {
 		fprintf(stderr, "\r\033[Kscan: %llu entries", (unsigned long long)p->entries);
 		fflush(stderr);
 		return;

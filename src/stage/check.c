@@ -40,14 +40,14 @@ static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *er
 	int r, sealed;
 
 	r = store_pending(st->store, mine.id, &mine.how, err);
-	all = calloc((size_t)st->n_nodes, sizeof(*all));
+	all = calloc((size_t)st->job.n_nodes, sizeof(*all));
 	if (r == 0 && !all)
 		r = ebt_fail(err, -ENOMEM, "recovery");
-	r = stage_agree_all(st, r, err);
+	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
-	transport_allgather_all(st->nodes, &mine, sizeof(mine), all);
-	for (int i = 0; i < st->n_nodes && !mine.id[0] && r == 0; i++) {
+	transport_allgather_all(st->job.nodes, &mine, sizeof(mine), all);
+	for (int i = 0; i < st->job.n_nodes && !mine.id[0] && r == 0; i++) {
 		if (!all[i].id[0])
 			continue;
 		sealed = store_has_incoming(st->store, all[i].id);
@@ -60,17 +60,17 @@ static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *er
 			mine = all[i];
 	}
 	if (r == 0 && mine.id[0]) {
-		log_warn(&st->log, "%s: finishing the publication of run %s, which was cut short",
+		log_warn(&st->job.log, "%s: finishing the publication of run %s, which was cut short",
 			store_path(st->store), mine.id);
-		r = store_publish(st->store, &st->log, err);
+		r = store_publish(st->store, &st->job.log, err);
 		n = r == 0;
 	}
 	if (r == 0)
 		r = store_clean(st->store, NULL, err);
-	transport_reduce_all(st->nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
+	transport_reduce_all(st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
 	if (done)
 		*done = n;
-	return stage_agree_all(st, r, err);
+	return job_agree_all(&st->job, r, err);
 }
 
 int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
@@ -79,10 +79,10 @@ int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
 	char path[PATH_MAX];
 	int r;
 
-	r = stage_expand(st->o->dest, st->rank, path, sizeof(path), err);
+	r = job_expand(st->o->dest, "DEST", st->job.rank, path, sizeof(path), err);
 	if (r == 0)
 		r = store_open(path, create, &st->store, err);
-	r = stage_agree_all(st, r, err);
+	r = job_agree_all(&st->job, r, err);
 	return r < 0 ? r : roll_forward_all(st, recovered, err);
 }
 
@@ -168,14 +168,14 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 	size_t words = (size_t)st->m->count / 64 + 1;
 	int r;
 
-	r = st->store ? stage_agree_all(st, stage_check_conflicts(st, err), err) : 0;
+	r = st->store ? job_agree_all(&st->job, stage_check_conflicts(st, err), err) : 0;
 	if (r < 0 || st->o->overwrite != EBT_OVERWRITE_UPDATE || !st->store)
 		return r;
-	r = stage_agree_all(st, compare_here(st, &old, err), err);
+	r = job_agree_all(&st->job, compare_here(st, &old, err), err);
 	/* What one node lacks travels to all: the others would only wait for it anyway. */
 	for (size_t at = 0, n; r == 0 && at < words; at += n) {
 		n = words - at < (1 << 20) ? words - at : 1 << 20;
-		transport_reduce_all(st->nodes, st->need + at, (int)n, MPI_UINT64_T, MPI_BOR);
+		transport_reduce_all(st->job.nodes, st->need + at, (int)n, MPI_UINT64_T, MPI_BOR);
 	}
 	for (uint32_t i = 0; r == 0 && i < st->m->count; i++) {
 		const struct manifest_entry *e;
@@ -194,7 +194,7 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 {
 	uint64_t memory = stage_memory(st->o), most;
 	struct plan_options po = {
-		.nodes = (uint32_t)st->n_nodes,
+		.nodes = (uint32_t)st->job.n_nodes,
 		.readers = st->o->readers,
 		.parcel = st->o->parcel,
 		.cost = st->cost,
@@ -299,7 +299,7 @@ static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *e
 	MPI_Comm shared;
 	int n, r;
 
-	MPI_Comm_split_type(st->nodes, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &shared);
+	MPI_Comm_split_type(st->job.nodes, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &shared);
 	MPI_Comm_size(shared, &n);
 	all = calloc((size_t)n, sizeof(*all));
 	r = transport_agree_all(shared, all ? 0 : -ENOMEM, err);
@@ -329,10 +329,10 @@ int stage_space_all(struct stage *st, struct ebt_err *err)
 		want.dev = s.st_dev;
 	want.memory = stage_memory(st->o);
 	count_space(st, &want);
-	r = stage_agree_all(st, r, err);
-	if (r == 0 && st->o->per_rank)
+	r = job_agree_all(&st->job, r, err);
+	if (r == 0 && st->o->run.per_rank)
 		r = sum_space_all(st, &want, err);
 	if (r == 0)
 		r = compare_space(st, &want, err);
-	return stage_agree_all(st, r, err);
+	return job_agree_all(&st->job, r, err);
 }

@@ -77,7 +77,7 @@ int flow_open(struct flow *f, struct ebt_err *err)
 {
 	const struct plan *p = f->run->st->plan;
 	const struct plan_stream *s = &p->streams[f->index];
-	uint32_t rel = plan_rank(p, f->index, (uint32_t)f->run->st->node);
+	uint32_t rel = plan_rank(p, f->index, (uint32_t)f->run->st->job.node);
 	struct schedule_cursor sends, recvs;
 	uint64_t size = 64;
 	int r;

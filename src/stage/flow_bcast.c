@@ -53,7 +53,7 @@ static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spar
 
 	if (!p)
 		*h = (struct parcel_header){.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
-	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[f->index].reader, s->st->nodes, &req);
+	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[f->index].reader, s->st->job.nodes, &req);
 	while (!done) {
 		MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 		stream_tick(s);
@@ -91,7 +91,7 @@ void flow_bcast_all(struct stream *s)
 	for (uint64_t seq = 0; seq <= most; seq++) {
 		if (seq % BATCH == 0 || seq == most) {
 			failed = stream_failed(s);
-			transport_reduce_all(s->st->nodes, &failed, 1, MPI_INT, MPI_MAX);
+			transport_reduce_all(s->st->job.nodes, &failed, 1, MPI_INT, MPI_MAX);
 			if (failed)
 				break;
 		}

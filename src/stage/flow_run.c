@@ -94,7 +94,7 @@ static void start_abort(struct loop *l)
 	if (l->aborting)
 		return;
 	l->aborting = true;
-	stage_failing(l->s->st, stream_failed(l->s) ? &l->s->err : NULL);
+	job_failing(&l->s->st->job, stream_failed(l->s) ? &l->s->err : NULL);
 	for (uint32_t i = 0; i < l->s->n_flows; i++) {
 		struct flow *f = &l->s->flows[i];
 
@@ -366,7 +366,7 @@ static void loop_open(struct loop *l, struct stream *s)
 	l->status = calloc((size_t)l->cap, sizeof(*l->status));
 	if (!l->reqs || !l->ops || !l->done || !l->status)
 		abort(); /* a few KiB, and others wait for us already */
-	l->comm = s->st->nodes;
+	l->comm = s->st->job.nodes;
 	stream_advance(s, &s->send);
 	stream_advance(s, &s->recv);
 	MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL, l->comm,
@@ -400,7 +400,7 @@ void flow_run_all(struct stream *s)
 
 		stream_tick(s);
 		if (barrier == MPI_REQUEST_NULL && settled(&l))
-			MPI_Ibarrier(s->st->nodes, &barrier);
+			MPI_Ibarrier(s->st->job.nodes, &barrier);
 		if (barrier != MPI_REQUEST_NULL)
 			MPI_Test(&barrier, &over, MPI_STATUS_IGNORE);
 		transport_pause(&pause, moved);

@@ -84,7 +84,7 @@ int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *e
 	for (uint32_t i = 0; i < m->count && r == 0; i++) {
 		if (!manifest_moves(st->m, st->need, i))
 			continue;
-		r = stage_stopped(st, err);
+		r = job_stopped(&st->job, err);
 		if (r == 0)
 			r = manifest_source_path(m, i, path, PATH_SIZE);
 		if (r >= 0)

@@ -16,7 +16,7 @@ static int agree_digest_all(struct stage *st, struct ebt_err *err)
 	uint64_t both[4] = {d.lo, d.hi, ~d.lo, ~d.hi};
 
 	/* The maximum of a number and of its complement agree only if all are equal. */
-	transport_reduce_all(st->nodes, both, 4, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(st->job.nodes, both, 4, MPI_UINT64_T, MPI_MAX);
 	if (both[0] == ~both[2] && both[1] == ~both[3])
 		return 0;
 	return ebt_failx(err, -EBADMSG, "nodes do not agree on the digests of what they received");
@@ -27,7 +27,7 @@ int stage_publish_all(struct stage *st, bool *committed, struct ebt_err *err)
 	enum store_overwrite how = (enum store_overwrite)st->o->overwrite;
 	int r;
 
-	r = stage_agree_all(st, agree_digest_all(st, err), err);
+	r = job_agree_all(&st->job, agree_digest_all(st, err), err);
 	if (r < 0)
 		return r;
 	r = store_seal(st->store, st->m, st->need, err);
@@ -35,13 +35,13 @@ int stage_publish_all(struct stage *st, bool *committed, struct ebt_err *err)
 	if (r == 0)
 		r = stage_check_conflicts(st, err);
 	if (r == 0)
-		r = stage_stopped(st, err);
-	r = stage_agree_all(st, r, err);
+		r = job_stopped(&st->job, err);
+	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
-	r = stage_agree_all(st, store_commit(st->store, st->id, how, err), err);
+	r = job_agree_all(&st->job, store_commit(st->store, st->id, how, err), err);
 	if (r < 0)
 		return r;
 	*committed = true;
-	return stage_agree_all(st, store_publish(st->store, &st->log, err), err);
+	return job_agree_all(&st->job, store_publish(st->store, &st->job.log, err), err);
 }

@@ -30,7 +30,7 @@ static void describe_self(struct stage *st)
 	struct rusage u;
 
 	gethostname(n->host, sizeof(n->host) - 1);
-	n->rank = st->rank;
+	n->rank = st->job.rank;
 	if (getrusage(RUSAGE_SELF, &u) < 0)
 		return;
 	n->cpu_seconds = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
@@ -124,7 +124,7 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->unchanged = st->unchanged;
 	rep->bytes = p->bytes;
 	rep->nodes = p->nodes;
-	MPI_Comm_size(st->comm, (int *)&rep->ranks);
+	MPI_Comm_size(st->job.comm, (int *)&rep->ranks);
 	rep->readers = p->n_streams;
 	rep->algo = schedule_name(p->algo);
 	rep->parcel = p->parcel;
@@ -142,7 +142,7 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->predicted = p->predicted;
 	rep->bound = p->bound;
 	describe_self(st);
-	if (st->node == 0) {
+	if (st->job.node == 0) {
 		if (st->o->dry_run) {
 			r = most_loaded(p, rep, err);
 			if (r == 0)
@@ -152,8 +152,8 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 		if (r == 0 && !rep->node)
 			r = ebt_fail(err, -ENOMEM, "report");
 	}
-	r = stage_agree_all(st, r, err);
+	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		transport_gather_all(st->nodes, &st->self, sizeof(st->self), rep->node, 0);
+		transport_gather_all(st->job.nodes, &st->self, sizeof(st->self), rep->node, 0);
 	return r;
 }

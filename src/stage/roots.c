@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "scan/scan.h"
 
 struct roots {
 	struct buf bases; /* paths, NUL-terminated */
@@ -79,7 +80,7 @@ static void put_parents(struct roots *r, const char *base, const char *name)
 			continue;
 		memcpy(dir, name, len);
 		dir[len] = '\0';
-		put_root(r, base, ROOT_PARENT, dir);
+		put_root(r, base, SCAN_PARENT, dir);
 	}
 	snprintf(r->last, sizeof(r->last), "%s", name);
 }
@@ -99,7 +100,7 @@ static int add_relative(struct roots *r, const char *source, const char *cwd,
 		r->last[0] = '\0';
 	r->last_absolute = source[0] == '/';
 	put_parents(r, base, name);
-	put_root(r, base, len && source[len - 1] == '/' ? ROOT_FOLLOW : 0, name);
+	put_root(r, base, len && source[len - 1] == '/' ? SCAN_FOLLOW : 0, name);
 	return 0;
 }
 
@@ -111,13 +112,13 @@ static void add_named(struct roots *r, char *path)
 
 	while (len > 1 && path[len - 1] == '/') {
 		path[--len] = '\0';
-		flags = ROOT_FOLLOW;
+		flags = SCAN_FOLLOW;
 	}
 	name = strrchr(path, '/') + 1;
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !*name) {
 		if (strcmp(name, ".") == 0 && name > path + 1)
 			name[-1] = '\0';
-		put_root(r, path, ROOT_FOLLOW, "");
+		put_root(r, path, SCAN_FOLLOW, "");
 		return;
 	}
 	/* "/x" lies in "/" */

@@ -2,8 +2,8 @@
 /*
  * Roots: what the user named, resolved. A root is a name below DEST and the source directory
  * ("base") that it is found in: its source is base, '/', name. As bytes: u32 count of bases,
- * their paths NUL-terminated, then u32 count of roots: u32 base, u8 flags, name
- * NUL-terminated. Pure but for the working directory, which the caller passes.
+ * their paths NUL-terminated, then u32 count of roots: u32 base, u8 flags
+ * (SCAN_FOLLOW, SCAN_PARENT), name NUL-terminated. Pure but for the working directory, which the caller passes.
  */
 #ifndef STAGE_ROOTS_H
 #define STAGE_ROOTS_H
@@ -14,15 +14,10 @@
 #include "base/buf.h"
 #include "ebt/err.h"
 
-enum root_flags {
-	ROOT_FOLLOW = 1,  /* named with a trailing slash: what a link points to */
-	ROOT_PARENT = 2,  /* a directory above a source (--relative): itself, not its content */
-};
-
 /*
  * @sources: as given. Without @relative a source goes under its last component; one that ends
  * in "/." or ".." gives its content (root name ""). With @relative under its whole path,
- * ".." refused; directories above it come as ROOT_PARENT.
+ * ".." refused; directories above it come as SCAN_PARENT.
  */
 int roots_encode(const char *const *sources, size_t n, bool relative, const char *cwd,
 	struct buf *out, struct ebt_err *err);

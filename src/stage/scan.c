@@ -3,36 +3,17 @@
  * Scan: from names to a manifest that every node holds. Readers walk in parallel, the first
  * node puts their lists together, arranges them and sends the result to all.
  */
-#include "stage/scan.h"
+#include "stage/scan_share.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "fsio/fsio.h"
+#include "base/clock.h"
 #include "stage/roots.h"
 #include "transport/transport.h"
 
 #define SCAN_READERS 16   /* walkers where the user names no number of readers */
 #define SCAN_ROUND 0.1    /* seconds between evening out */
-
-static const char *const skip_names[SCAN_SKIPS] = {
-	[SCAN_FIFO] = "FIFO", [SCAN_SOCKET] = "socket", [SCAN_DEVICE] = "device"};
-
-static void scan_release(struct scan *s)
-{
-	struct scan_item *it;
-
-	while ((it = s->items)) {
-		s->items = it->next;
-		free(it);
-	}
-	for (int i = 0; i < SCAN_SKIPS; i++)
-		free(s->skipped_name[i]);
-	free(s->bases);
-	pthread_cond_destroy(&s->changed);
-	pthread_mutex_destroy(&s->lock);
-}
 
 /* The list of roots: bases for everybody, of the roots every @step-th from @first. */
 static int load_roots(struct scan *s, const struct buf *b, unsigned first, unsigned step)
@@ -69,52 +50,31 @@ static int load_roots(struct scan *s, const struct buf *b, unsigned first, unsig
 	return 0;
 }
 
-/* One flat manifest a thread, so that none waits for another. */
-struct shards {
-	struct manifest *m[SCAN_THREADS];
-};
-
-static void shards_release(struct shards *s)
-{
-	for (unsigned i = 0; i < SCAN_THREADS; i++)
-		manifest_free(s->m[i]);
-}
-
 /* Walks until nothing is left on any reader; all entries of this node into *out. */
-static int walk_all(struct scan *s, MPI_Comm readers, struct manifest **out,
-	struct ebt_err *err)
+static int walk_all(struct stage *st, struct scan *s, MPI_Comm readers,
+	struct manifest **out, struct ebt_err *err)
 {
-	SCOPED(shards_release) struct shards shards = {0};
-	unsigned threads = stage_io_threads(s->st->o);
-	int size, r = 0;
+	SCOPED(scan_shards_release) struct scan_shards shards = {0};
+	int size, r;
 
-	if (threads > SCAN_THREADS)
-		threads = SCAN_THREADS;
 	MPI_Comm_size(readers, &size);
-	for (unsigned i = 0; i < threads && r == 0; i++)
-		r = manifest_new(&shards.m[i], err);
+	r = scan_shards_new(&shards, stage_io_threads(st->o), err);
 	if (r < 0)
 		s->code = r;
 	do {
-		s->deadline = size > 1 ? stage_now() + SCAN_ROUND : 1e300;
+		s->deadline = size > 1 ? clock_now() + SCAN_ROUND : 0;
 		if (!s->code)
-			scan_round(s, shards.m, threads);
+			scan_round(s, &shards);
 		if (s->code)
-			stage_failing(s->st, &s->err);
-		stage_progress(s->st, EBT_STAGE_SCAN, 0, 0);
+			job_failing(&st->job, &s->err);
+		job_progress(&st->job, EBT_PHASE_SCAN, 0, 0);
 	} while (scan_share_all(s, readers, s->code < 0));
 	if (s->code < 0) {
 		if (err && s->err.text[0])
 			*err = s->err;
 		return s->code;
 	}
-	for (unsigned i = 1; i < threads && r == 0; i++) {
-		r = manifest_append(shards.m[0], shards.m[i], err);
-		manifest_free(TAKE(shards.m[i]));
-	}
-	if (r == 0)
-		*out = TAKE(shards.m[0]);
-	return r;
+	return scan_shards_join(&shards, out, err);
 }
 
 /* What a reader found, as it travels: skipped counts and names, then the flat manifest. */
@@ -122,9 +82,9 @@ static int encode_found(const struct scan *s, const struct manifest *m, struct b
 	struct ebt_err *err)
 {
 	for (int i = 0; i < SCAN_SKIPS; i++) {
-		const char *name = s->skipped_name[i] ? s->skipped_name[i] : "";
+		const char *name = s->skipped.name[i] ? s->skipped.name[i] : "";
 
-		buf_put64(out, s->skipped[i]);
+		buf_put64(out, s->skipped.count[i]);
 		buf_put16(out, (uint16_t)strlen(name));
 		buf_put(out, name, strlen(name));
 	}
@@ -133,15 +93,13 @@ static int encode_found(const struct scan *s, const struct manifest *m, struct b
 
 struct gathered {
 	struct manifest *m;
-	uint64_t skipped[SCAN_SKIPS];
-	char *skipped_name[SCAN_SKIPS];
+	struct scan_skipped skipped;
 };
 
 static void gathered_release(struct gathered *g)
 {
 	manifest_free(g->m);
-	for (int i = 0; i < SCAN_SKIPS; i++)
-		free(g->skipped_name[i]);
+	scan_skipped_release(&g->skipped);
 }
 
 static int take_found(void *arg, const struct buf *b, struct ebt_err *err)
@@ -158,33 +116,16 @@ static int take_found(void *arg, const struct buf *b, struct ebt_err *err)
 		n = reader_get64(&r);
 		len = reader_get16(&r);
 		name = reader_take(&r, len);
-		if (n && name && !g->skipped[i])
-			g->skipped_name[i] = strndup(name, len);
-		g->skipped[i] += n;
+		if (n && name && !g->skipped.count[i])
+			g->skipped.name[i] = strndup(name, len);
+		g->skipped.count[i] += n;
 	}
 	code = manifest_decode(b->data + r.at, reader_left(&r), &m, err);
 	return code < 0 ? code : manifest_append(g->m, m, err);
 }
 
-static void warn_skipped(struct stage *st, const struct gathered *g)
-{
-	char name[1024];
-
-	for (int i = 0; i < SCAN_SKIPS; i++) {
-		if (!g->skipped[i])
-			continue;
-		st->skipped += g->skipped[i];
-		text_name(g->skipped_name[i] ? g->skipped_name[i] : "?", name, sizeof(name));
-		if (g->skipped[i] == 1)
-			log_warn(&st->log, "%s: skipped, it is a %s", name, skip_names[i]);
-		else
-			log_warn(&st->log, "%s and %llu more: skipped, they are %ss", name,
-				(unsigned long long)g->skipped[i] - 1, skip_names[i]);
-	}
-}
-
 /* Collective over readers. On the first of them: everything found, arranged, in *out. */
-static int gather_all(struct scan *s, MPI_Comm readers, struct manifest *mine,
+static int gather_all(struct stage *st, struct scan *s, MPI_Comm readers, struct manifest *mine,
 	struct manifest **out, struct ebt_err *err)
 {
 	SCOPED(gathered_release) struct gathered g = {0};
@@ -206,29 +147,41 @@ static int gather_all(struct scan *s, MPI_Comm readers, struct manifest *mine,
 	if (size > 1) {
 		r = transport_collect_all(readers, &b, take_found, &g, err);
 	} else {
-		memcpy(g.skipped, s->skipped, sizeof(g.skipped));
-		memcpy(g.skipped_name, s->skipped_name, sizeof(g.skipped_name));
-		memset(s->skipped_name, 0, sizeof(s->skipped_name));
+		g.skipped = s->skipped;
+		memset(&s->skipped, 0, sizeof(s->skipped));
 	}
 	if (rank != 0 || r < 0)
 		return r;
-	warn_skipped(s->st, &g);
+	st->skipped += scan_warn_skipped(&st->job.log, &g.skipped);
 	r = manifest_arrange(g.m, err);
 	if (r == 0)
 		*out = TAKE(g.m);
 	return r;
 }
 
+static int stopped(void *arg, struct ebt_err *err)
+{
+	const struct stage *st = arg;
+
+	return job_stopped(&st->job, err);
+}
+
 static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm readers,
 	struct manifest **out, struct ebt_err *err)
 {
-	SCOPED(scan_release) struct scan s = {.st = st};
+	SCOPED(scan_release) struct scan s = {
+		.filter = st->job.filter,
+		.no_xattrs = st->o->no_xattrs,
+		.map_sparse = true,
+		.found = &st->job.entries_found,
+		.stopped = stopped,
+		.stopped_arg = st,
+	};
 	struct manifest *mine = NULL;
 	int rank, size, r;
 	struct stat dest;
 
-	pthread_mutex_init(&s.lock, NULL);
-	pthread_cond_init(&s.changed, NULL);
+	scan_init(&s);
 	MPI_Comm_rank(readers, &rank);
 	MPI_Comm_size(readers, &size);
 	if (st->store && fstat(store_dirfd(st->store), &dest) == 0) {
@@ -238,13 +191,13 @@ static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm 
 	r = load_roots(&s, roots, (unsigned)rank, (unsigned)size);
 	if (r < 0)
 		s.code = ebt_fail(&s.err, r, "list of sources");
-	r = walk_all(&s, readers, &mine, err);
+	r = walk_all(st, &s, readers, &mine, err);
 	r = transport_agree_all(readers, r, err);
 	if (r < 0) {
 		manifest_free(mine);
 		return r;
 	}
-	return gather_all(&s, readers, mine, out, err);
+	return gather_all(st, &s, readers, mine, out, err);
 }
 
 /*
@@ -261,14 +214,14 @@ static int open_readers(struct stage *st, unsigned readers, MPI_Comm *comm, stru
 	if (!nodes)
 		return ebt_fail(err, -ENOMEM, "readers");
 	for (unsigned i = 0; i < readers; i++) {
-		nodes[i] = (int)plan_reader_node(i, readers, (uint32_t)st->n_nodes);
-		member |= nodes[i] == st->node;
+		nodes[i] = (int)plan_reader_node(i, readers, (uint32_t)st->job.n_nodes);
+		member |= nodes[i] == st->job.node;
 	}
 	if (!member)
 		return 0;
-	MPI_Comm_group(st->nodes, &all);
+	MPI_Comm_group(st->job.nodes, &all);
 	MPI_Group_incl(all, (int)readers, nodes, &some);
-	MPI_Comm_create_group(st->nodes, some, 0, comm);
+	MPI_Comm_create_group(st->job.nodes, some, 0, comm);
 	MPI_Group_free(&some);
 	MPI_Group_free(&all);
 	return 0;
@@ -281,13 +234,13 @@ int stage_scan_all(struct stage *st, struct ebt_err *err)
 	MPI_Comm comm;
 	int r;
 
-	if (readers > (unsigned)st->n_nodes)
-		readers = (unsigned)st->n_nodes;
-	r = st->node == 0 ? stage_roots(st->o, &b, err) : 0;
-	r = stage_agree_all(st, r, err);
+	if (readers > (unsigned)st->job.n_nodes)
+		readers = (unsigned)st->job.n_nodes;
+	r = st->job.node == 0 ? stage_roots(st->o, &b, err) : 0;
+	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
-	r = transport_bcast_buf_all(st->nodes, &b, 0, err);
+	r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
 	if (r < 0)
 		return r;
 	r = open_readers(st, readers, &comm, err);
@@ -295,16 +248,16 @@ int stage_scan_all(struct stage *st, struct ebt_err *err)
 		r = scan_readers_all(st, &b, comm, &st->m, err);
 		MPI_Comm_free(&comm);
 	}
-	r = stage_agree_all(st, r, err);
-	if (r < 0 || st->n_nodes == 1)
+	r = job_agree_all(&st->job, r, err);
+	if (r < 0 || st->job.n_nodes == 1)
 		return r;
 	b.len = 0;
-	r = st->node == 0 ? manifest_encode(st->m, &b, err) : 0;
-	r = stage_agree_all(st, r, err);
+	r = st->job.node == 0 ? manifest_encode(st->m, &b, err) : 0;
+	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(st->nodes, &b, 0, err);
+		r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
 	if (r == 0)
-		r = stage_agree_all(st,
-			st->node ? manifest_decode(b.data, b.len, &st->m, err) : 0, err);
+		r = job_agree_all(&st->job,
+			st->job.node ? manifest_decode(b.data, b.len, &st->m, err) : 0, err);
 	return r;
 }

@@ -4,7 +4,7 @@
  * everybody has; the ones above the mean give to the ones below it, in an order that all
  * compute alike. Who gets what does not matter to the result, only to the time.
  */
-#include "stage/scan.h"
+#include "stage/scan_share.h"
 
 #include <string.h>
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "transport/transport.h"
 
@@ -31,11 +32,11 @@ void stream_tick(struct stream *s)
 {
 	struct ebt_err err = {0};
 
-	if (!stream_failed(s) && stage_stopped(s->st, &err) < 0)
+	if (!stream_failed(s) && job_stopped(&s->st->job, &err) < 0)
 		stream_fail(s, -EINTR, &err);
 	if (stream_failed(s))
-		stage_failing(s->st, &s->err);
-	stage_progress(s->st, EBT_STAGE_STREAM, unpacker_bytes(s->unpacker), s->st->plan->bytes);
+		job_failing(&s->st->job, &s->err);
+	job_progress(&s->st->job, EBT_PHASE_MOVE, unpacker_bytes(s->unpacker), s->st->plan->bytes);
 }
 
 void stream_write(struct stream *s, struct parcel *p)
@@ -156,7 +157,7 @@ static int open_flow(struct stream *s, uint32_t i, uint32_t parcels, struct ebt_
 	r = pool_new(s->st->plan->parcel, parcels, &f->pool, err);
 	if (r == 0)
 		r = flow_open(f, err);
-	if (r < 0 || ps->reader != (uint32_t)s->st->node)
+	if (r < 0 || ps->reader != (uint32_t)s->st->job.node)
 		return r;
 	r = packer_new(s->st->m, s->st->plan, i, &f->packer, err);
 	s->st->self.reader = true;
@@ -230,11 +231,11 @@ static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 		r = order_new(st->plan->n_streams, &s->recv.order, err);
 	for (uint32_t i = 0; i < st->plan->n_streams && r == 0; i++)
 		r = open_flow(s, i, (uint32_t)parcels, err);
-	if (r == 0 && st->n_nodes > 1)
+	if (r == 0 && st->job.n_nodes > 1)
 		r = start_threads(s, write_parcels, s, stage_write_threads(st->o), err);
 	for (uint32_t i = 0; i < s->n_flows && r == 0; i++) {
 		if (s->flows[i].packer)
-			r = start_threads(s, st->n_nodes > 1 ? fill_parcels : copy_parcels,
+			r = start_threads(s, st->job.n_nodes > 1 ? fill_parcels : copy_parcels,
 				&s->flows[i], stage_io_threads(st->o), err);
 	}
 	return r;
@@ -311,17 +312,17 @@ static void wait_copied(struct stream *s)
 int stage_stream_all(struct stage *st, struct ebt_err *err)
 {
 	SCOPED(stream_release) struct stream s = {0};
-	double began = stage_now();
+	double began = clock_now();
 	int r;
 
-	r = stage_agree_all(st, stream_open(&s, st, err), err);
+	r = job_agree_all(&st->job, stream_open(&s, st, err), err);
 	if (r < 0)
 		return r;
-	if (st->n_nodes > 1 && st->plan->algo == SCHEDULE_MPI_BCAST)
+	if (st->job.n_nodes > 1 && st->plan->algo == SCHEDULE_MPI_BCAST)
 		flow_bcast_all(&s);
-	else if (st->n_nodes > 1)
+	else if (st->job.n_nodes > 1)
 		flow_run_all(&s);
-	if (st->n_nodes > 1)
+	if (st->job.n_nodes > 1)
 		wait_written(&s);
 	else
 		wait_copied(&s);
@@ -331,6 +332,6 @@ int stage_stream_all(struct stage *st, struct ebt_err *err)
 		*err = s.err;
 	if (r == 0)
 		r = unpacker_finish(s.unpacker, err);
-	st->self.seconds = stage_now() - began;
-	return stage_agree_all(st, r, err);
+	st->self.seconds = clock_now() - began;
+	return job_agree_all(&st->job, r, err);
 }

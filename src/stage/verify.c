@@ -17,7 +17,7 @@ static void tell(void *arg, const char *path, const char *what)
 	const struct teller *t = arg;
 	char name[4096];
 
-	log_say(&t->st->log, LOG_LEVEL_ERROR, "%s/%s: %s", t->store,
+	log_say(&t->st->job.log, LOG_LEVEL_ERROR, "%s/%s: %s", t->store,
 		text_name(path, name, sizeof(name)), what);
 }
 
@@ -50,16 +50,16 @@ int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint6
 
 	*bad = 0;
 	r = stage_open_all(&st, comm, o, err);
-	if (r == 0 && st.nodes != MPI_COMM_NULL) {
-		r = stage_expand(o->dest, st.rank, path, sizeof(path), err);
+	if (r == 0 && st.job.nodes != MPI_COMM_NULL) {
+		r = job_expand(o->dest, "DEST", st.job.rank, path, sizeof(path), err);
 		if (r == 0)
 			r = store_open(path, false, &st.store, err);
 		if (r == 0)
 			r = verify_here(&st, bad, err);
-		r = stage_agree_all(&st, r, err);
+		r = job_agree_all(&st.job, r, err);
 	}
-	transport_reduce_all(st.comm, bad, 1, MPI_UINT64_T, MPI_SUM);
-	return stage_result_all(&st, r, err);
+	transport_reduce_all(st.job.comm, bad, 1, MPI_UINT64_T, MPI_SUM);
+	return job_result_all(&st.job, r, err);
 }
 
 int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint32_t *done,
@@ -70,7 +70,7 @@ int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint
 
 	*done = 0;
 	r = stage_open_all(&st, comm, o, err);
-	if (r == 0 && st.nodes != MPI_COMM_NULL)
+	if (r == 0 && st.job.nodes != MPI_COMM_NULL)
 		r = stage_open_store_all(&st, false, done, err);
-	return stage_result_all(&st, r, err);
+	return job_result_all(&st.job, r, err);
 }

@@ -130,10 +130,10 @@ static void open_field_all(struct field *f, MPI_Comm comm)
 		f->o.n_sources = 1;
 	}
 	f->o.dest = f->dest;
-	f->o.per_rank = true;
+	f->o.run.per_rank = true;
 	f->o.memory = 16 << 20;
-	f->o.failing = note_failing;
-	f->o.failing_arg = f;
+	f->o.run.failing = note_failing;
+	f->o.run.failing_arg = f;
 	MPI_Barrier(comm);
 }
 
@@ -351,10 +351,10 @@ static void a_stop_on_one_rank_stops_all(MPI_Comm comm)
 	f.o.parcel = 128 << 10;
 	f.o.memory = 4 << 20;
 	f.o.readers = 1;
-	f.o.stopped_arg = &f;
+	f.o.run.stopped_arg = &f;
 	for (int victim = 0; victim < f.size; victim++) {
 		for (int i = 0; i < 2; i++) {
-			f.o.stopped = f.rank == victim ? when[i] : NULL;
+			f.o.run.stopped = f.rank == victim ? when[i] : NULL;
 			MPI_Barrier(comm);
 			r = stage_field_all(&f);
 			snprintf(text, sizeof(text), "signal %d", signals[i]);
@@ -363,7 +363,7 @@ static void a_stop_on_one_rank_stops_all(MPI_Comm comm)
 			CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, text));
 		}
 	}
-	f.o.stopped = NULL;
+	f.o.run.stopped = NULL;
 	CU_ASSERT_EQUAL(stage_field_all(&f), 0);
 	check_staged(&f, f.mine);
 	CU_ASSERT(exists(f.mine, "big"));
@@ -405,11 +405,11 @@ static int stop_and_note(void *arg)
  * The only reader does nothing for a while: its progress is asked for on the thread that
  * serves the others. They cannot be done before it wakes up.
  */
-static void sleep_once(void *arg, const struct ebt_stage_progress *p)
+static void sleep_once(void *arg, const struct ebt_progress *p)
 {
 	struct field *f = arg;
 
-	if (p->phase != EBT_STAGE_STREAM || exists(f->top, "asleep"))
+	if (p->phase != EBT_PHASE_MOVE || exists(f->top, "asleep"))
 		return;
 	put_file(f->top, "asleep", "", 0);
 	nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
@@ -428,13 +428,13 @@ static void failing_is_told_before_others_are_waited_for(MPI_Comm comm)
 	f.o.parcel = 128 << 10;
 	f.o.memory = 4 << 20;
 	f.o.readers = 1;
-	f.o.progress = sleep_once;
-	f.o.progress_arg = &f;
-	f.o.failing = note_when;
-	f.o.failing_arg = &l;
+	f.o.run.progress = sleep_once;
+	f.o.run.progress_arg = &f;
+	f.o.run.failing = note_when;
+	f.o.run.failing_arg = &l;
 	if (f.rank == f.size - 1) {
-		f.o.stopped = stop_and_note;
-		f.o.stopped_arg = &l;
+		f.o.run.stopped = stop_and_note;
+		f.o.run.stopped_arg = &l;
 	}
 	MPI_Barrier(comm);
 	CU_ASSERT_EQUAL(stage_field_all(&f), -EINTR);
@@ -450,7 +450,7 @@ static void ranks_that_share_a_node_share_its_store(MPI_Comm comm)
 	int r;
 
 	open_field_all(&f, comm);
-	f.o.per_rank = false;
+	f.o.run.per_rank = false;
 	CU_ASSERT_EQUAL(stage_field_all(&f), 0);
 	snprintf(first, sizeof(first), "%s/t.0", f.top);
 	check_staged(&f, first);

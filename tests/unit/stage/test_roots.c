@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "scan/scan.h"
 #include "stage/roots.h"
 
 #include <errno.h>
@@ -33,17 +34,17 @@ static const struct row plain[] = {
 	{{"sp ace\n*"}, {{"/w", 0, "sp ace\n*"}}},
 	{{"-"}, {{"/w", 0, "-"}}},
 	/* a slash at the end follows links */
-	{{"a/"}, {{"/w", ROOT_FOLLOW, "a"}}},
-	{{"/x/"}, {{"/", ROOT_FOLLOW, "x"}}},
-	{{"/x/y///"}, {{"/x", ROOT_FOLLOW, "y"}}},
+	{{"a/"}, {{"/w", SCAN_FOLLOW, "a"}}},
+	{{"/x/"}, {{"/", SCAN_FOLLOW, "x"}}},
+	{{"/x/y///"}, {{"/x", SCAN_FOLLOW, "y"}}},
 	/* content */
-	{{"."}, {{"/w", ROOT_FOLLOW, ""}}},
-	{{"a/."}, {{"/w/a", ROOT_FOLLOW, ""}}},
-	{{"a/./"}, {{"/w/a", ROOT_FOLLOW, ""}}},
-	{{"/x/.."}, {{"/x/..", ROOT_FOLLOW, ""}}},
-	{{".."}, {{"/w/..", ROOT_FOLLOW, ""}}},
-	{{"/"}, {{"/", ROOT_FOLLOW, ""}}},
-	{{"//"}, {{"/", ROOT_FOLLOW, ""}}},
+	{{"."}, {{"/w", SCAN_FOLLOW, ""}}},
+	{{"a/."}, {{"/w/a", SCAN_FOLLOW, ""}}},
+	{{"a/./"}, {{"/w/a", SCAN_FOLLOW, ""}}},
+	{{"/x/.."}, {{"/x/..", SCAN_FOLLOW, ""}}},
+	{{".."}, {{"/w/..", SCAN_FOLLOW, ""}}},
+	{{"/"}, {{"/", SCAN_FOLLOW, ""}}},
+	{{"//"}, {{"/", SCAN_FOLLOW, ""}}},
 	/* ".." inside stays: links make it more than text */
 	{{"a/../b"}, {{"/w/a/..", 0, "b"}}},
 	{{"../b"}, {{"/w/..", 0, "b"}}},
@@ -54,23 +55,23 @@ static const struct row plain[] = {
 
 static const struct row relative[] = {
 	{{"a"}, {{"/w", 0, "a"}}},
-	{{"a/b/c"}, {{"/w", ROOT_PARENT, "a"}, {"/w", ROOT_PARENT, "a/b"},
+	{{"a/b/c"}, {{"/w", SCAN_PARENT, "a"}, {"/w", SCAN_PARENT, "a/b"},
 			    {"/w", 0, "a/b/c"}}},
-	{{"/x/y"}, {{"/", ROOT_PARENT, "x"}, {"/", 0, "x/y"}}},
-	{{".//a/.///b"}, {{"/w", ROOT_PARENT, "a"}, {"/w", 0, "a/b"}}},
-	{{"a/b/"}, {{"/w", ROOT_PARENT, "a"}, {"/w", ROOT_FOLLOW, "a/b"}}},
-	{{"..a/b.."}, {{"/w", ROOT_PARENT, "..a"}, {"/w", 0, "..a/b.."}}},
+	{{"/x/y"}, {{"/", SCAN_PARENT, "x"}, {"/", 0, "x/y"}}},
+	{{".//a/.///b"}, {{"/w", SCAN_PARENT, "a"}, {"/w", 0, "a/b"}}},
+	{{"a/b/"}, {{"/w", SCAN_PARENT, "a"}, {"/w", SCAN_FOLLOW, "a/b"}}},
+	{{"..a/b.."}, {{"/w", SCAN_PARENT, "..a"}, {"/w", 0, "..a/b.."}}},
 	/* parents come once where neighbours share them */
 	{{"a/b/c", "a/b/d", "a/x"},
-		{{"/w", ROOT_PARENT, "a"}, {"/w", ROOT_PARENT, "a/b"},
+		{{"/w", SCAN_PARENT, "a"}, {"/w", SCAN_PARENT, "a/b"},
 			{"/w", 0, "a/b/c"}, {"/w", 0, "a/b/d"}, {"/w", 0, "a/x"}}},
 	/* a name that starts alike is another one */
-	{{"ab/c", "a/c"}, {{"/w", ROOT_PARENT, "ab"}, {"/w", 0, "ab/c"},
-				  {"/w", ROOT_PARENT, "a"}, {"/w", 0, "a/c"}}},
-	{{"a", "a/c"}, {{"/w", 0, "a"}, {"/w", ROOT_PARENT, "a"}, {"/w", 0, "a/c"}}},
+	{{"ab/c", "a/c"}, {{"/w", SCAN_PARENT, "ab"}, {"/w", 0, "ab/c"},
+				  {"/w", SCAN_PARENT, "a"}, {"/w", 0, "a/c"}}},
+	{{"a", "a/c"}, {{"/w", 0, "a"}, {"/w", SCAN_PARENT, "a"}, {"/w", 0, "a/c"}}},
 	/* the same name, absolute and not, lies in two places */
-	{{"a/b", "/a/b"}, {{"/w", ROOT_PARENT, "a"}, {"/w", 0, "a/b"},
-				  {"/", ROOT_PARENT, "a"}, {"/", 0, "a/b"}}},
+	{{"a/b", "/a/b"}, {{"/w", SCAN_PARENT, "a"}, {"/w", 0, "a/b"},
+				  {"/", SCAN_PARENT, "a"}, {"/", 0, "a/b"}}},
 };
 
 static bool root_is(

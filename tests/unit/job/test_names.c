@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stage/stage_internal.h"
+#include "job/job.h"
 #include "suite.h"
 
 static void patterns_stand_for_rank_host_and_user(void)
@@ -19,7 +19,7 @@ static void patterns_stand_for_rank_host_and_user(void)
 		snprintf(user, sizeof(user), "%s", pw->pw_name);
 	snprintf(want, sizeof(want), "/a/%s/%s.1234567%%%s", host, user, user);
 	CU_ASSERT_EQUAL(
-		stage_expand("/a/%h/%u.%r%%%u", 1234567, got, sizeof(got), NULL), 0);
+		job_expand("/a/%h/%u.%r%%%u", "DEST", 1234567, got, sizeof(got), NULL), 0);
 	CU_ASSERT_STRING_EQUAL(got, want);
 }
 
@@ -30,7 +30,7 @@ static void text_without_patterns_stays(void)
 	char got[32];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		CU_ASSERT_EQUAL(stage_expand(texts[i], 3, got, sizeof(got), NULL), 0);
+		CU_ASSERT_EQUAL(job_expand(texts[i], "DEST", 3, got, sizeof(got), NULL), 0);
 		CU_ASSERT_STRING_EQUAL(got, texts[i]);
 	}
 }
@@ -45,7 +45,7 @@ static void anything_else_after_a_percent_sign_is_refused(void)
 		char got[32];
 
 		CU_ASSERT_EQUAL(
-			stage_expand(texts[i], 3, got, sizeof(got), &err), -EINVAL);
+			job_expand(texts[i], "DEST", 3, got, sizeof(got), &err), -EINVAL);
 		CU_ASSERT_EQUAL(err.code, -EINVAL);
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, texts[i]));
 	}
@@ -55,7 +55,7 @@ static void an_empty_dest_is_refused(void)
 {
 	char got[32];
 
-	CU_ASSERT_EQUAL(stage_expand("", 0, got, sizeof(got), NULL), -EINVAL);
+	CU_ASSERT_EQUAL(job_expand("", "DEST", 0, got, sizeof(got), NULL), -EINVAL);
 }
 
 static void the_result_must_fit_with_its_end(void)
@@ -63,9 +63,9 @@ static void the_result_must_fit_with_its_end(void)
 	char got[9];
 
 	memset(got, '#', sizeof(got));
-	CU_ASSERT_EQUAL(stage_expand("abc%r", 12345, got, 8, NULL), -ENAMETOOLONG);
+	CU_ASSERT_EQUAL(job_expand("abc%r", "DEST", 12345, got, 8, NULL), -ENAMETOOLONG);
 	CU_ASSERT_EQUAL(got[8], '#');
-	CU_ASSERT_EQUAL(stage_expand("abc%r", 1234, got, 8, NULL), 0);
+	CU_ASSERT_EQUAL(job_expand("abc%r", "DEST", 1234, got, 8, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(got, "abc1234");
 	CU_ASSERT_EQUAL(got[8], '#');
 }
@@ -77,4 +77,4 @@ static const struct test tests[] = {
 	TEST(an_empty_dest_is_refused),
 	TEST(the_result_must_fit_with_its_end),
 };
-SUITE("stage_dest", tests)
+SUITE("job_names", tests)

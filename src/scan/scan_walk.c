@@ -8,7 +8,7 @@
  * privilege, see unshare(2), and then stands in the directory whose names it looks at. Where
  * a container forbids that, paths do as well.
  */
-#include "stage/scan.h"
+#include "scan/scan.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,9 +18,9 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "fsio/fsio.h"
-#include "stage/roots.h"
 
 #define BATCH 256                   /* names of one directory that a thread takes at once */
 #define SPARSE_HOLES (64ull << 20)  /* bytes of hole that make a map worth an open */
@@ -94,8 +94,8 @@ static int join(struct walker *w, char *out, const char *base, const char *path,
 static void skip(struct scan *s, enum scan_skip kind, const char *path)
 {
 	SCOPED_LOCK(&s->lock);
-	if (s->skipped[kind]++ == 0)
-		s->skipped_name[kind] = strdup(path);
+	if (s->skipped.count[kind]++ == 0)
+		s->skipped.name[kind] = strdup(path);
 }
 
 /*
@@ -166,20 +166,22 @@ static int add_entry(struct walker *w, const char *path, struct manifest_entry *
 			return fail_path(w, path, -errno, "readlink");
 		target[n] = '\0';
 		e->target = target;
-	} else if (!w->s->st->o->no_xattrs) {
+	} else if (!w->s->no_xattrs) {
 		r = fsio_xattrs_get_at(w->inside ? strrchr(path, '/') + 1 : path, &w->xattrs);
 		if (r < 0)
 			return fail_path(w, path, r, "extended attributes");
 		e->xattrs = w->xattrs.len ? w->xattrs.data : NULL;
 		e->xattrs_len = (uint32_t)w->xattrs.len;
 	}
-	if (e->kind == MANIFEST_FILE && e->size > e->allocated + SPARSE_HOLES &&
+	if (w->s->map_sparse && e->kind == MANIFEST_FILE &&
+		e->size > e->allocated + SPARSE_HOLES &&
 		e->allocated < e->size / SPARSE_SHARE) {
 		r = map_sparse(w, path, e, &map);
 		if (r < 0)
 			return r;
 	}
-	__atomic_add_fetch(&w->s->st->entries_found, 1, __ATOMIC_RELAXED);
+	if (w->s->found)
+		__atomic_add_fetch(w->s->found, 1, __ATOMIC_RELAXED);
 	return manifest_add(w->m, e, &w->err);
 }
 
@@ -206,12 +208,12 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 	const char *path, const struct stat *st)
 {
 	struct manifest_entry e = {.name = name};
-	unsigned follow = it->flags & SCAN_ROOT ? it->flags & ROOT_FOLLOW : 0;
+	unsigned follow = it->flags & SCAN_ROOT ? it->flags & SCAN_FOLLOW : 0;
 	struct scan *s = w->s;
 	struct scan_item *dir;
 	int r;
 
-	if (!(it->flags & ROOT_PARENT) && !filter_wants(s->st->filter, name, S_ISDIR(st->st_mode)))
+	if (!(it->flags & SCAN_PARENT) && !filter_wants(s->filter, name, S_ISDIR(st->st_mode)))
 		return 0;
 	if (strcmp(name, ".ebt") == 0)
 		return 0; /* of a store that is staged on: ours, not content */
@@ -242,7 +244,7 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 	r = manifest_add_source(w->m, s->bases[it->base], &e.source, &w->err);
 	if (r == 0)
 		r = add_entry(w, path, &e);
-	if (r < 0 || e.kind != MANIFEST_DIR || (it->flags & ROOT_PARENT))
+	if (r < 0 || e.kind != MANIFEST_DIR || (it->flags & SCAN_PARENT))
 		return r;
 	dir = scan_item_new(it->base, follow, name, NULL, 0);
 	if (!dir)
@@ -262,14 +264,14 @@ static int do_root(struct walker *w, const struct scan_item *it)
 	if (r < 0)
 		return r;
 	if (fstatat(AT_FDCWD, path, &st,
-		    it->flags & (ROOT_FOLLOW | ROOT_PARENT) ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
+		    it->flags & (SCAN_FOLLOW | SCAN_PARENT) ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_path(w, path, -errno, "stat");
 	if (it->path_len)
 		return found(w, it, it->path, path, &st);
 	/* The content of a directory, without the directory. */
 	if (!S_ISDIR(st.st_mode))
 		return fail_path(w, path, -ENOTDIR, "open");
-	dir = scan_item_new(it->base, ROOT_FOLLOW, "", NULL, 0);
+	dir = scan_item_new(it->base, SCAN_FOLLOW, "", NULL, 0);
 	if (!dir)
 		return fail_path(w, path, -ENOMEM, "scan");
 	dir->next = w->found;
@@ -381,7 +383,7 @@ static int do_item(struct walker *w, const struct scan_item *it)
 		return r;
 	/* A root with a trailing slash may be a link; below it nothing is followed. */
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC |
-		(it->flags & ROOT_FOLLOW ? 0 : O_NOFOLLOW));
+		(it->flags & SCAN_FOLLOW ? 0 : O_NOFOLLOW));
 	if (fd < 0)
 		return fail_path(w, path, -errno, "open");
 	if (!it->names)
@@ -402,7 +404,7 @@ static struct scan_item *next_item(struct scan *s)
 		pthread_cond_broadcast(&s->changed);
 	while (!s->items && s->busy && !s->code)
 		pthread_cond_wait(&s->changed, &s->lock);
-	if (s->code || !s->items || stage_now() > s->deadline)
+	if (s->code || !s->items || (s->deadline > 0 && clock_now() > s->deadline))
 		return NULL;
 	it = s->items;
 	s->items = it->next;
@@ -420,7 +422,7 @@ static void *walk(void *arg)
 
 	w->moves = w->own_thread && unshare(CLONE_FS) == 0;
 	while ((it = next_item(s))) {
-		r = stage_stopped(s->st, &w->err);
+		r = s->stopped ? s->stopped(s->stopped_arg, &w->err) : 0;
 		if (r == 0)
 			r = do_item(w, it);
 		free(it);
@@ -438,14 +440,14 @@ static void *walk(void *arg)
 	return NULL;
 }
 
-void scan_round(struct scan *s, struct manifest **shards, unsigned threads)
+void scan_round(struct scan *s, struct scan_shards *shards)
 {
 	struct walker w[SCAN_THREADS];
-	unsigned started = 0;
+	unsigned started = 0, threads = shards->n;
 
 	s->busy = threads;
 	for (unsigned i = 0; i < threads; i++) {
-		w[i] = (struct walker){.s = s, .m = shards[i], .own_thread = true};
+		w[i] = (struct walker){.s = s, .m = shards->m[i], .own_thread = true};
 		w[i].started = pthread_create(&w[i].thread, NULL, walk, &w[i]) == 0;
 		started += w[i].started;
 		/* A thread that could not be had is one less, no failure. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stage/stage_internal.h"
+#include "job/job.h"
 
 /* The login name; the number where the node has no name for it, as in many containers. */
 static void user_name(char *out, size_t size)
@@ -19,12 +19,13 @@ static void user_name(char *out, size_t size)
 		snprintf(out, size, "%u", (unsigned)geteuid());
 }
 
-int stage_expand(const char *dest, int rank, char *out, size_t size, struct ebt_err *err)
+int job_expand(const char *path, const char *what, int rank, char *out, size_t size,
+	struct ebt_err *err)
 {
 	char value[256];
 	size_t at = 0, n;
 
-	for (const char *p = dest; *p; p++) {
+	for (const char *p = path; *p; p++) {
 		value[0] = *p;
 		value[1] = '\0';
 		if (*p == '%') {
@@ -43,15 +44,16 @@ int stage_expand(const char *dest, int rank, char *out, size_t size, struct ebt_
 				break;
 			default:
 				return ebt_failx(err, -EINVAL,
-					"DEST %s: only %%r, %%h, %%u and %%%% stand for something", dest);
+					"%s %s: only %%r, %%h, %%u and %%%% stand for something",
+					what, path);
 			}
 		}
 		n = strlen(value);
 		if (at + n >= size)
-			return ebt_fail(err, -ENAMETOOLONG, "DEST %s", dest);
+			return ebt_fail(err, -ENAMETOOLONG, "%s %s", what, path);
 		memcpy(out + at, value, n);
 		at += n;
 	}
 	out[at] = '\0';
-	return at ? 0 : ebt_failx(err, -EINVAL, "DEST is empty");
+	return at ? 0 : ebt_failx(err, -EINVAL, "%s is empty", what);
 }

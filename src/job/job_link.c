@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stage/stage_internal.h"
+#include "job/job.h"
 
 #define PORT_ACTIVE 4 /* "4: ACTIVE" */
 
@@ -73,7 +73,7 @@ static double fastest_ethernet(void)
 	return best;
 }
 
-double stage_find_link(void)
+double job_find_link(void)
 {
 	double rate = fastest_fabric();
 

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Opening a run on a communicator, and what its steps need all along: agreement, stop
+ * requests, messages, the clock.
+ */
+#include "job/job.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "fsio/fsio.h"
+#include "transport/transport.h"
+
+int job_stopped(const struct job *j, struct ebt_err *err)
+{
+	int sig = j->run->stopped ? j->run->stopped(j->run->stopped_arg) : 0;
+
+	return sig ? ebt_failx(err, -EINTR, "stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
+}
+
+void job_failing(struct job *j, const struct ebt_err *err)
+{
+	double timeout = j->run->timeout > 0 ? j->run->timeout : EBT_TIMEOUT;
+
+	if (!j->told_failing && j->run->failing)
+		j->run->failing(j->run->failing_arg, timeout, err ? err->text : NULL);
+	j->told_failing = true;
+}
+
+int job_agree_all(struct job *j, int code, struct ebt_err *err)
+{
+	/* Before waiting for the others, which may be what fails next. */
+	if (code < 0)
+		job_failing(j, err);
+	code = transport_agree_all(j->nodes, code, err);
+	if (code < 0)
+		job_failing(j, err);
+	return code;
+}
+
+void job_progress(struct job *j, enum ebt_phase phase, uint64_t bytes,
+	uint64_t total)
+{
+	struct ebt_progress p = {
+		.phase = phase,
+		.entries = __atomic_load_n(&j->entries_found, __ATOMIC_RELAXED),
+		.bytes = bytes,
+		.total = total,
+		.seconds = clock_now() - j->began,
+	};
+
+	if (j->node == 0 && j->run->progress)
+		j->run->progress(j->run->progress_arg, &p);
+}
+
+double job_lap_all(struct job *j)
+{
+	double t = clock_now() - j->began;
+
+	transport_reduce_all(j->nodes, &t, 1, MPI_DOUBLE, MPI_MAX);
+	j->began = clock_now();
+	return t;
+}
+
+int job_new_id_all(struct job *j, char id[33], struct ebt_err *err)
+{
+	int r = job_agree_all(j, j->node == 0 ? fsio_random_id(id, err) : 0, err);
+
+	transport_bcast_all(j->nodes, id, 33, 0);
+	return r;
+}
+
+static int add_rules(struct filter *f, struct reader *r, struct ebt_err *err)
+{
+	uint8_t kind = reader_get8(r);
+	uint64_t len = reader_get64(r);
+	const char *text = reader_take(r, len + 1);
+
+	switch (kind) {
+	case EBT_EXCLUDE:
+	case EBT_INCLUDE:
+		return filter_add(f, kind == EBT_INCLUDE, text, err);
+	default:
+		return filter_add_text(f, text, len, kind == EBT_RULES_NULL, err);
+	}
+}
+
+/* Only the first rank has read the user's rules: one open of each file, not one a node. */
+static int build_filter_all(struct job *j, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf b = {0};
+	struct reader rd;
+	int r;
+
+	for (size_t i = 0; j->node == 0 && i < j->run->n_rules; i++) {
+		buf_put8(&b, (uint8_t)j->run->rules[i].kind);
+		buf_put64(&b, j->run->rules[i].len);
+		buf_put(&b, j->run->rules[i].text, j->run->rules[i].len);
+		buf_put8(&b, 0);
+	}
+	r = job_agree_all(j, buf_ok(&b) ? 0 : ebt_fail(err, -ENOMEM, "filter"), err);
+	if (r == 0)
+		r = transport_bcast_buf_all(j->nodes, &b, 0, err);
+	if (r < 0 || !b.len)
+		return r;
+	r = filter_new(&j->filter, err);
+	for (rd = reader_of(b.data, b.len); r == 0 && reader_left(&rd);)
+		r = add_rules(j->filter, &rd, err);
+	return job_agree_all(j, r, err);
+}
+
+/* With several nodes a message says whose it is. */
+static void log_through(void *arg, enum log_level level, const char *text)
+{
+	const struct job *j = arg;
+	char host[64] = "", line[1200];
+
+	if (j->n_nodes > 1) {
+		gethostname(host, sizeof(host) - 1);
+		snprintf(line, sizeof(line), "%s (rank %d on %s)", text, j->rank, host);
+		text = line;
+	}
+	j->run->log(j->run->log_arg, (enum ebt_log_level)level, text);
+}
+
+/*
+ * MPI's blocking calls spin. Communicators are therefore made without them as far as that is
+ * possible: only finding out who shares a node has no non-blocking form.
+ */
+static void open_comms_all(struct job *j, MPI_Comm comm)
+{
+	int lane = 0, lanes;
+	MPI_Request req;
+
+	MPI_Comm_idup(comm, &j->comm, &req);
+	transport_wait(&req);
+	/* Transport has no way to pass an MPI error on; what is made from it inherits this. */
+	MPI_Comm_set_errhandler(j->comm, MPI_ERRORS_ARE_FATAL);
+	MPI_Comm_rank(j->comm, &j->rank);
+	if (!j->run->per_rank) {
+		transport_barrier_all(j->comm);
+		MPI_Comm_split_type(
+			j->comm, MPI_COMM_TYPE_SHARED, j->rank, MPI_INFO_NULL, &j->local);
+		MPI_Comm_rank(j->local, &lane);
+	}
+	lanes = lane;
+	transport_reduce_all(j->comm, &lanes, 1, MPI_INT, MPI_MAX);
+	if (lanes) {
+		MPI_Comm_split(j->comm, lane == 0 ? 0 : MPI_UNDEFINED, j->rank, &j->nodes);
+	} else {
+		MPI_Comm_idup(j->comm, &j->nodes, &req);
+		transport_wait(&req);
+	}
+}
+
+int job_open_all(struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err)
+{
+	memset(j, 0, sizeof(*j));
+	j->run = run;
+	j->local = MPI_COMM_NULL;
+	j->began = clock_now();
+	if (run->log)
+		j->log = (struct log){.fn = log_through,
+			.arg = j,
+			.max = (enum log_level)run->log_max};
+	open_comms_all(j, comm);
+	if (j->nodes == MPI_COMM_NULL)
+		return 0;
+	MPI_Comm_rank(j->nodes, &j->node);
+	MPI_Comm_size(j->nodes, &j->n_nodes);
+	return build_filter_all(j, err);
+}
+
+void job_close(struct job *j)
+{
+	filter_free(j->filter);
+	if (j->nodes != MPI_COMM_NULL)
+		MPI_Comm_free(&j->nodes);
+	if (j->local != MPI_COMM_NULL)
+		MPI_Comm_free(&j->local);
+	MPI_Comm_free(&j->comm);
+}
+
+int job_result_all(struct job *j, int code, struct ebt_err *err)
+{
+	return transport_agree_all(j->comm, j->nodes == MPI_COMM_NULL ? 0 : code, err);
+}

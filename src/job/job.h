@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One collective run as all its steps see it: who the nodes are, what the user leaves out,
+ * how everybody comes to the same result, and how the caller is told. Everything collective
+ * runs on the communicator of nodes: one rank a node. The other ranks of a node only wait for
+ * the result.
+ */
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "ebt/run.h"
+#include "manifest/filter.h"
+
+struct job {
+	const struct ebt_run *run;
+	struct log log;
+	MPI_Comm comm;  /* all ranks, ours */
+	MPI_Comm local; /* the ranks that share this node's memory; none with per_rank */
+	MPI_Comm nodes; /* first ranks of nodes; MPI_COMM_NULL elsewhere */
+	int rank;       /* in comm */
+	int node, n_nodes; /* rank and size in nodes */
+	struct filter *filter; /* NULL: no rules */
+	double began;   /* clock_now at the start of the current phase */
+	uint64_t entries_found; /* atomic, for progress */
+	bool told_failing;
+};
+
+/*
+ * Collective. Communicators and filter. On ranks that only share a node with a first rank,
+ * j->nodes is MPI_COMM_NULL: they go straight to job_result_all. job_close also after a
+ * failure.
+ */
+int job_open_all(struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err);
+void job_close(struct job *j);
+/* Collective over all ranks: the result of the nodes becomes everybody's. */
+int job_result_all(struct job *j, int code, struct ebt_err *err);
+
+/* -EINTR with a text when the user wants us to stop, else 0. Any thread. */
+int job_stopped(const struct job *j, struct ebt_err *err);
+/* Agreement of all nodes; the first failure arms the caller's watchdog. */
+int job_agree_all(struct job *j, int code, struct ebt_err *err);
+/* This rank winds down, or waits for others that do: tells the caller, once. Main thread. */
+void job_failing(struct job *j, const struct ebt_err *err);
+void job_progress(struct job *j, enum ebt_phase phase, uint64_t bytes, uint64_t total);
+/* Seconds of the step that just ended, of the slowest node; the next one begins. */
+double job_lap_all(struct job *j);
+/* A random id, the same on all nodes. */
+int job_new_id_all(struct job *j, char id[33], struct ebt_err *err);
+
+/* job_names.c: @path with %r, %h, %u, %% filled in; @what names it in messages: "DEST". */
+int job_expand(const char *path, const char *what, int rank, char *out, size_t size,
+	struct ebt_err *err);
+/* job_link.c: rate of this machine's fastest network interface, 0 if it cannot be told. */
+double job_find_link(void);
+
+#endif

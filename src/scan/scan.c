@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What surrounds the walk: its life, its results, a whole tree in one call. */
+#include "scan/scan.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+
+static const char *const skip_names[SCAN_SKIPS] = {
+	[SCAN_FIFO] = "FIFO", [SCAN_SOCKET] = "socket", [SCAN_DEVICE] = "device"};
+
+void scan_init(struct scan *s)
+{
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
+}
+
+void scan_release(struct scan *s)
+{
+	struct scan_item *it;
+
+	while ((it = s->items)) {
+		s->items = it->next;
+		free(it);
+	}
+	scan_skipped_release(&s->skipped);
+	free(s->bases);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+}
+
+void scan_skipped_release(struct scan_skipped *s)
+{
+	for (int i = 0; i < SCAN_SKIPS; i++)
+		free(s->name[i]);
+}
+
+uint64_t scan_warn_skipped(const struct log *log, const struct scan_skipped *s)
+{
+	char name[1024];
+	uint64_t sum = 0;
+
+	for (int i = 0; i < SCAN_SKIPS; i++) {
+		if (!s->count[i])
+			continue;
+		sum += s->count[i];
+		text_name(s->name[i] ? s->name[i] : "?", name, sizeof(name));
+		if (s->count[i] == 1)
+			log_warn(log, "%s: skipped, it is a %s", name, skip_names[i]);
+		else
+			log_warn(log, "%s and %llu more: skipped, they are %ss", name,
+				(unsigned long long)s->count[i] - 1, skip_names[i]);
+	}
+	return sum;
+}
+
+int scan_shards_new(struct scan_shards *sh, unsigned threads, struct ebt_err *err)
+{
+	int r = 0;
+
+	sh->n = threads < SCAN_THREADS ? threads : SCAN_THREADS;
+	for (unsigned i = 0; i < sh->n && r == 0; i++)
+		r = manifest_new(&sh->m[i], err);
+	return r;
+}
+
+void scan_shards_release(struct scan_shards *sh)
+{
+	for (unsigned i = 0; i < sh->n; i++)
+		manifest_free(sh->m[i]);
+}
+
+int scan_shards_join(struct scan_shards *sh, struct manifest **out, struct ebt_err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 1; i < sh->n && r == 0; i++) {
+		r = manifest_append(sh->m[0], sh->m[i], err);
+		manifest_free(TAKE(sh->m[i]));
+	}
+	if (r == 0)
+		*out = TAKE(sh->m[0]);
+	return r;
+}
+
+static int start_at(struct scan *s, const char *path, struct ebt_err *err)
+{
+	struct scan_item *root = scan_item_new(0, SCAN_ROOT | SCAN_FOLLOW, "", NULL, 0);
+	struct stat st;
+
+	s->bases = calloc(1, sizeof(*s->bases));
+	if (!root || !s->bases) {
+		free(root);
+		return ebt_fail(err, -ENOMEM, "scan");
+	}
+	s->bases[0] = path;
+	s->n_bases = 1;
+	if (stat(path, &st) == 0)
+		s->base_devs[0] = st.st_dev;
+	scan_push(s, root);
+	return 0;
+}
+
+int scan_tree(struct scan *s, const char *path, unsigned threads, struct manifest **out,
+	struct ebt_err *err)
+{
+	SCOPED(scan_shards_release) struct scan_shards shards = {0};
+	int r = start_at(s, path, err);
+
+	if (r == 0)
+		r = scan_shards_new(&shards, threads, err);
+	if (r < 0)
+		return r;
+	scan_round(s, &shards);
+	if (s->code < 0) {
+		if (err)
+			*err = s->err;
+		return s->code;
+	}
+	return scan_shards_join(&shards, out, err);
+}

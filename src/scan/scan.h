@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The parallel walk of directory trees on one node: threads take items from a shared list (a
+ * root to look at, a directory to list, a batch of names of a large directory) and add what
+ * they find to a flat manifest of their own. It may be interrupted after a time, so that nodes
+ * can even out what is left between them.
+ */
+#ifndef SCAN_SCAN_H
+#define SCAN_SCAN_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "ebt/err.h"
+#include "manifest/filter.h"
+#include "manifest/manifest.h"
+
+#define SCAN_DEVS 16
+#define SCAN_THREADS 64 /* at most */
+
+enum scan_flags {
+	SCAN_FOLLOW = 1, /* named with a trailing slash: what a link points to */
+	SCAN_PARENT = 2, /* a directory above a source: itself, not its content */
+	SCAN_ROOT = 0x80, /* not looked at yet; else a directory to be listed */
+};
+
+enum scan_skip { SCAN_FIFO, SCAN_SOCKET, SCAN_DEVICE, SCAN_SKIPS };
+
+/* Objects of no kind that is moved: how many, and the first one's path. */
+struct scan_skipped {
+	uint64_t count[SCAN_SKIPS];
+	char *name[SCAN_SKIPS];
+};
+/* One warning a kind. Returns how many objects there were. */
+uint64_t scan_warn_skipped(const struct log *log, const struct scan_skipped *s);
+void scan_skipped_release(struct scan_skipped *s);
+
+struct scan_item {
+	struct scan_item *next;
+	uint32_t base;   /* index into scan.bases */
+	uint32_t names;  /* bytes of names after path; 0: a root or a directory */
+	uint8_t flags;   /* enum scan_flags */
+	uint32_t path_len;
+	char path[];     /* below the base, NUL-terminated; then names, each NUL-terminated */
+};
+
+struct scan {
+	/* Of the caller, all may be left zero. */
+	const struct filter *filter;
+	bool no_xattrs;
+	bool map_sparse;  /* find out where large files that are mostly hole have data */
+	uint64_t *found;  /* atomic: entries so far */
+	int (*stopped)(void *arg, struct ebt_err *err); /* any thread; negative: give up */
+	void *stopped_arg;
+	dev_t store_dev;  /* a store that is not to be walked into, if store_ino is not 0 */
+	ino_t store_ino;
+	double deadline;  /* clock_now at which threads leave; 0: when all is done */
+
+	const char **bases; /* absolute directories; the array is ours */
+	uint32_t n_bases;
+	dev_t base_devs[SCAN_DEVS]; /* of the first bases, as this node numbers them */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct scan_item *items; /* lock */
+	uint32_t n_items;        /* lock */
+	unsigned busy;           /* lock: threads that may still add items */
+	int code;                /* lock: first failure */
+	struct ebt_err err;      /* lock */
+	struct scan_skipped skipped; /* lock */
+};
+
+void scan_init(struct scan *s); /* from zeros */
+void scan_release(struct scan *s);
+
+struct scan_item *scan_item_new(uint32_t base, unsigned flags, const char *path,
+	const char *names, uint32_t names_len);
+void scan_push(struct scan *s, struct scan_item *list);
+
+/* One flat manifest a thread, so that none waits for another. */
+struct scan_shards {
+	struct manifest *m[SCAN_THREADS];
+	unsigned n;
+};
+int scan_shards_new(struct scan_shards *sh, unsigned threads, struct ebt_err *err);
+void scan_shards_release(struct scan_shards *sh);
+/* All of them as one flat manifest, which is the caller's. */
+int scan_shards_join(struct scan_shards *sh, struct manifest **out, struct ebt_err *err);
+
+/* One round of all threads; s->code tells of a failure, s->items what is left. */
+void scan_round(struct scan *s, struct scan_shards *shards);
+
+/*
+ * All that is in directory @path (absolute), without the directory itself, flat. @s: what the
+ * caller filled in, then scan_init.
+ */
+int scan_tree(struct scan *s, const char *path, unsigned threads, struct manifest **out,
+	struct ebt_err *err);
+
+#endif
