@@ -75,12 +75,15 @@ int text_parse_rate(const char *s, double *rate, struct ebt_err *err)
 	double v;
 	int r;
 
-	if (len >= sizeof(copy))
+	if (len + 2 >= sizeof(copy))
 		return ebt_failx(err, -EINVAL, "not a rate: '%s'", s);
 	if (len > 2 && strcmp(s + len - 2, "/s") == 0)
 		len -= 2;
 	memcpy(copy, s, len);
 	copy[len] = '\0';
+	/* The only letter whose case matters: Mb are bits, MB bytes. */
+	if (len && copy[len - 1] == 'b')
+		strcpy(copy + len, "it");
 	r = parse_units(copy, units, "rate", &v, err);
 	if (r < 0)
 		return r;

@@ -18,7 +18,7 @@ int text_parse_size(const char *s, uint64_t *bytes, struct ebt_err *err);
 int text_parse_time(const char *s, double *seconds, struct ebt_err *err);
 /*
  * "25G", "25GB/s" -> 25e9; "200mbit", "200Mbit/s", "200Mb/s" -> 25e6 bytes per second. Decimal, as
- * links are sold. Must be above zero.
+ * links are sold; a final "b" is bits, "B" bytes. Must be above zero.
  */
 int text_parse_rate(const char *s, double *bytes_per_second, struct ebt_err *err);
 int text_parse_count(const char *s, uint64_t *n, struct ebt_err *err);

@@ -40,6 +40,12 @@ int fsio_load(int dirfd, const char *name, size_t max, struct buf *out, struct e
 int fsio_save(int dirfd, const char *name, const void *data, size_t len,
 	struct ebt_err *err);
 
+/*
+ * Remove the new files that calls of fsio_save left in directory @dirfd when their
+ * process died. Not while others save there. 0 or a negative errno.
+ */
+int fsio_save_clean(int dirfd);
+
 /* Random name of 32 hex digits and a NUL. */
 int fsio_random_id(char id[33], struct ebt_err *err);
 

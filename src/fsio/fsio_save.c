@@ -67,6 +67,8 @@ int fsio_load(
 	return buf_ok(out) ? 0 : fail(err, -ENOMEM, "read", name);
 }
 
+#define NEW_LEN 37 /* of ".ID.new", the name while it is written */
+
 /* The directory that holds @name, open, and the last component in *base. */
 static int open_parent(int dirfd, const char *name, const char **base)
 {
@@ -101,10 +103,25 @@ static int write_synced(int dir, const char *name, const void *data, size_t len)
 	return close(TAKE_FD(fd)) < 0 ? -errno : 0;
 }
 
+static int clean_one(void *arg, const char *name, unsigned char d_type)
+{
+	const int *dirfd = arg;
+
+	if (strlen(name) != NEW_LEN || name[0] != '.' ||
+		strspn(name + 1, "0123456789abcdef") != 32 || strcmp(name + 33, ".new") != 0)
+		return 0;
+	return unlinkat(*dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int fsio_save_clean(int dirfd)
+{
+	return fsio_list(dirfd, clean_one, &dirfd);
+}
+
 int fsio_save(
 	int dirfd, const char *name, const void *data, size_t len, struct ebt_err *err)
 {
-	char temp[64], id[33];
+	char temp[NEW_LEN + 1], id[33];
 	const char *base;
 	SCOPED_FD int dir = open_parent(dirfd, name, &base);
 	int r;

@@ -150,29 +150,34 @@ static int add(struct filter *f, bool include, const char *pattern, size_t len,
 	return 0;
 }
 
-int filter_add(struct filter *f, bool include, const char *pattern, struct ebt_err *err)
+/* @include: what a rule means that does not say it itself. */
+static int add_rule(struct filter *f, bool include, const char *rule, size_t len,
+	struct ebt_err *err)
 {
-	return add(f, include, pattern, strlen(pattern), err);
+	if (len == 1 && rule[0] == '!') {
+		clear(f);
+		return 0;
+	}
+	if (len >= 2 && (rule[0] == '-' || rule[0] == '+') && rule[1] == ' ') {
+		include = rule[0] == '+';
+		rule += 2;
+		len -= 2;
+	}
+	return add(f, include, rule, len, err);
+}
+
+int filter_add(struct filter *f, bool include, const char *rule, struct ebt_err *err)
+{
+	return add_rule(f, include, rule, strlen(rule), err);
 }
 
 static int add_line(struct filter *f, const char *line, size_t len, struct ebt_err *err)
 {
-	bool include = false;
-
 	if (line[0] == '#' || line[0] == ';')
 		return 0;
-	if (len == 1 && line[0] == '!') {
-		clear(f);
-		return 0;
-	}
 	if (memchr(line, '\0', len))
 		return ebt_failx(err, -EINVAL, "filter rule with a NUL byte in it");
-	if (len >= 2 && (line[0] == '-' || line[0] == '+') && line[1] == ' ') {
-		include = line[0] == '+';
-		line += 2;
-		len -= 2;
-	}
-	return add(f, include, line, len, err);
+	return add_rule(f, false, line, len, err);
 }
 
 int filter_add_text(

@@ -28,11 +28,12 @@ void filter_free(struct filter *f);
 DEFINE_SCOPED(struct filter, filter_free)
 
 /*
- * One more rule, after those before. @pattern is taken as it is, "+ " and "!" have no
- * meaning here. -EINVAL for an empty one, -ENAMETOOLONG above FILTER_PATTERN_MAX bytes.
+ * One more rule, after those before: a pattern to include or exclude. As with rsync's
+ * --include and --exclude, "+ " or "- " before it decides instead of @include, and a lone
+ * "!" forgets all rules before. -EINVAL for an empty pattern, -ENAMETOOLONG above
+ * FILTER_PATTERN_MAX bytes.
  */
-int filter_add(
-	struct filter *f, bool include, const char *pattern, struct ebt_err *err);
+int filter_add(struct filter *f, bool include, const char *rule, struct ebt_err *err);
 /*
  * Rules from text, one a line: "- pattern", "+ pattern", a bare pattern excludes; blank
  * lines and lines starting with '#' or ';' are skipped, a lone "!" forgets all rules

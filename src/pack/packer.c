@@ -70,7 +70,7 @@ uint64_t packer_bytes(const struct packer *p)
 static int fail_at(const struct packer *p, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
-	char path[PATH_MAX], name[PATH_MAX];
+	char path[PATH_MAX], name[512];
 
 	if (manifest_source_path(p->m, entry, path, sizeof(path)) < 0)
 		path[0] = '\0';

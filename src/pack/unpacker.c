@@ -80,7 +80,7 @@ uint64_t unpacker_bytes(const struct unpacker *u)
 static int fail_at(const struct unpacker *u, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
-	char path[PATH_MAX], name[PATH_MAX];
+	char path[PATH_MAX], name[512];
 
 	if (manifest_path(u->m, entry, path, sizeof(path)) < 0)
 		path[0] = '\0';

@@ -87,7 +87,8 @@ bool store_takes_xattrs(const struct store *s);
  * @text, one a line, as text_name gives them; *n gets their number (counted up to
  * 1000). STORE_REFUSE: whatever is not a directory on both sides. ALWAYS, UPDATE: only
  * a directory against something else. A link where @m has a directory is always in the
- * way, and so are `.ebt` and a directory on which another file system is mounted.
+ * way, and so are `.ebt` and a directory on which another file system is mounted. -EACCES
+ * or -EPERM: a directory of somebody else's takes nothing from us.
  */
 int store_conflicts(struct store *s, const struct manifest *m, enum store_overwrite how,
 	unsigned max, char *text, size_t size, uint64_t *n, struct ebt_err *err);

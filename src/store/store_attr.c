@@ -74,8 +74,9 @@ static int set_owner(int fd, const struct manifest_entry *e, struct store_made *
 	} else {
 		if (now->gid == e->gid)
 			return 0;
+		/* EINVAL: a group that our user namespace does not map. */
 		if (fchown(fd, (uid_t)-1, e->gid) < 0)
-			return errno == EPERM ? 0 : -errno;
+			return errno == EPERM || errno == EINVAL ? 0 : -errno;
 	}
 	now->gid = e->gid;
 	now->mode &= ~(uint32_t)(S_ISUID | S_ISGID);

@@ -167,6 +167,9 @@ int store_clean(struct store *s, const char *keep, struct ebt_err *err)
 		if (r < 0)
 			return r;
 	}
+	r = fsio_save_clean(s->ebtfd);
+	if (r < 0)
+		return fail(s, r, "", err);
 	incoming = open_incoming(s);
 	if (incoming == -ENOENT)
 		return 0;

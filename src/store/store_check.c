@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "store/store_internal.h"
@@ -43,6 +44,28 @@ static bool conflicts(const struct store *s, const struct manifest_entry *e,
 	return dir || S_ISDIR(st->st_mode);
 }
 
+/*
+ * May something be put into @dirfd, in place of what @old describes if that is not NULL?
+ * A directory of ours gets the bits that it lacks. One of somebody else's, an earlier
+ * user's or the administrator's, must let us by its mode, and a sticky one lets nothing
+ * be replaced but what is ours. Publishing would find out when others have renamed.
+ */
+static int may_put(int dirfd, const struct stat *old)
+{
+	uid_t me = geteuid();
+	struct stat dir;
+
+	if (me == 0)
+		return 0;
+	if (fstat(dirfd, &dir) < 0)
+		return -errno;
+	if (dir.st_uid == me)
+		return 0;
+	if (faccessat(dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return -errno;
+	return old && dir.st_mode & S_ISVTX && old->st_uid != me ? -EPERM : 0;
+}
+
 static void add_name(const struct manifest *m, uint32_t i, char *text, size_t size)
 {
 	SCOPED_FREE char *path = store_entry_path(m, i);
@@ -62,7 +85,7 @@ int store_conflicts(struct store *s, const struct manifest *m, enum store_overwr
 	uint64_t found = 0;
 	struct stat st, top;
 	uint32_t i = 0;
-	int dirfd, r;
+	int dirfd, code, r;
 
 	if (fstat(s->dirfd, &top) < 0)
 		return ebt_fail(err, -errno, "%s", s->path);
@@ -76,6 +99,10 @@ int store_conflicts(struct store *s, const struct manifest *m, enum store_overwr
 			if (found++ < max)
 				add_name(m, i, text, size);
 			r = 0;
+		} else if (r == 0 || m->entries[i].kind != MANIFEST_DIR) {
+			code = may_put(dirfd, r ? &st : NULL);
+			if (code < 0)
+				return store_fail(s, code, "put in place", m, i, err);
 		}
 		i = r ? i + 1 : manifest_subtree_end(m, i);
 	}

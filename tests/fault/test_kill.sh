@@ -52,6 +52,36 @@ settle() {
 }
 complete=0 recovered=0 nothing=0 tried=0
 
+# Each step up to the commit: the store made, the tree begun, content, sealed.
+moments=(".ebt/lock" ".ebt/incoming/*/tree/d1" ".ebt/incoming/*/tree/large"
+	".ebt/incoming/*/boot" ".ebt/incoming/*/manifest")
+for ((k = 0; k < ${#moments[@]}; k++)); do
+	over && break
+	victim=$((k % N))
+	what="rank $victim killed when d.$victim/${moments[k]} is there"
+	begin src/. "$WORK/d.%r"
+	pid=$(rank $victim)
+	until_there "d.$victim/${moments[k]}" && kill -KILL "$pid" 2>/dev/null
+	ended 30
+	tried=$((tried + 1))
+	settle
+done
+
+# Winding down: all are told to stop, and one dies while it removes what had arrived.
+for ((victim = 0; victim < N; victim++)); do
+	over && break
+	what="rank $victim killed while it cleans up"
+	begin src/. "$WORK/d.%r"
+	pid=$(rank $victim)
+	pids=$(all_ranks)
+	until_there "d.$victim/.ebt/incoming/*/tree/large" && kill -TERM $pids 2>/dev/null
+	while [ -n "$(compgen -G "d.$victim/.ebt/incoming/*/tree/d100")" ] && [ -d "/proc/$launcher" ]; do :; done
+	kill -KILL "$pid" 2>/dev/null
+	ended 30
+	tried=$((tried + 1))
+	settle
+done
+
 # Kills that hit the publication for sure, then the recovery itself.
 for victim in 0 1 2; do
 	for name in .ebt/publish "f*"; do
@@ -111,7 +141,7 @@ for ((i = 0; i < 8; i++)); do
 	tried=$((tried + 1))
 	settle
 done
-echo "$tried faults of 50: $complete complete, $recovered recovered, $nothing without a trace"
+echo "$tried faults of 58: $complete complete, $recovered recovered, $nothing without a trace"
 check "publications were hit" test $recovered -gt 0
 check "streams were hit" test $nothing -gt 0
 finish

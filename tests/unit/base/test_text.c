@@ -30,7 +30,8 @@ static void rates_are_decimal_and_bits_are_said(void)
 		const char *text;
 		double rate;
 	} good[] = {{"25G", 25e9}, {"25GB/s", 25e9}, {"200mbit", 25e6}, {"200Mbit/s", 25e6},
-		{"100gbit", 12.5e9}, {"1.5k", 1500}};
+		{"100gbit", 12.5e9}, {"1.5k", 1500}, {"200Mb/s", 25e6}, {"200MB/s", 200e6},
+		{"8b", 1}};
 	double v;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

@@ -88,6 +88,25 @@ static void a_failed_save_leaves_the_old_content_alone(void)
 	CU_ASSERT_EQUAL(names, 1);
 }
 
+static void what_a_death_left_is_removed_and_nothing_else(void)
+{
+	static const char *const kept[] = {"f", ".0123.new", ".new",
+		"0123456789abcdef0123456789abcdef.new",
+		".0123456789abcdef0123456789abcdeX.new",
+		".0123456789abcdef0123456789abcdef.old"};
+	char path[64];
+	SCOPED_FD int dir = suite_tmpdir(path);
+	int names = 0;
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		CU_ASSERT_EQUAL(fsio_save(dir, kept[i], "x", 1, NULL), 0);
+	CU_ASSERT_EQUAL(
+		symlinkat("f", dir, ".0123456789abcdef0123456789abcdef.new"), 0);
+	CU_ASSERT_EQUAL(fsio_save_clean(dir), 0);
+	CU_ASSERT_EQUAL(fsio_list(dir, count_one, &names), 0);
+	CU_ASSERT_EQUAL(names, sizeof(kept) / sizeof(kept[0]));
+}
+
 static void loading_refuses_what_is_no_plain_small_file(void)
 {
 	SCOPED_BUF struct buf b = {0};
@@ -134,6 +153,7 @@ static const struct test tests[] = {
 	TEST(saving_over_a_link_replaces_the_link),
 	TEST(a_name_in_a_subdirectory_is_saved_there),
 	TEST(a_failed_save_leaves_the_old_content_alone),
+	TEST(what_a_death_left_is_removed_and_nothing_else),
 	TEST(loading_refuses_what_is_no_plain_small_file),
 	TEST(a_file_that_says_it_is_empty_is_read_nevertheless),
 	TEST(two_ids_differ),

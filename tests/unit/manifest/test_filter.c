@@ -283,20 +283,26 @@ static void without_rules_everything_is_wanted(void)
 	CU_ASSERT_TRUE(filter_wants(f, "a/b", false));
 }
 
-static void a_single_pattern_is_not_parsed(void)
+/* As rsync takes --exclude and --include, see FILTER RULES in rsync(1). */
+static void a_single_rule_may_say_what_it_is_but_is_no_comment(void)
 {
 	SCOPED_FILTER struct filter *f = empty();
 
 	CU_ASSERT_EQUAL(filter_add(f, true, "keep", NULL), 0);
-	CU_ASSERT_EQUAL(filter_add(f, false, "+ a", NULL), 0);
-	CU_ASSERT_EQUAL(filter_add(f, false, "!", NULL), 0);
+	CU_ASSERT_EQUAL(filter_add(f, false, "+ keeper", NULL), 0);
+	CU_ASSERT_EQUAL(filter_add(f, true, "- a", NULL), 0);
 	CU_ASSERT_EQUAL(filter_add(f, false, "#x", NULL), 0);
 	CU_ASSERT_EQUAL(filter_add(f, false, "kee*", NULL), 0);
-	CU_ASSERT_FALSE(filter_wants(f, "+ a", false));
-	CU_ASSERT_FALSE(filter_wants(f, "!", false));
+	CU_ASSERT_FALSE(filter_wants(f, "a", false));
+	CU_ASSERT_TRUE(filter_wants(f, "- a", false));
 	CU_ASSERT_FALSE(filter_wants(f, "#x", false));
 	CU_ASSERT_TRUE(filter_wants(f, "keep", false));
-	CU_ASSERT_FALSE(filter_wants(f, "keeper", false));
+	CU_ASSERT_TRUE(filter_wants(f, "keeper", false));
+	CU_ASSERT_FALSE(filter_wants(f, "keen", false));
+	CU_ASSERT_EQUAL(filter_add(f, false, "- ", NULL), -EINVAL);
+	CU_ASSERT_EQUAL(filter_add(f, false, "!", NULL), 0);
+	CU_ASSERT_TRUE(filter_wants(f, "keen", false));
+	CU_ASSERT_TRUE(filter_wants(f, "a", false));
 }
 
 static void a_pattern_that_cannot_match_is_refused(void)
@@ -381,7 +387,7 @@ static void hostile_patterns_take_no_time(void)
 static const struct test tests[] = {
 	TEST(patterns_mean_what_they_mean_to_rsync),
 	TEST(without_rules_everything_is_wanted),
-	TEST(a_single_pattern_is_not_parsed),
+	TEST(a_single_rule_may_say_what_it_is_but_is_no_comment),
 	TEST(a_pattern_that_cannot_match_is_refused),
 	TEST(a_backslash_at_the_end_matches_nothing),
 	TEST(lines_end_as_asked),

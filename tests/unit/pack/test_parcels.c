@@ -527,6 +527,43 @@ static void a_source_that_changed_after_the_scan_is_named(void)
 	}
 }
 
+static void a_long_path_leaves_room_for_the_reason(void)
+{
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	SCOPED(plan_freep) struct plan *plan = NULL;
+	SCOPED(packer_freep) struct packer *p = NULL;
+	SCOPED(pool_freep) struct pool *pool = NULL;
+	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
+	struct plan_options o = {.nodes = 1,
+		.readers = 1,
+		.parcel = PARCEL,
+		.cost = {COST_LINK, COST_LATENCY, COST_READ, COST_WRITE}};
+	struct manifest_entry e = {.kind = MANIFEST_DIR, .group = MANIFEST_NONE};
+	char path[3000] = "";
+	struct parcel *parcel;
+	struct ebt_err err;
+
+	must(manifest_new(&m, NULL) == 0 &&
+			manifest_add_source(m, "/nowhere", &e.source, NULL) == 0,
+		"manifest");
+	e.name = path;
+	for (int i = 0; i < 10; i++) {
+		memset(path + strlen(path), 'a' + i, 250);
+		e.kind = i < 9 ? MANIFEST_DIR : MANIFEST_FILE;
+		e.size = i < 9 ? 0 : 1;
+		must(manifest_add(m, &e, NULL) == 0, "manifest");
+		strcat(path, "/");
+	}
+	must(manifest_arrange(m, NULL) == 0 && plan_stage(m, NULL, &o, &plan, NULL) == 0 &&
+			packer_new(m, plan, 0, &p, NULL) == 0 &&
+			pool_new(PARCEL, 1, &pool, NULL) == 0,
+		"packer");
+	parcel = pool_try(pool);
+	CU_ASSERT_EQUAL(packer_fill(p, 0, parcel, &from, &err), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, ": open: No such file"));
+	parcel_unref(parcel);
+}
+
 static void what_is_not_needed_is_left_out(void)
 {
 	SCOPED_FIELD struct field f;
@@ -586,6 +623,7 @@ static const struct test tests[] = {
 	TEST(parcels_of_holes_travel_without_payload),
 	TEST(a_damaged_parcel_is_refused_whole),
 	TEST(a_source_that_changed_after_the_scan_is_named),
+	TEST(a_long_path_leaves_room_for_the_reason),
 	TEST(what_is_not_needed_is_left_out),
 	TEST(a_missing_parcel_is_noticed_at_the_end),
 	TEST(what_stands_in_the_way_is_not_replaced),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -126,6 +128,47 @@ static void the_owner_is_set_as_root_only(void)
 	}
 }
 
+/* 0, a negative code of store_set_attributes, or 1 where a user namespace cannot be had. */
+static int set_in_a_namespace(int fd, const struct manifest_entry *e)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (geteuid() == 0 && setresuid(12345, 12345, 12345) < 0)
+			_exit(99);
+		if (unshare(CLONE_NEWUSER) < 0)
+			_exit(255);
+		_exit(-store_set_attributes(fd, e, NULL, NULL));
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFEXITED(status));
+	return WEXITSTATUS(status) == 255 ? 1 : -WEXITSTATUS(status);
+}
+
+/* Containers without root map the user's own group and no other. */
+static void a_group_that_a_container_does_not_know_is_left_alone(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store_made made = store_made_file();
+	struct manifest_entry e = entry(0640);
+	SCOPED_FD int fd = new_file(dir, &made);
+	struct stat st;
+	int r;
+
+	if (geteuid() == 0)
+		CU_ASSERT_EQUAL(fchown(fd, 12345, getegid()), 0);
+	e.gid = 12346;
+	r = set_in_a_namespace(fd, &e);
+	if (r == 1)
+		return; /* user namespaces are switched off here */
+	CU_ASSERT_EQUAL(r, 0);
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	CU_ASSERT_EQUAL(st.st_gid, getegid());
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0640);
+}
+
 static void a_symlink_gets_its_time(void)
 {
 	char tmp[64];
@@ -146,6 +189,7 @@ static const struct test tests[] = {
 	TEST(attributes_of_a_read_only_file_are_set),
 	TEST(an_existing_file_loses_other_attributes),
 	TEST(the_owner_is_set_as_root_only),
+	TEST(a_group_that_a_container_does_not_know_is_left_alone),
 	TEST(a_symlink_gets_its_time),
 };
 SUITE("store_attr", tests)

@@ -129,11 +129,29 @@ static void giving_up_keeps_what_other_runs_published(void)
 	CU_ASSERT_FALSE(exists(dir, "d/g"));
 }
 
+/* A record or manifest that was being saved when the process died. */
+static void cleaning_removes_what_was_being_saved(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+
+	fixture_write(dir, ".ebt/." ID_A ".new", "half");
+	fixture_write(dir, ".ebt/." ID_B ".old", "not ours");
+	fixture_write(dir, ".ebt/manifest", "stays");
+	CU_ASSERT_EQUAL(store_clean(s, NULL, NULL), 0);
+	CU_ASSERT_FALSE(exists(dir, ".ebt/." ID_A ".new"));
+	CU_ASSERT_TRUE(exists(dir, ".ebt/." ID_B ".old"));
+	CU_ASSERT_TRUE(exists(dir, ".ebt/manifest"));
+	CU_ASSERT_TRUE(exists(dir, ".ebt/lock"));
+}
+
 static const struct test tests[] = {
 	TEST(incoming_is_private),
 	TEST(an_id_is_used_once_and_is_no_path),
 	TEST(only_a_sealed_run_counts),
 	TEST(cleaning_keeps_what_it_is_told_to),
+	TEST(cleaning_removes_what_was_being_saved),
 	TEST(a_run_given_up_leaves_no_trace),
 	TEST(giving_up_leaves_a_directory_that_was_there),
 	TEST(giving_up_keeps_what_other_runs_published),

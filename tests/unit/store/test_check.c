@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -179,11 +180,61 @@ static void everything_below_a_missing_directory_is_needed(void)
 		CU_ASSERT_EQUAL(need[0] >> i & 1, m->entries[i].kind != MANIFEST_DIR);
 }
 
+#define STRANGER 12345
+
+/* store_conflicts of @items as user STRANGER; root has to become somebody who may be refused. */
+static int conflicts_of_stranger(const char *tmp)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		SCOPED_STORE struct store *s = NULL;
+		char text[256];
+		uint64_t n = 0;
+
+		if (setegid(STRANGER) < 0 || seteuid(STRANGER) < 0)
+			_exit(99);
+		SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+		if (store_open(tmp, true, &s, NULL) < 0)
+			_exit(98);
+		_exit(-store_conflicts(s, m, STORE_ALWAYS, 5, text, 256, &n, NULL));
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+/* Found out while publishing, it would be too late for all or nothing. */
+static void what_cannot_be_put_in_place_is_refused_in_time(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+
+	if (geteuid() != 0)
+		return; /* cannot be set up */
+	CU_ASSERT_EQUAL(fchown(dir, STRANGER, STRANGER), 0);
+	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), 0);
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0755), 0);
+	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), -EACCES);
+	CU_ASSERT_EQUAL(fchmodat(dir, "d", 01777, 0), 0);
+	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), 0);
+	fixture_write(dir, "d/f", "of root, in a sticky directory");
+	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), -EPERM);
+	CU_ASSERT_EQUAL(fchownat(dir, "d/f", STRANGER, STRANGER, 0), 0);
+	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), 0);
+	CU_ASSERT_EQUAL(fchmodat(dir, "d", 0, 0), 0);
+	CU_ASSERT_EQUAL(fchownat(dir, "d", STRANGER, STRANGER, 0), 0);
+	CU_ASSERT_EQUAL(fchmodat(dir, "d", 0555, 0), 0); /* ours: publishing opens it */
+	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), 0);
+}
+
 static const struct test tests[] = {
 	TEST(an_empty_directory_has_no_conflicts),
 	TEST(directories_may_exist_and_files_may_not),
 	TEST(a_directory_is_replaced_by_nothing_else),
 	TEST(names_that_do_not_fit_are_counted_all_the_same),
+	TEST(what_cannot_be_put_in_place_is_refused_in_time),
 	TEST(what_differs_is_needed),
 	TEST(everything_below_a_missing_directory_is_needed),
 };
