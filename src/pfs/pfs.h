@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where bytes live on the parallel file system: which kind it is and, on Lustre, which
- * storage target (OST) holds which part of a file. What cannot be known is "plain" or
- * "not known", never a guess. No state of its own; any thread.
+ * Where bytes live on the parallel file system: which kind it is, which storage target
+ * (OST) holds which part of a file, which targets there are, and new files on chosen ones.
+ * What cannot be known is "plain" or "not known", never a guess. No state of its own; any
+ * thread.
  */
 #ifndef PFS_PFS_H
 #define PFS_PFS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/types.h>
 
 #include "base/scope.h"
 #include "ebt/err.h"
@@ -66,6 +69,90 @@ int pfs_lustre_parse(const void *lov, size_t len, struct pfs_layout **out);
  * metadata server.
  */
 int pfs_layout_at(enum pfs_kind kind, const char *path, struct pfs_layout **out);
+/* The same of an open file, also on BeeGFS: there "osts" are numbers of its targets. */
+int pfs_layout_of(enum pfs_kind kind, int fd, struct pfs_layout **out);
+
+#define PFS_STRIPES_MAX 2000 /* objects of a file */
+
+/*
+ * How a new file shall be striped. A count of 0: all as the directory has it. Without a
+ * list of OSTs the file system chooses them.
+ */
+struct pfs_stripes {
+	uint32_t size;	      /* bytes, a multiple of 64 KiB; 0: the default */
+	uint32_t count;	      /* objects */
+	const uint32_t *osts; /* of each object, or NULL */
+};
+
+#define PFS_LUSTRE_ENCODE_MAX (48 + 24 * PFS_STRIPES_MAX) /* bytes */
+/*
+ * The lustre.lov attribute that asks for @wish, with a count above 0: its length, -EINVAL
+ * for what no Lustre takes, -ERANGE where @cap is too small. It is a request: the attribute
+ * of the file that comes of it has another magic number.
+ */
+ssize_t pfs_lustre_encode(const struct pfs_stripes *wish, void *lov, size_t cap);
+
+/*
+ * Creates @name, one component, in @dirfd, where it must not be, with exactly @mode: the
+ * umask has no say. The descriptor, open to read and write, or a negative errno with nothing
+ * left behind. @wish NULL: as with a count of 0. On Lustre -EINVAL, -EREMOTEIO and -ENOSPC
+ * say that one of the OSTs cannot be had: nothing was put elsewhere instead, the caller may
+ * choose others. -ENOTSUP and -ENOTTY: this file system takes no layouts.
+ *
+ * *got, unless @got is NULL: the layout as read back, NULL where it is not known; the
+ * caller's. *kept, unless @kept is NULL: false when the file system silently did other than
+ * was asked or does not tell. The file is good, but not placed as wished. Plain files have
+ * no layout to differ: true.
+ */
+int pfs_create(enum pfs_kind kind, int dirfd, const char *name, mode_t mode,
+	const struct pfs_stripes *wish, struct pfs_layout **got, bool *kept,
+	struct ebt_err *err);
+
+/* The lower ones are as Lustre numbers them. */
+enum pfs_target_state {
+	PFS_DEGRADED = 0x1,
+	PFS_READONLY = 0x2,
+	PFS_NOCREATE = 0x4, /* takes no new objects */
+	PFS_NOSPACE = 0x20,
+	PFS_NOINODES = 0x40,
+	PFS_INACTIVE = 0x10000, /* this client does not talk to it */
+	PFS_UNKNOWN = 0x20000,	/* did not tell its space; total and avail are 0 */
+};
+
+/* A storage target as this client sees it. */
+struct pfs_target {
+	uint32_t index;
+	unsigned state;	       /* of enum pfs_target_state */
+	uint64_t total, avail; /* bytes */
+};
+
+/* Ascending by index, each once. One block of memory. */
+struct pfs_targets {
+	size_t count;
+	struct pfs_target target[];
+};
+
+static inline void pfs_targets_free(struct pfs_targets *t)
+{
+	free(t);
+}
+DEFINE_SCOPED(struct pfs_targets, pfs_targets_free)
+#define SCOPED_TARGETS SCOPED(pfs_targets_freep)
+
+/*
+ * The targets of the file system that holds @path: 1 and a list that is the caller's, 0
+ * where there is no such thing or none of them tells its space, or a negative errno:
+ * information that is there but damaged is an error. Costs no message where the client has
+ * fresh figures. EBT_LUSTRE_SYSFS=DIR is read in place of /sys/fs/lustre.
+ */
+int pfs_targets(enum pfs_kind kind, const char *path, struct pfs_targets **out,
+	struct ebt_err *err);
+
+/*
+ * Whether new objects should go there. A target that does not tell its space while others
+ * do is cut off or about to be: not there.
+ */
+bool pfs_target_usable(const struct pfs_target *t);
 
 /* What each OST holds of a number of files. Start from zeros. */
 struct pfs_share {

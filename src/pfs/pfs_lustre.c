@@ -9,7 +9,8 @@
  *	composite   magic, total size .. number of components @14, then 48 bytes each: flags
  *	            @4, range of the file @8, place of a V1 or V3 layout of its own @24
  *
- * Only components with objects count. The ranges of mirrors overlap; so the file is cut
+ * Data on the metadata target, archived data, components not there yet: no objects, and only
+ * components with objects count. The ranges of mirrors overlap; so the file is cut
  * wherever a component begins or ends, and each piece goes to the best component there.
  * That is quadratic in the number of components, of which 64 KiB hold 1364 at most.
  */
@@ -17,22 +18,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 
+#include "pfs/lov.h"
 #include "pfs/pfs.h"
 
-#define MAGIC_V1	0x0bd10bd0u
-#define MAGIC_V3	0x0bd30bd0u
-#define MAGIC_COMPOSITE 0x0bd60bd0u
-#define MAGIC_FOREIGN	0x0bd70bd0u
-
-#define ENTRY_LEN     24
-#define HEAD_LEN      32 /* V1 and composite */
-#define HEAD_V3_LEN   48
 #define COMPONENT_LEN 48
-
-#define PATTERN_MDT	 0x100u	     /* data on the metadata target */
-#define PATTERN_RELEASED 0x80000000u /* archived by HSM, the objects are gone */
 
 #define FLAG_STALE	 0x1u
 #define FLAG_PREFER_READ 0x2u
@@ -97,6 +87,9 @@ static int add_plain(struct components *c, const unsigned char *p, size_t len,
 		return -EBADMSG;
 	if (pattern & (PATTERN_MDT | PATTERN_RELEASED) || count == 0)
 		return 0;
+	/* What else there may be one day, it does not deal bytes out the way we count. */
+	if ((pattern & ~PATTERN_OVERSTRIPED) != PATTERN_RAID0)
+		return -EBADMSG;
 	if (size == 0 || count > (len - head) / ENTRY_LEN)
 		return -EBADMSG;
 	*k = (struct component){.part = {.start = start,
@@ -240,15 +233,4 @@ int pfs_lustre_parse(const void *lov, size_t len, struct pfs_layout **out)
 		r = add_plain(&c, lov, len, 0, UINT64_MAX, false);
 	}
 	return r < 0 ? r : make_layout(&c, out);
-}
-
-int pfs_layout_at(enum pfs_kind kind, const char *path, struct pfs_layout **out)
-{
-	unsigned char lov[PFS_LOV_MAX];
-	ssize_t len;
-
-	if (kind != PFS_LUSTRE)
-		return 0;
-	len = lgetxattr(path, "lustre.lov", lov, sizeof(lov));
-	return len >= 0 && pfs_lustre_parse(lov, (size_t)len, out) == 0;
 }

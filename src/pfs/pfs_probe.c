@@ -3,22 +3,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#include "pfs/pfs.h"
-
-#define MAGIC_LUSTRE 0x0bd00bd0u
-#define MAGIC_BEEGFS 0x19830326u
-
-const char *pfs_name(enum pfs_kind kind)
-{
-	switch (kind) {
-	case PFS_LUSTRE:
-		return "lustre";
-	case PFS_BEEGFS:
-		return "beegfs";
-	default:
-		return "plain";
-	}
-}
+#include "pfs/pfs_internal.h"
 
 enum pfs_kind pfs_probe(const char *path)
 {
@@ -30,12 +15,8 @@ enum pfs_kind pfs_probe(const char *path)
 			return (enum pfs_kind)k;
 	if (statfs(path, &fs) < 0)
 		return PFS_PLAIN;
-	switch ((uint32_t)fs.f_type) {
-	case MAGIC_LUSTRE:
-		return PFS_LUSTRE;
-	case MAGIC_BEEGFS:
-		return PFS_BEEGFS;
-	default:
-		return PFS_PLAIN;
-	}
+	for (int k = PFS_LUSTRE; k <= PFS_BEEGFS; k++)
+		if ((uint32_t)fs.f_type == pfs_calls_of((enum pfs_kind)k)->magic)
+			return (enum pfs_kind)k;
+	return PFS_PLAIN;
 }

@@ -10,8 +10,10 @@
 
 #define LOV_V1	      0x0bd10bd0u
 #define LOV_V3	      0x0bd30bd0u
+#define LOV_SPECIFIC  0x0bd50bd0u
 #define LOV_COMPOSITE 0x0bd60bd0u
 #define LOV_FOREIGN   0x0bd70bd0u
+#define LOV_EXTENDING 0x0bd80bd0u
 
 #define LOV_STALE  0x1u
 #define LOV_PREFER 0x2u

@@ -98,8 +98,8 @@ static void more_than_an_attribute_can_hold_is_refused(void)
 
 static void other_magic_numbers_are_refused(void)
 {
-	static const uint32_t magic[] = {
-		0, 0xffffffff, 0x0bd20bd0, 0xd00bd10b, LOV_FOREIGN};
+	static const uint32_t magic[] = {0, 0xffffffff, 0x0bd20bd0, 0xd00bd10b,
+		LOV_FOREIGN, LOV_SPECIFIC, LOV_EXTENDING};
 
 	for (size_t i = 0; i < sizeof(magic) / sizeof(magic[0]); i++) {
 		struct lov b = {0};
@@ -150,6 +150,51 @@ static void a_file_without_objects_has_no_parts(void)
 		l = parsed(&b);
 		CU_ASSERT_EQUAL(l->n_parts, 0);
 	}
+}
+
+static void patterns_that_deal_bytes_out_otherwise_are_refused(void)
+{
+	static const uint32_t pattern[] = {0, 2, 3, 4, 0x400, 0x801, 0x40000001};
+
+	for (size_t i = 0; i < sizeof(pattern) / sizeof(pattern[0]); i++) {
+		struct lov b = {0};
+
+		lov_plain(&b, LOV_V3, 1 << 20, 2, 0);
+		lov_put32(&b, 4, pattern[i]);
+		is_damaged(&b, b.len);
+	}
+}
+
+static void objects_may_share_an_ost(void)
+{
+	SCOPED_LAYOUT struct pfs_layout *l = NULL;
+	struct lov b = {0};
+
+	lov_plain(&b, LOV_V3, 1 << 20, 2, 7);
+	lov_put32(&b, 4, 0x201);
+	lov_put32(&b, 48 + 24 + 20, 7);
+	l = parsed(&b);
+	CU_ASSERT_EQUAL(l->n_osts, 2);
+	CU_ASSERT_EQUAL(l->osts[0], 7);
+	CU_ASSERT_EQUAL(l->osts[1], 7);
+}
+
+/* Data on the metadata target up to 1 MiB, as "lfs setstripe -E 1M -L mdt -E -1" makes it. */
+static void a_component_on_the_metadata_target_has_no_part(void)
+{
+	SCOPED_LAYOUT struct pfs_layout *l = NULL;
+	struct lov b = {0};
+	size_t at;
+
+	lov_composite(&b, 2);
+	at = lov_plain(&b, LOV_V1, 1 << 20, 0, 0);
+	lov_put32(&b, at + 4, 0x100);
+	lov_component(&b, 0, LOV_INIT, 0, 1 << 20, at);
+	at = lov_plain(&b, LOV_V1, 1 << 20, 2, 5);
+	lov_component(&b, 1, LOV_INIT, 1 << 20, LOV_EOF, at);
+	l = parsed(&b);
+	CU_ASSERT_EQUAL(l->n_parts, 1);
+	part_is(l, 0, 1 << 20, LOV_EOF, 2, 5);
 }
 
 static void components_that_are_not_there_yet_have_no_part(void)
@@ -296,6 +341,9 @@ static const struct test tests[] = {
 	TEST(more_objects_than_bytes_are_refused),
 	TEST(a_stripe_size_of_zero_is_refused),
 	TEST(a_file_without_objects_has_no_parts),
+	TEST(patterns_that_deal_bytes_out_otherwise_are_refused),
+	TEST(objects_may_share_an_ost),
+	TEST(a_component_on_the_metadata_target_has_no_part),
 	TEST(components_that_are_not_there_yet_have_no_part),
 	TEST(a_foreign_component_has_no_part),
 	TEST(damaged_composites_are_refused),
