@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stripes. A file larger than a target's share of the drain cannot be level on one
+ * target, so auto gives it one for each such share; everything else has one stripe,
+ * which costs the fewest objects and locks.
+ */
+#include <errno.h>
+
+#include "plan/place_internal.h"
+
+int place_rules_check(const struct place_rules *r, struct ebt_err *err)
+{
+	if (r->stripe_size % PLACE_STRIPE_UNIT || r->stripe_size > UINT32_MAX)
+		return ebt_failx(err, -EINVAL,
+			"stripe size must be a multiple of %u KiB below 4 GiB, not "
+			"%llu bytes",
+			PLACE_STRIPE_UNIT / 1024, (unsigned long long)r->stripe_size);
+	if (r->stripe_count > PLACE_STRIPES_MAX ||
+		r->max_stripe_count > PLACE_STRIPES_MAX)
+		return ebt_failx(err, -EINVAL, "a file has at most %d stripes, not %u",
+			PLACE_STRIPES_MAX,
+			r->stripe_count > PLACE_STRIPES_MAX ? r->stripe_count
+							    : r->max_stripe_count);
+	if (r->max_stripe_count && r->stripe_count > r->max_stripe_count)
+		return ebt_failx(err, -EINVAL,
+			"%u stripes are more than the limit of %u", r->stripe_count,
+			r->max_stripe_count);
+	return 0;
+}
+
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+uint64_t place_big_min(uint64_t total, uint32_t usable)
+{
+	uint64_t share =
+		usable ? divide_up(divide_up(total, usable), PLACE_BIG_PER_TARGET) : 0;
+
+	return share > PLACE_BIG_MIN ? share : PLACE_BIG_MIN;
+}
+
+/* One range of the file a target, in whole PLACE_STRIPE_SIZE. */
+static struct place_stripes ranges_of(uint64_t size, uint64_t count)
+{
+	uint64_t range = divide_up(size, count);
+
+	range = divide_up(range ? range : 1, PLACE_STRIPE_SIZE) * PLACE_STRIPE_SIZE;
+	count = divide_up(size, range);
+	return (struct place_stripes){range, count ? (uint32_t)count : 1};
+}
+
+struct place_stripes place_stripes_by(
+	const struct place_rules *r, uint64_t size, uint64_t unit, uint32_t usable)
+{
+	uint64_t most = usable < PLACE_STRIPES_MAX ? usable : PLACE_STRIPES_MAX;
+	uint64_t stripe = r->stripe_size ? r->stripe_size : PLACE_STRIPE_SIZE;
+	uint64_t count = r->stripe_count;
+
+	if (r->max_stripe_count && r->max_stripe_count < most)
+		most = r->max_stripe_count;
+	if (count == 0) {
+		count = divide_up(
+			size, unit > PLACE_SPLIT_MIN ? unit : PLACE_SPLIT_MIN);
+		if (count > divide_up(size, stripe))
+			count = divide_up(size, stripe);
+	}
+	if (count > most)
+		count = most;
+	if (count < 1)
+		count = 1;
+	if (r->plain)
+		return ranges_of(size, count);
+	return (struct place_stripes){stripe, (uint32_t)count};
+}
+
+struct place_stripes place_stripes(
+	const struct place_rules *r, uint64_t size, uint64_t total, uint32_t usable)
+{
+	if (size < place_big_min(total, usable))
+		usable = 1;
+	return place_stripes_by(r, size, usable ? divide_up(total, usable) : 0, usable);
+}
+
+uint64_t place_object_bytes(
+	uint64_t size, const struct place_stripes *s, uint32_t object)
+{
+	uint64_t whole = size / s->size, extra = whole % s->count;
+	uint64_t bytes = whole / s->count * s->size;
+
+	if (object < extra)
+		return bytes + s->size;
+	return object == extra ? bytes + size % s->size : bytes;
+}
