@@ -8,7 +8,8 @@
  *
  * So with that library the ranks agree that all is done, tell the process manager what
  * MPI_Finalize would tell it at its end (PMI-1, "cmd=finalize" on the descriptor in PMI_FD),
- * and exit. Everywhere else MPI_Finalize does its work.
+ * and exit. Hydra and Slurm (srun --mpi=pmi2) answer that. Everywhere else MPI_Finalize does
+ * its work.
  */
 #include "transport/transport.h"
 
