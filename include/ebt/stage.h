@@ -56,6 +56,17 @@ struct ebt_stage_node {
 	double seconds;      /* own time in the stream phase */
 };
 
+/* Of one reader and of one OST, as a dry run finds them. */
+struct ebt_stage_reader {
+	uint32_t node; /* index into the report's nodes */
+	uint64_t bytes, parcels;
+};
+struct ebt_stage_ost {
+	uint32_t index;
+	uint64_t bytes;
+	uint64_t files; /* with at least a byte there */
+};
+
 struct ebt_stage_report {
 	char id[33]; /* of the run */
 	uint64_t files, dirs, symlinks, links;
@@ -74,7 +85,11 @@ struct ebt_stage_report {
 	double predicted, bound; /* seconds of the stream, by the cost model */
 	uint64_t link_in, link_out; /* most loaded link, planned */
 	struct ebt_stage_node *node; /* nodes of them, first rank only, else NULL */
-	char *plan;             /* dry run: the plan as text, first rank only, else NULL */
+	/* Of a dry run, first rank only, else NULL. */
+	char *plan;             /* as text */
+	struct ebt_stage_reader *reader; /* readers of them */
+	struct ebt_stage_ost *ost; /* osts of them, ascending; none where layouts are not known */
+	uint32_t osts;
 };
 
 int ebt_stage_all(MPI_Comm comm, const struct ebt_stage_options *o,

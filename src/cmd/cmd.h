@@ -1,58 +1,102 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The command ebt-stage: options, progress, reports, signals, exit status. */
+/*
+ * What the commands share: options that all of them have, rules, progress, signals, messages,
+ * exit status. Each command is this and the files that begin with its name.
+ */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "ebt/stage.h"
+#include "ebt/run.h"
 
-#define CMD_NAME "ebt-stage"
+struct cmd_program {
+	const char *name;
+	const char *schema; /* of its JSON lines */
+};
+extern const struct cmd_program cmd_program; /* each command's own */
 
-enum cmd_exit { CMD_DONE = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
+enum cmd_exit { CMD_DONE = 0, CMD_FAILED = 1, CMD_USAGE = 2, CMD_PARTLY = 3 };
 
-enum cmd_mode { CMD_STAGE, CMD_LIST, CMD_VERIFY, CMD_RECOVER, CMD_SIMULATE, CMD_HELP, CMD_VERSION };
 enum cmd_when { CMD_AUTO, CMD_ALWAYS, CMD_NEVER };
 
-/* Where rules and sources come from, in the order given; files are read by the first rank. */
+/* Rules in the order given; files are read by the first rank. */
 struct cmd_rule {
 	enum { CMD_RULE_EXCLUDE, CMD_RULE_INCLUDE, CMD_RULE_FILE } kind;
 	const char *text; /* pattern or path */
 };
 
-struct cmd_options {
-	enum cmd_mode mode;
-	struct ebt_stage_options stage;
-	const char *files_from;
-	const char *simulate;
-	const char *store; /* of list, verify, recover */
+/* What options all commands have say, and the run that they are for. */
+struct cmd_common {
+	struct ebt_run *run;
+	bool help, version;
 	bool null;
 	bool json;
 	enum cmd_when progress;
 	int verbose;
-	const char **sources;
-	size_t n_sources;
 	struct cmd_rule *rules;
 	size_t n_rules;
 };
+void cmd_common_release(struct cmd_common *c);
 
-/* 0, or -EINVAL with what is wrong in @err. Releases nothing on failure: call the release. */
-int cmd_parse(int argc, char **argv, struct cmd_options *o, struct ebt_err *err);
-void cmd_options_release(struct cmd_options *o);
-void cmd_help(FILE *out);
+/* options.c */
+enum {
+	CMD_OPT_EXCLUDE = 256,
+	CMD_OPT_INCLUDE,
+	CMD_OPT_EXCLUDE_FROM,
+	CMD_OPT_PER_RANK,
+	CMD_OPT_TIMEOUT,
+	CMD_OPT_JSON,
+	CMD_OPT_PROGRESS,
+	CMD_OPT_VERSION,
+	CMD_OPT_OWN, /* from here on each command's own */
+};
+#define CMD_COMMON_OPTIONS                                                             \
+	{"null", no_argument, NULL, '0'},                                              \
+	{"exclude", required_argument, NULL, CMD_OPT_EXCLUDE},                         \
+	{"include", required_argument, NULL, CMD_OPT_INCLUDE},                         \
+	{"exclude-from", required_argument, NULL, CMD_OPT_EXCLUDE_FROM},               \
+	{"per-rank", no_argument, NULL, CMD_OPT_PER_RANK},                             \
+	{"timeout", required_argument, NULL, CMD_OPT_TIMEOUT},                         \
+	{"json", no_argument, NULL, CMD_OPT_JSON},                                     \
+	{"progress", required_argument, NULL, CMD_OPT_PROGRESS},                       \
+	{"verbose", no_argument, NULL, 'v'},                                           \
+	{"help", no_argument, NULL, 'h'},                                              \
+	{"version", no_argument, NULL, CMD_OPT_VERSION}
+#define CMD_COMMON_SHORT "0vh"
 
-/* inputs.c: what the first rank reads for all: --files-from, --exclude-from. */
-struct cmd_inputs {
-	char *names;          /* content of --files-from, cut into names */
-	const char **sources; /* arguments, then names */
-	size_t n_sources;
+/*
+ * Goes through all options up to the operands, from optind on: the common ones into @c, others
+ * to @own with @arg. -EINVAL and what is wrong in @err.
+ */
+int cmd_parse_options(int argc, char **argv, const char *shorts,
+	const struct option *options, struct cmd_common *c,
+	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err), void *arg,
+	struct ebt_err *err);
+int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
+	struct ebt_err *err);
+/* As cmd_parse_number; "auto" is 0. */
+int cmd_parse_auto(const char *s, uint64_t most, unsigned *out, struct ebt_err *err);
+/* One of @words (NULL-terminated) as its index. */
+int cmd_parse_word(const char *s, const char *const *words, int *out, struct ebt_err *err);
+int cmd_parse_overwrite(const char *s, enum ebt_overwrite *out, struct ebt_err *err);
+/* "NAME=VALUE,...": each to @pair. -EINVAL names the NAME. */
+int cmd_parse_spec(const char *spec,
+	int (*pair)(void *arg, const char *name, const char *value, struct ebt_err *err),
+	void *arg, struct ebt_err *err);
+
+/* inputs.c: what the first rank reads for all. */
+struct cmd_rules {
 	struct ebt_filter_rule *rules;
 	size_t n_rules;
 	char **texts; /* content of rule files */
 };
-int cmd_load_inputs(const struct cmd_options *o, struct cmd_inputs *in, struct ebt_err *err);
-void cmd_inputs_release(struct cmd_inputs *in);
+int cmd_load_rules(const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err);
+void cmd_rules_release(struct cmd_rules *in);
+/* A file or, for "-", standard input, whole, with a NUL after it. */
+int cmd_slurp(const char *path, char **text, size_t *len, struct ebt_err *err);
 
 /* signals.c */
 /* Notes stop signals; @timeout seconds after the first one the process ends anyway. */
@@ -69,13 +113,17 @@ struct cmd_progress {
 void cmd_progress(void *arg, const struct ebt_progress *p);
 void cmd_progress_end(struct cmd_progress *p);
 
-/* result.c */
-void cmd_print_result(const struct cmd_options *o, const struct ebt_stage_report *rep);
-void cmd_print_plan(const struct cmd_options *o, const struct ebt_stage_report *rep);
-void cmd_print_error(const struct cmd_options *o, const struct ebt_err *err);
-
-/* list.c, simulate.c: without MPI. */
-int cmd_list(const struct cmd_options *o, struct ebt_err *err);
-int cmd_simulate(const struct cmd_options *o, struct ebt_err *err);
+/* start.c: from main to the collective call, and back. */
+/* MPI, signals; rank in MPI_COMM_WORLD. */
+int cmd_start(int *argc, char ***argv, const struct cmd_common *c);
+/* Log, signals and watchdog of c->run; its progress, if it is wanted. */
+void cmd_connect(const struct cmd_common *c);
+void cmd_show_progress(const struct cmd_common *c, struct cmd_progress *p);
+void cmd_usage_error(const struct ebt_err *err);
+void cmd_print_error(const struct cmd_common *c, const struct ebt_err *err);
+/* A report that could not be written is a failed run to whoever reads it. */
+int cmd_output_agree_all(int rank, struct ebt_err *err);
+/* The end of what needs no other node, and so no MPI. @usage: -EINVAL is the user's. */
+int cmd_end_alone(const struct cmd_common *c, bool usage, int r, struct ebt_err *err);
 
 #endif

@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
 
 #define INTERVAL 0.2 /* seconds between drawings */
 #define BAR 30       /* columns */
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 void cmd_progress(void *arg, const struct ebt_progress *p)
 {
 	struct cmd_progress *c = arg;
 	char done[TEXT_SIZE], total[TEXT_SIZE], rate[TEXT_SIZE], bar[BAR + 1];
-	double share, speed, t = now();
+	double share, speed, t = clock_now();
 	int full;
 
 	if (t - c->last < INTERVAL)

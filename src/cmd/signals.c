@@ -52,6 +52,8 @@ void cmd_catch_signals(double timeout)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever opens a file whose lease we hold makes the kernel send it. */
+	signal(SIGIO, SIG_IGN);
 }
 
 int cmd_stopped(void *arg)
@@ -69,8 +71,8 @@ static void *watch(void *arg)
 		;
 	gethostname(host, sizeof(host) - 1);
 	if (watchdog_text[0])
-		fprintf(stderr, "%s: %s\n", CMD_NAME, watchdog_text);
-	fprintf(stderr, "%s: on %s: did not wind down within %g s, ending the job\n", CMD_NAME,
+		fprintf(stderr, "%s: %s\n", cmd_program.name, watchdog_text);
+	fprintf(stderr, "%s: on %s: did not wind down within %g s, ending the job\n", cmd_program.name,
 		host, watchdog_seconds);
 	_exit(CMD_FAILED);
 }

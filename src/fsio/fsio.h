@@ -85,6 +85,13 @@ int fsio_xattrs_set(int fd, const void *packed, size_t len, bool exact);
 int fsio_xattrs_supported(const char *path, const void *packed, size_t len, struct buf *out);
 
 /*
+ * Open what is at @path below @dirfd, several components perhaps, "" for @dirfd itself;
+ * @flags as of open(2), without O_CREAT. No symlink on the way or at the end is followed
+ * and nothing leads out of @dirfd: -ELOOP, -ENOTDIR or -EXDEV. Descriptor or a negative errno.
+ */
+int fsio_open_beneath(int dirfd, const char *path, int flags);
+
+/*
  * A directory listing, from its start: calls @fn for each name but "." and ".."; stops
  * at and returns its first non-zero. Uses @fd's position: one listing of a descriptor
  * at a time.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/transport.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ void transport_gather_all(MPI_Comm comm, const void *mine, size_t len, void *all
 {
 	MPI_Request req;
 
+	assert(len <= INT_MAX);
 	MPI_Igather(mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, root, comm, &req);
 	transport_wait(&req);
 }
@@ -81,6 +83,7 @@ void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *
 {
 	MPI_Request req;
 
+	assert(len <= INT_MAX);
 	MPI_Iallgather(mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, comm, &req);
 	transport_wait(&req);
 }

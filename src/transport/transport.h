@@ -29,7 +29,10 @@ void transport_pause(struct transport_pause *p, bool moved);
 
 void transport_wait(MPI_Request *req);
 
-/* Collective, each with the meaning of its MPI namesake; counts may exceed INT_MAX. */
+/*
+ * Collective, each with the meaning of its MPI namesake. A broadcast may be longer than INT_MAX
+ * bytes, and so may all that is gathered, but not one rank's part of it.
+ */
 void transport_barrier_all(MPI_Comm comm);
 void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root);
 void transport_reduce_all(MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op);
@@ -45,6 +48,20 @@ int transport_bcast_buf_all(MPI_Comm comm, struct buf *b, int root, struct ebt_e
  */
 int transport_collect_all(MPI_Comm comm, const struct buf *mine,
 	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg,
+	struct ebt_err *err);
+
+/*
+ * Gets what rank @peer sent. It may keep the bytes: what it leaves in *b is released. A
+ * negative code ends the exchange as far as this rank goes: it is not called again.
+ */
+typedef int transport_take_fn(void *arg, int peer, struct buf *b, struct ebt_err *err);
+/*
+ * Collective: @out holds one buffer for every rank, most of them empty or not. Each that is
+ * not goes to its rank and is released as soon as it is gone; all are empty in the end, also
+ * after a failure. @take is called for what comes, in no certain order, one at a time. All
+ * ranks return the same: 0, what a @take failed with, or -ENOMEM and nothing was sent.
+ */
+int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take, void *arg,
 	struct ebt_err *err);
 
 /*

@@ -120,14 +120,19 @@ static void print_failures(int rank)
 
 static int setup(const char *wanted)
 {
-	CU_pSuite transport, stage;
+	CU_pSuite transport, stage, recover, drain;
 
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return -1;
 	transport = CU_add_suite("transport", NULL, NULL);
 	stage = CU_add_suite("stage", NULL, NULL);
-	if (!transport || !stage || add_tests(transport, transport_tests, wanted) < 0 ||
-		add_tests(stage, stage_tests, wanted) < 0)
+	recover = CU_add_suite("recover", NULL, NULL);
+	drain = CU_add_suite("drain_merge", NULL, NULL);
+	if (!transport || !stage || !recover || !drain ||
+		add_tests(transport, transport_tests, wanted) < 0 ||
+		add_tests(stage, stage_tests, wanted) < 0 ||
+		add_tests(recover, recover_tests, wanted) < 0 ||
+		add_tests(drain, drain_merge_tests, wanted) < 0)
 		return -1;
 	return 0;
 }

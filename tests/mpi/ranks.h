@@ -23,7 +23,9 @@ struct mpi_test {
 #fn, fn                                                                \
 	}
 
-extern const struct mpi_test transport_tests[], stage_tests[]; /* end in a NULL name */
+/* Each ends in a NULL name. */
+extern const struct mpi_test transport_tests[], stage_tests[], recover_tests[];
+extern const struct mpi_test drain_merge_tests[];
 
 /* Collective: a new empty directory, the same on all ranks of this one machine. */
 void mpi_tmpdir_all(MPI_Comm comm, char path[64]);

@@ -267,6 +267,118 @@ static void reduction_takes_the_operation_given(MPI_Comm comm)
 	CU_ASSERT_EQUAL(v[1], UINT64_MAX);
 }
 
+/* What rank @from sends to rank @to; nothing between most pairs. */
+static size_t pair_length(int from, int to)
+{
+	return (from * 7 + to) % 3 == 0 ? (size_t)(from * 1000 + to * 70001 + 1) : 0;
+}
+
+struct arrivals {
+	int rank, n, bad, fail_at;
+	size_t (*length)(int from, int to);
+	struct buf kept; /* of the first that came */
+	int kept_from;
+};
+
+static int arrive(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct arrivals *a = arg;
+
+	if (a->n == a->fail_at)
+		return ebt_failx(err, -EBADMSG, "not this one");
+	a->bad += !filled(b, a->length(peer, a->rank), (unsigned)peer);
+	if (a->n++ == 0) {
+		a->kept = *b;
+		a->kept_from = peer;
+		*b = (struct buf){0};
+	}
+	return 0;
+}
+
+static int exchange_once(MPI_Comm comm, struct arrivals *a, struct ebt_err *err)
+{
+	int size = mpi_size(comm), r;
+	struct buf *out = calloc((size_t)size, sizeof(*out));
+
+	a->rank = mpi_rank(comm);
+	for (int i = 0; i < size; i++)
+		fill(&out[i], a->length(a->rank, i), (unsigned)a->rank);
+	r = transport_exchange_all(comm, out, arrive, a, err);
+	for (int i = 0; i < size; i++)
+		CU_ASSERT_PTR_NULL(out[i].data);
+	free(out);
+	return r;
+}
+
+static void everybody_gets_what_the_others_had_for_it(MPI_Comm comm)
+{
+	struct arrivals a = {.fail_at = -1, .length = pair_length};
+	int expected = 0;
+
+	CU_ASSERT_EQUAL(exchange_once(comm, &a, NULL), 0);
+	for (int i = 0; i < mpi_size(comm); i++)
+		expected += pair_length(i, a.rank) > 0;
+	CU_ASSERT_EQUAL(a.n, expected);
+	CU_ASSERT_EQUAL(a.bad, 0);
+	/* What was taken over is still whole. */
+	if (a.n)
+		CU_ASSERT(filled(&a.kept, pair_length(a.kept_from, a.rank),
+			(unsigned)a.kept_from));
+	buf_release(&a.kept);
+}
+
+static size_t long_pair(int from, int to)
+{
+	return from == to ? 0 : LARGE + (size_t)to;
+}
+
+static void long_messages_are_exchanged_in_pieces(MPI_Comm comm)
+{
+	struct arrivals a = {.fail_at = -1, .length = long_pair};
+
+	if (mpi_size(comm) != 2)
+		return;
+	CU_ASSERT_EQUAL(exchange_once(comm, &a, NULL), 0);
+	CU_ASSERT_EQUAL(a.n, 1);
+	CU_ASSERT_EQUAL(a.bad, 0);
+	buf_release(&a.kept);
+}
+
+static size_t every_pair(int from, int to)
+{
+	return (size_t)(from * 100 + to + 1);
+}
+
+static void a_failing_receiver_fails_the_exchange_for_all(MPI_Comm comm)
+{
+	int last = mpi_size(comm) - 1;
+	struct arrivals a = {
+		.fail_at = mpi_rank(comm) == last ? 0 : -1, .length = every_pair};
+	struct ebt_err err = {0};
+	int r = exchange_once(comm, &a, &err);
+
+	check_agreed(comm, r, &err, -EBADMSG, "not this one", last);
+	buf_release(&a.kept);
+	/* Nothing of it is left for the next exchange. */
+	everybody_gets_what_the_others_had_for_it(comm);
+}
+
+static void a_message_without_memory_fails_all_and_hangs_nobody(MPI_Comm comm)
+{
+	int size = mpi_size(comm), rank = mpi_rank(comm);
+	struct buf *out = calloc((size_t)size, sizeof(*out));
+	struct arrivals a = {.fail_at = -1, .length = pair_length, .rank = rank};
+	struct ebt_err err = {0};
+
+	for (int i = 0; i < size; i++)
+		fill(&out[i], 100, 1);
+	out[0].failed = rank == size - 1;
+	CU_ASSERT_EQUAL(transport_exchange_all(comm, out, arrive, &a, &err), -ENOMEM);
+	CU_ASSERT_EQUAL(a.n, 0);
+	CU_ASSERT(mpi_same_all(comm, err.text, strlen(err.text) + 1));
+	free(out);
+}
+
 const struct mpi_test transport_tests[] = {
 	MPI_TEST(agreement_without_failure_is_zero_and_leaves_the_error_alone),
 	MPI_TEST(one_rank_that_fails_fails_all),
@@ -280,5 +392,9 @@ const struct mpi_test transport_tests[] = {
 	MPI_TEST(a_buffer_reaches_everybody),
 	MPI_TEST(gathered_values_lie_in_rank_order),
 	MPI_TEST(reduction_takes_the_operation_given),
+	MPI_TEST(everybody_gets_what_the_others_had_for_it),
+	MPI_TEST(long_messages_are_exchanged_in_pieces),
+	MPI_TEST(a_failing_receiver_fails_the_exchange_for_all),
+	MPI_TEST(a_message_without_memory_fails_all_and_hangs_nobody),
 	{0},
 };

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/text.h"
-#include "cmd/cmd.h"
+#include "cmd/stage_cmd.h"
 #include "manifest/manifest.h"
 
 static void mode_text(const struct manifest_entry *e, char out[11])
@@ -75,7 +75,7 @@ static void list_json(const struct manifest *m, uint32_t i, const char *path)
 	puts("}");
 }
 
-int cmd_list(const struct cmd_options *o, struct ebt_err *err)
+int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
 	char path[8192], name[4 * 4096];
@@ -92,7 +92,7 @@ int cmd_list(const struct cmd_options *o, struct ebt_err *err)
 	for (uint32_t i = 0; i < m->count; i++) {
 		if (manifest_path(m, i, path, sizeof(path)) < 0)
 			continue;
-		if (o->json)
+		if (o->common.json)
 			list_json(m, i, path);
 		else
 			list_text(m, i, text_name(path, name, sizeof(name)));

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cmd/cmd.h"
+#include "cmd/stage_cmd.h"
 #include "plan/simulate.h"
 
 #define FAST 1e15 /* reading and writing cost nothing unless the user says so */
@@ -27,8 +27,9 @@ static int parse_count32(const char *s, uint32_t *out, struct ebt_err *err)
 	return r;
 }
 
-static int parse_pair(struct spec *s, const char *key, const char *value, struct ebt_err *err)
+static int parse_pair(void *arg, const char *key, const char *value, struct ebt_err *err)
 {
+	struct spec *s = arg;
 	struct cost_model *c = &s->plan.cost;
 	int r;
 
@@ -59,32 +60,6 @@ static int parse_pair(struct spec *s, const char *key, const char *value, struct
 	return r;
 }
 
-static int parse_spec(const char *text, struct spec *s, struct ebt_err *err)
-{
-	SCOPED_FREE char *copy = strdup(text);
-	char *save = NULL, *value;
-	struct ebt_err why = {0};
-	int r = 0;
-
-	*s = (struct spec){
-		.plan = {.nodes = 1024,
-			.cost = {COST_LINK, COST_LATENCY, FAST, FAST}},
-		.bytes = 10ull << 30,
-	};
-	if (!copy)
-		return ebt_fail(err, -ENOMEM, "--simulate");
-	for (char *p = strtok_r(copy, ",", &save); p && r == 0; p = strtok_r(NULL, ",", &save)) {
-		value = strchr(p, '=');
-		if (!value)
-			return ebt_failx(err, -EINVAL, "--simulate: '%s' is not NAME=VALUE", p);
-		*value++ = '\0';
-		r = parse_pair(s, p, value, &why);
-		if (r < 0)
-			return ebt_failx(err, r, "--simulate: %s: %s", p, why.text);
-	}
-	return 0;
-}
-
 static void print_text(const struct spec *s, const struct plan *p,
 	const struct simulate_result *res, double bound)
 {
@@ -103,15 +78,19 @@ static void print_text(const struct spec *s, const struct plan *p,
 		text_size((double)res->most_in, b), res->most_in_node);
 }
 
-int cmd_simulate(const struct cmd_options *o, struct ebt_err *err)
+int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 {
 	SCOPED(plan_freep) struct plan *p = NULL;
 	struct simulate_result res;
-	struct spec s;
+	struct spec s = {
+		.plan = {.nodes = 1024,
+			.cost = {COST_LINK, COST_LATENCY, FAST, FAST}},
+		.bytes = 10ull << 30,
+	};
 	double bound;
 	int r;
 
-	r = parse_spec(o->simulate, &s, err);
+	r = cmd_parse_spec(o->simulate, parse_pair, &s, err);
 	if (r < 0)
 		return r;
 	r = plan_bytes(s.bytes, &s.plan, &p, err);
@@ -120,7 +99,7 @@ int cmd_simulate(const struct cmd_options *o, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	bound = (double)p->bytes / s.plan.cost.link;
-	if (o->json)
+	if (o->common.json)
 		printf("{\"schema\":\"ebt.stage/1\",\"type\":\"simulation\",\"nodes\":%u,"
 		       "\"bytes\":%llu,\"link\":%.0f,\"latency\":%.9f,\"readers\":%u,"
 		       "\"algo\":\"%s\",\"parcel\":%llu,\"seconds\":%.6f,\"bound\":%.6f,"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cmd/cmd.h"
+#include "cmd/stage_cmd.h"
 
 #define SCHEMA "\"schema\":\"ebt.stage/1\""
 
@@ -48,11 +48,11 @@ static void json_node(const struct ebt_stage_node *n)
 		n->seconds, n->cpu_seconds, (unsigned long long)n->max_rss);
 }
 
-void cmd_print_result(const struct cmd_options *o, const struct ebt_stage_report *rep)
+void cmd_stage_print_result(const struct cmd_stage *o, const struct ebt_stage_report *rep)
 {
 	char size[TEXT_SIZE], rate[TEXT_SIZE], link[TEXT_SIZE];
 
-	if (o->json) {
+	if (o->common.json) {
 		for (uint32_t i = 0; i < rep->nodes; i++)
 			json_node(&rep->node[i]);
 		printf("{" SCHEMA ",\"type\":\"result\",");
@@ -78,24 +78,35 @@ void cmd_print_result(const struct cmd_options *o, const struct ebt_stage_report
 			rep->bound, text_rate(rep->link, link));
 }
 
-void cmd_print_plan(const struct cmd_options *o, const struct ebt_stage_report *rep)
+static void json_shares(const struct ebt_stage_report *rep)
 {
-	if (!o->json) {
+	char host[512];
+
+	for (uint32_t i = 0; rep->reader && i < rep->readers; i++) {
+		const struct ebt_stage_node *n = &rep->node[rep->reader[i].node];
+
+		printf("{" SCHEMA ",\"type\":\"reader\",\"node\":%s,\"rank\":%d,"
+		       "\"bytes\":%llu,\"parcels\":%llu}\n",
+			text_json(n->host, host, sizeof(host)), n->rank,
+			(unsigned long long)rep->reader[i].bytes,
+			(unsigned long long)rep->reader[i].parcels);
+	}
+	for (uint32_t i = 0; i < rep->osts; i++)
+		printf("{" SCHEMA ",\"type\":\"ost\",\"index\":%u,\"bytes\":%llu,"
+		       "\"files\":%llu}\n",
+			rep->ost[i].index, (unsigned long long)rep->ost[i].bytes,
+			(unsigned long long)rep->ost[i].files);
+}
+
+void cmd_stage_print_plan(const struct cmd_stage *o, const struct ebt_stage_report *rep)
+{
+	if (!o->common.json) {
 		fputs(rep->plan ? rep->plan : "", stdout);
 		return;
 	}
+	json_shares(rep);
 	printf("{" SCHEMA ",\"type\":\"plan\",");
 	json_plan_fields(rep);
 	printf(",\"link_in\":%llu,\"link_out\":%llu}\n", (unsigned long long)rep->link_in,
 		(unsigned long long)rep->link_out);
-}
-
-void cmd_print_error(const struct cmd_options *o, const struct ebt_err *err)
-{
-	char text[2 * EBT_ERR_TEXT];
-
-	fprintf(stderr, "%s: %s\n", CMD_NAME, err->text);
-	if (o->json)
-		printf("{" SCHEMA ",\"type\":\"error\",\"code\":%d,\"text\":%s}\n", err->code,
-			text_json(err->text, text, sizeof(text)));
 }

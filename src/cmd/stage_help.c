@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/text.h"
-#include "cmd/cmd.h"
+#include "cmd/stage_cmd.h"
 #include "plan/plan.h"
 
 static const char head[] =
@@ -50,7 +50,7 @@ static const char tail[] =
 	"Sizes take K, M, G (1024), rates K, M, G (1000) and bit, times us, ms, s, m, h.\n"
 	"Exit status: 0 all done, 1 failed, 2 wrong usage; the same on every rank.\n";
 
-void cmd_help(FILE *out)
+void cmd_stage_help(FILE *out)
 {
 	char memory[TEXT_SIZE];
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/text.h"
+#include "cmd/drain_cmd.h"
+#include "plan/place.h"
+#include "plan/place_cost.h"
+
+static const char head[] =
+	"Usage: ebt-drain [OPTION]... STORE DEST\n"
+	"       ebt-drain --simulate=NAME=VALUE,...\n"
+	"Bring what a job left in STORE on every node to DEST on a shared file system.\n"
+	"What ebt-stage put there and nobody changed stays behind. Run again after a\n"
+	"kill, it finishes what was left.\n"
+	"Run one rank a node: mpiexec -ppn 1 ebt-drain /tmp/me/job /scratch/me/results\n"
+	"\n"
+	"What to bring (in STORE %r, %h, %u stand for rank, host, user):\n"
+	"      --exclude=PATTERN  leave out what matches, as rsync does\n"
+	"      --include=PATTERN  do not leave out what matches; the first match decides\n"
+	"      --exclude-from=FILE\n"
+	"                         patterns from FILE, one a line\n"
+	"  -0, --null             lines of FILE end in NUL instead\n"
+	"      --no-xattrs        leave extended attributes and ACLs behind\n"
+	"      --missing-ok       a node without STORE has nothing to bring\n"
+	"      --delete           remove local files once they are durable in DEST\n"
+	"      --per-rank         every rank is a node with a store of its own\n"
+	"\n"
+	"Where to (DEST is made if needed):\n"
+	"      --conflict=HOW     the same path on several nodes: error, merge (pieces of\n"
+	"                         one sparse file), newest, suffix (.NODE) (error)\n"
+	"      --overwrite=HOW    targets that exist: refuse, always, or update, which\n"
+	"                         replaces only what differs (refuse)\n"
+	"      --atomic           DEST appears as a whole, and must not exist before\n"
+	"      --verify           read everything back before it is shown\n"
+	"      --restart          forget an unfinished drain from STORE to somewhere else\n"
+	"\n"
+	"Placement:\n"
+	"      --stripe-count=N   of every large file (auto: by size)\n";
+
+static const char tail[] =
+	"  -n, --dry-run          print the plan, write nothing\n"
+	"      --simulate=SPEC    drain a virtual machine: nodes, targets, files, size,\n"
+	"                         spread, skew, writers, slow, slow-known, ost, shared,\n"
+	"                         writer, link, read, mds, latency, in-flight,\n"
+	"                         stripe-count, max-stripe-count, stripe-size\n"
+	"\n"
+	"Output:\n"
+	"      --json             JSON lines on standard output\n"
+	"      --progress=WHEN    bar on standard error: auto, always, never (auto)\n"
+	"  -v, --verbose          say more, with a line for each target; twice: much more\n"
+	"  -h, --help             print this and exit\n"
+	"      --version          print the version and exit\n"
+	"\n"
+	"Sizes take K, M, G (1024), rates K, M, G (1000) and bit, times us, ms, s, m, h.\n"
+	"Exit status: 0 all done, 1 failed, 2 wrong usage, 3 finished with some files not\n"
+	"done, each named; the same on every rank.\n";
+
+static void print_model(FILE *out)
+{
+	char rate[TEXT_SIZE];
+
+	fputs("      --link=RATE        of a node, per direction: 25G, 200mbit (found out)\n",
+		out);
+	fprintf(out, "      --ost-rate=RATE    what one target takes (%s)\n",
+		text_rate(PLACE_RATE_OST, rate));
+	fprintf(out, "      --mds-rate=N       metadata operations a second (%g)\n",
+		PLACE_RATE_MDS);
+	fprintf(out, "      --latency=TIME     of one of them (%gms)\n", PLACE_RATE_LATENCY * 1e3);
+}
+
+void cmd_drain_help(FILE *out)
+{
+	char memory[TEXT_SIZE];
+
+	fputs(head, out);
+	fputs("      --max-stripe-count=N\n"
+	      "                         never more (as many as there are targets)\n",
+		out);
+	fprintf(out, "      --stripe-size=SIZE a multiple of %uK (%uM, less where that levels)\n",
+		PLACE_STRIPE_UNIT >> 10, PLACE_STRIPE_SIZE >> 20);
+	fputs("\nHow:\n"
+	      "      --writers=N        nodes that write (auto: by the cost model)\n"
+	      "      --creators=N       nodes that make directories (auto)\n",
+		out);
+	fprintf(out, "      --creates=N        files being created at a time, all nodes (%d)\n",
+		EBT_DRAIN_CREATES);
+	fprintf(out, "      --io-threads=N     files written at a time by a writer (%d)\n",
+		EBT_DRAIN_IO_THREADS);
+	fprintf(out, "      --memory=SIZE      bound of the buffers of a node (%s)\n",
+		text_size(EBT_DRAIN_MEMORY, memory));
+	fputs("      --rate=RATE        of the whole drain, at most (no limit)\n", out);
+	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
+		EBT_TIMEOUT);
+	print_model(out);
+	fputs("      --watch=TIME       again and again, this long between passes, what is\n"
+	      "                         closed and unchanged; until a signal\n",
+		out);
+	fputs(tail, out);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/drain_cmd.h"
+#include "plan/place.h"
+
+enum {
+	OPT_NO_XATTRS = CMD_OPT_OWN,
+	OPT_MISSING_OK,
+	OPT_DELETE,
+	OPT_CONFLICT,
+	OPT_OVERWRITE,
+	OPT_ATOMIC,
+	OPT_VERIFY,
+	OPT_RESTART,
+	OPT_STRIPE_COUNT,
+	OPT_MAX_STRIPE_COUNT,
+	OPT_STRIPE_SIZE,
+	OPT_WRITERS,
+	OPT_CREATORS,
+	OPT_CREATES,
+	OPT_IO_THREADS,
+	OPT_MEMORY,
+	OPT_RATE,
+	OPT_LINK,
+	OPT_OST_RATE,
+	OPT_MDS_RATE,
+	OPT_LATENCY,
+	OPT_WATCH,
+	OPT_SIMULATE,
+};
+
+static const struct option long_options[] = {
+	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
+	{"missing-ok", no_argument, NULL, OPT_MISSING_OK},
+	{"delete", no_argument, NULL, OPT_DELETE},
+	{"conflict", required_argument, NULL, OPT_CONFLICT},
+	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
+	{"atomic", no_argument, NULL, OPT_ATOMIC},
+	{"verify", no_argument, NULL, OPT_VERIFY},
+	{"restart", no_argument, NULL, OPT_RESTART},
+	{"stripe-count", required_argument, NULL, OPT_STRIPE_COUNT},
+	{"max-stripe-count", required_argument, NULL, OPT_MAX_STRIPE_COUNT},
+	{"stripe-size", required_argument, NULL, OPT_STRIPE_SIZE},
+	{"writers", required_argument, NULL, OPT_WRITERS},
+	{"creators", required_argument, NULL, OPT_CREATORS},
+	{"creates", required_argument, NULL, OPT_CREATES},
+	{"io-threads", required_argument, NULL, OPT_IO_THREADS},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"rate", required_argument, NULL, OPT_RATE},
+	{"link", required_argument, NULL, OPT_LINK},
+	{"ost-rate", required_argument, NULL, OPT_OST_RATE},
+	{"mds-rate", required_argument, NULL, OPT_MDS_RATE},
+	{"latency", required_argument, NULL, OPT_LATENCY},
+	{"watch", required_argument, NULL, OPT_WATCH},
+	{"dry-run", no_argument, NULL, 'n'},
+	{"simulate", required_argument, NULL, OPT_SIMULATE},
+	CMD_COMMON_OPTIONS,
+	{NULL, 0, NULL, 0},
+};
+
+static int parse_conflict(const char *s, enum ebt_conflict *out, struct ebt_err *err)
+{
+	static const char *const words[] = {"error", "merge", "newest", "suffix", NULL};
+	int word = 0, r = cmd_parse_word(s, words, &word, err);
+
+	*out = (enum ebt_conflict)word;
+	return r;
+}
+
+static int parse_memory(const char *s, uint64_t *out, struct ebt_err *err)
+{
+	int r = text_parse_size(s, out, err);
+
+	if (r == 0 && *out < CMD_DRAIN_MEMORY_MIN)
+		r = ebt_failx(err, -EINVAL, "%s: at least %uM is needed", s,
+			CMD_DRAIN_MEMORY_MIN >> 20);
+	return r;
+}
+
+static int parse_stripe_size(const char *s, uint64_t *out, struct ebt_err *err)
+{
+	int r = text_parse_size(s, out, err);
+
+	if (r == 0 && *out == 0)
+		r = ebt_failx(err, -EINVAL, "%s: must be a multiple of %uK", s,
+			PLACE_STRIPE_UNIT >> 10);
+	return r;
+}
+
+static int parse_operations(const char *s, double *out, struct ebt_err *err)
+{
+	unsigned v;
+	int r = cmd_parse_number(s, 1, 1000000000, &v, err);
+
+	if (r == 0)
+		*out = v;
+	return r;
+}
+
+static int parse_watch(const char *s, double *out, struct ebt_err *err)
+{
+	int r = text_parse_time(s, out, err);
+
+	if (r == 0 && !(*out > 0 && *out <= 1e6))
+		r = ebt_failx(err, -EINVAL, "%s: must be above zero and at most 1e6 s", s);
+	return r;
+}
+
+static int parse_tuning(struct ebt_drain_options *d, int opt, const char *value,
+	struct ebt_err *err)
+{
+	switch (opt) {
+	case OPT_STRIPE_COUNT:
+		return cmd_parse_auto(value, PLACE_STRIPES_MAX, &d->stripe_count, err);
+	case OPT_MAX_STRIPE_COUNT:
+		return cmd_parse_number(value, 1, PLACE_STRIPES_MAX, &d->max_stripe_count, err);
+	case OPT_STRIPE_SIZE:
+		return parse_stripe_size(value, &d->stripe_size, err);
+	case OPT_WRITERS:
+		return cmd_parse_auto(value, 1 << 20, &d->writers, err);
+	case OPT_CREATORS:
+		return cmd_parse_auto(value, 1 << 20, &d->creators, err);
+	case OPT_CREATES:
+		return cmd_parse_number(value, 1, 1 << 20, &d->creates, err);
+	case OPT_IO_THREADS:
+		return cmd_parse_number(value, 1, 64, &d->io_threads, err);
+	case OPT_MEMORY:
+		return parse_memory(value, &d->memory, err);
+	case OPT_RATE:
+		return text_parse_rate(value, &d->rate, err);
+	case OPT_LINK:
+		return text_parse_rate(value, &d->link, err);
+	case OPT_OST_RATE:
+		return text_parse_rate(value, &d->ost_rate, err);
+	case OPT_MDS_RATE:
+		return parse_operations(value, &d->mds_rate, err);
+	case OPT_LATENCY:
+		return text_parse_time(value, &d->latency, err);
+	case OPT_WATCH:
+		return parse_watch(value, &d->watch, err);
+	}
+	return ebt_failx(err, -EINVAL, "unknown option");
+}
+
+static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
+{
+	struct cmd_drain *o = arg;
+	struct ebt_drain_options *d = &o->drain;
+
+	switch (opt) {
+	case 'n':
+		d->dry_run = true;
+		return 0;
+	case OPT_NO_XATTRS:
+		d->no_xattrs = true;
+		return 0;
+	case OPT_MISSING_OK:
+		d->missing_ok = true;
+		return 0;
+	case OPT_DELETE:
+		d->free_local = true;
+		return 0;
+	case OPT_CONFLICT:
+		return parse_conflict(value, &d->conflict, err);
+	case OPT_OVERWRITE:
+		return cmd_parse_overwrite(value, &d->overwrite, err);
+	case OPT_ATOMIC:
+		d->atomic = true;
+		return 0;
+	case OPT_VERIFY:
+		d->verify = true;
+		return 0;
+	case OPT_RESTART:
+		d->restart = true;
+		return 0;
+	case OPT_SIMULATE:
+		o->simulate = value;
+		return 0;
+	default:
+		return parse_tuning(d, opt, value, err);
+	}
+}
+
+/* Options that say something about each other. */
+static int check(const struct cmd_drain *o, struct ebt_err *err)
+{
+	const struct ebt_drain_options *d = &o->drain;
+	struct place_rules rules = {
+		.stripe_count = d->stripe_count,
+		.max_stripe_count = d->max_stripe_count,
+		.stripe_size = d->stripe_size,
+	};
+
+	if (d->watch > 0 && d->atomic)
+		return ebt_failx(err, -EINVAL,
+			"--watch shows files one by one, --atomic all at once");
+	if (d->watch > 0 && d->dry_run)
+		return ebt_failx(err, -EINVAL, "--watch has no --dry-run");
+	return place_rules_check(&rules, err);
+}
+
+static int parse_operands(struct cmd_drain *o, char **args, int n, struct ebt_err *err)
+{
+	if (o->common.help || o->common.version)
+		return 0;
+	if (o->simulate)
+		return n == 0 ? 0 : ebt_failx(err, -EINVAL, "--simulate takes no operands");
+	if (n == 0)
+		return ebt_failx(err, -EINVAL, "no STORE and no DEST");
+	if (n == 1)
+		return ebt_failx(err, -EINVAL, "no DEST after '%s'", args[0]);
+	if (n > 2)
+		return ebt_failx(err, -EINVAL, "one STORE and one DEST, not '%s' too", args[2]);
+	o->drain.store = args[0];
+	o->drain.dest = args[1];
+	return check(o, err);
+}
+
+int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *err)
+{
+	int r;
+
+	memset(o, 0, sizeof(*o));
+	o->common.run = &o->drain.run;
+	r = cmd_parse_options(argc, argv, ":n" CMD_COMMON_SHORT, long_options, &o->common,
+		parse_one, o, err);
+	return r < 0 ? r : parse_operands(o, argv + optind, argc - optind, err);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+
+#include "base/text.h"
+#include "cmd/drain_cmd.h"
+
+#define SCHEMA "\"schema\":\"ebt.drain/1\""
+
+static double rate_of(const struct ebt_drain_report *rep)
+{
+	return rep->seconds > 0 ? (double)rep->bytes / rep->seconds : 0;
+}
+
+/* Calls that a metadata server sees, but for those that make directories. */
+static uint64_t calls_of(const struct ebt_drain_report *rep)
+{
+	return rep->creates + rep->layouts + rep->opens + rep->setattrs + rep->renames +
+	       rep->others;
+}
+
+static double calls_per_file(const struct ebt_drain_report *rep)
+{
+	return rep->files ? (double)calls_of(rep) / (double)rep->files : 0;
+}
+
+/* Largest by mean of the targets that stayed in use; 0: there are none. */
+static double level_of(const struct ebt_drain_report *rep)
+{
+	uint64_t most = 0, sum = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < rep->n_targets; i++) {
+		const struct ebt_drain_target *t = &rep->target[i];
+
+		if (t->avoided)
+			continue;
+		most = t->bytes > most ? t->bytes : most;
+		sum += t->bytes;
+		n++;
+	}
+	return sum ? (double)most * n / (double)sum : 0;
+}
+
+static uint32_t avoided(const struct ebt_drain_report *rep)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < rep->n_targets; i++)
+		n += rep->target[i].avoided;
+	return n;
+}
+
+static double target_rate(const struct ebt_drain_target *t)
+{
+	return t->seconds > 0 ? (double)t->bytes / t->seconds : 0;
+}
+
+struct count {
+	const char *name;
+	uint64_t n;
+};
+
+static void json_counts(const struct count *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		printf(",\"%s\":%" PRIu64, c[i].name, c[i].n);
+}
+#define JSON_COUNTS(a) json_counts(a, sizeof(a) / sizeof((a)[0]))
+
+static void json_target(const struct ebt_drain_target *t)
+{
+	const struct count counts[] = {
+		{"index", t->index}, {"bytes", t->bytes}, {"objects", t->objects}};
+
+	printf("{" SCHEMA ",\"type\":\"target\"");
+	JSON_COUNTS(counts);
+	printf(",\"busy_seconds\":%.6f,\"rate\":%.0f,\"avoided\":%s}\n", t->seconds,
+		target_rate(t), t->avoided ? "true" : "false");
+}
+
+static void json_plan_fields(const struct ebt_drain_report *rep)
+{
+	const struct count counts[] = {
+		{"nodes", rep->nodes}, {"writers", rep->writers}, {"targets", rep->n_targets},
+		{"files", rep->files}, {"dirs", rep->dirs}, {"symlinks", rep->symlinks},
+		{"links", rep->links}, {"bytes", rep->bytes}, {"skipped", rep->skipped},
+		{"unchanged", rep->unchanged}, {"in_place", rep->in_place},
+		{"dropped", rep->dropped}, {"conflicts", rep->conflicts}};
+	char dest[3 * 4096];
+
+	printf("\"id\":\"%s\",\"dest\":%s,\"pfs\":\"%s\",\"direct\":%s", rep->id,
+		text_json(rep->root ? rep->root : "", dest, sizeof(dest)),
+		rep->pfs ? rep->pfs : "", rep->direct ? "true" : "false");
+	JSON_COUNTS(counts);
+	printf(",\"predicted_owners\":%.6f,\"predicted_direct\":%.6f,\"scan_seconds\":%.6f,"
+	       "\"merge_seconds\":%.6f",
+		rep->predicted_owners, rep->predicted_direct, rep->scan, rep->merge);
+}
+
+static void json_result(const struct ebt_drain_report *rep)
+{
+	const struct count counts[] = {
+		{"failed", rep->failed}, {"retries", rep->retries}, {"refused", rep->refused},
+		{"freed", rep->freed}, {"moved", rep->moved}, {"creates", rep->creates},
+		{"layouts", rep->layouts}, {"opens", rep->opens}, {"setattrs", rep->setattrs},
+		{"renames", rep->renames}, {"mkdirs", rep->mkdirs}, {"others", rep->others},
+		{"avoided", avoided(rep)}, {"passes", rep->passes}, {"max_rss", rep->max_rss}};
+
+	for (uint32_t i = 0; i < rep->n_targets; i++)
+		json_target(&rep->target[i]);
+	printf("{" SCHEMA ",\"type\":\"result\",");
+	json_plan_fields(rep);
+	JSON_COUNTS(counts);
+	printf(",\"calls_per_file\":%.4f,\"level\":%.4f,\"move_seconds\":%.6f,"
+	       "\"publish_seconds\":%.6f,\"seconds\":%.6f,\"rate\":%.0f}\n",
+		calls_per_file(rep), level_of(rep), rep->move, rep->publish, rep->seconds,
+		rate_of(rep));
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void text_writers(const struct ebt_drain_report *rep)
+{
+	char rate[TEXT_SIZE], moved[TEXT_SIZE];
+
+	printf("rate %s, %u writer%s, %s; predicted %.3f s so, %.3f s the other way\n",
+		text_rate(rate_of(rep), rate), rep->writers, plural(rep->writers),
+		rep->direct ? "files from where they are" : "an owner for each target",
+		rep->direct ? rep->predicted_direct : rep->predicted_owners,
+		rep->direct ? rep->predicted_owners : rep->predicted_direct);
+	if (rep->moved)
+		printf("%s went from node to node\n", text_size((double)rep->moved, moved));
+}
+
+static void text_targets(const struct ebt_drain_report *rep, bool each)
+{
+	char size[TEXT_SIZE], rate[TEXT_SIZE];
+	double level = level_of(rep);
+	uint32_t bad = avoided(rep);
+
+	for (uint32_t i = 0; each && i < rep->n_targets; i++) {
+		const struct ebt_drain_target *t = &rep->target[i];
+
+		printf("target %u: %s in %" PRIu64 " object%s, %s while busy%s\n", t->index,
+			text_size((double)t->bytes, size), t->objects,
+			plural(t->objects), text_rate(target_rate(t), rate),
+			t->avoided ? ", avoided" : "");
+	}
+	if (level > 0)
+		printf("%u target%s (%s), largest by mean %.3f", rep->n_targets - bad,
+			plural(rep->n_targets - bad), rep->pfs ? rep->pfs : "", level);
+	if (level > 0 && bad)
+		printf(", %u avoided", bad);
+	if (level > 0)
+		putchar('\n');
+}
+
+static void text_calls(const struct ebt_drain_report *rep)
+{
+	const struct count counts[] = {
+		{"create", rep->creates}, {"layout", rep->layouts}, {"open", rep->opens},
+		{"attributes", rep->setattrs}, {"rename", rep->renames}, {"other", rep->others}};
+	const char *before = " (";
+
+	printf("%.2f metadata calls a file", calls_per_file(rep));
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		if (counts[i].n) {
+			printf("%s%" PRIu64 " %s", before, counts[i].n, counts[i].name);
+			before = ", ";
+		}
+	}
+	puts(*before == ',' ? ")" : "");
+}
+
+/* What is worth a line only if it happened. */
+static void text_events(const struct ebt_drain_report *rep)
+{
+	const struct {
+		uint64_t n;
+		const char *text;
+	} events[] = {
+		{rep->mkdirs, "directories made"},
+		{rep->in_place, "in place before"},
+		{rep->unchanged, "left out: staged and unchanged"},
+		{rep->skipped, "left out: FIFOs, sockets, devices"},
+		{rep->conflicts, "on several nodes under one path"},
+		{rep->dropped, "left out: older than another node's"},
+		{rep->retries, "placed again on other targets"},
+		{rep->refused, "with a layout that the file system did not keep"},
+		{rep->freed, "removed from the nodes"},
+		{rep->failed, "NOT DONE, named above"},
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (events[i].n)
+			printf("%" PRIu64 " %s\n", events[i].n, events[i].text);
+	}
+}
+
+void cmd_drain_print_result(const struct cmd_drain *o, const struct ebt_drain_report *rep)
+{
+	char size[TEXT_SIZE];
+
+	if (o->common.json) {
+		json_result(rep);
+		return;
+	}
+	printf("drained %" PRIu64 " file%s, %" PRIu64 " bytes (%s) from %u node%s in %.3f s\n",
+		rep->files, plural(rep->files), rep->bytes,
+		text_size((double)rep->bytes, size), rep->nodes, plural(rep->nodes),
+		rep->seconds);
+	if (rep->passes > 1)
+		printf("passes %u\n", rep->passes);
+	printf("scan %.3f s, merge %.3f s, move %.3f s, publish %.3f s\n", rep->scan, rep->merge,
+		rep->move, rep->publish);
+	if (rep->bytes)
+		text_writers(rep);
+	text_targets(rep, o->common.verbose > 0);
+	if (rep->files)
+		text_calls(rep);
+	text_events(rep);
+}
+
+void cmd_drain_print_plan(const struct cmd_drain *o, const struct ebt_drain_report *rep)
+{
+	if (!o->common.json) {
+		fputs(rep->plan ? rep->plan : "", stdout);
+		return;
+	}
+	printf("{" SCHEMA ",\"type\":\"plan\",");
+	json_plan_fields(rep);
+	puts("}");
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ebt-drain: options in, one library call, a report out. */
+#include <errno.h>
+#include <mpi.h>
+
+#include "base/scope.h"
+#include "cmd/drain_cmd.h"
+#include "transport/transport.h"
+
+const struct cmd_program cmd_program = {"ebt-drain", "ebt.drain/1"};
+
+/* The first rank reads, all learn whether it could. */
+static int load_rules_all(struct cmd_drain *o, struct cmd_rules *rules, int rank,
+	struct ebt_err *err)
+{
+	int r = rank == 0 ? cmd_load_rules(&o->common, rules, err) : 0;
+
+	r = transport_agree_all(MPI_COMM_WORLD, r, err);
+	if (r < 0)
+		return r;
+	o->drain.run.rules = rules->rules;
+	o->drain.run.n_rules = rules->n_rules;
+	return 0;
+}
+
+static int drain(struct cmd_drain *o, int rank, struct ebt_err *err)
+{
+	SCOPED(cmd_rules_release) struct cmd_rules rules = {0};
+	SCOPED(ebt_drain_report_free) struct ebt_drain_report rep = {0};
+	struct cmd_progress progress = {0};
+	int r;
+
+	r = load_rules_all(o, &rules, rank, err);
+	if (r < 0)
+		return r;
+	cmd_connect(&o->common);
+	cmd_show_progress(&o->common, &progress);
+	r = ebt_drain_all(MPI_COMM_WORLD, &o->drain, &rep, err);
+	if (rank != 0)
+		return r;
+	cmd_progress_end(&progress);
+	if (r >= 0 && o->drain.dry_run)
+		cmd_drain_print_plan(o, &rep);
+	else if (r >= 0)
+		cmd_drain_print_result(o, &rep);
+	return r;
+}
+
+/* What needs no other node, and so no MPI: answers at once, also outside a job. */
+static int run_alone(const struct cmd_drain *o)
+{
+	struct ebt_err err = {0};
+	int r = 0;
+
+	if (o->common.help)
+		cmd_drain_help(stdout);
+	else if (o->common.version)
+		printf("%s (EBT) %s\njournal format 1, %s\n", cmd_program.name, EBT_VERSION,
+			EBT_MPI);
+	else
+		r = cmd_drain_simulate(o, &err);
+	return cmd_end_alone(&o->common, o->simulate, r, &err);
+}
+
+static int status_of(int r)
+{
+	return r < 0 ? CMD_FAILED : r > 0 ? CMD_PARTLY : CMD_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct cmd_drain o;
+	int rank, status, r, told, usage;
+	struct ebt_err err = {0};
+
+	usage = cmd_drain_parse(argc, argv, &o, &err);
+	if (usage == 0 && (o.common.help || o.common.version || o.simulate)) {
+		status = run_alone(&o);
+		cmd_common_release(&o.common);
+		return status;
+	}
+	rank = cmd_start(&argc, &argv, &o.common);
+	if (usage < 0) {
+		if (rank == 0)
+			cmd_usage_error(&err);
+		status = CMD_USAGE;
+	} else {
+		r = drain(&o, rank, &err);
+		told = r < 0 ? r : cmd_output_agree_all(rank, &err);
+		if (told < 0 && rank == 0)
+			cmd_print_error(&o.common, &err);
+		status = status_of(told < 0 ? told : r);
+	}
+	/* Does not return, so what scopes would release is released here. */
+	cmd_common_release(&o.common);
+	transport_leave_all(status);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/stage_cmd.h"
+#include "plan/plan.h"
+
+enum {
+	OPT_FILES_FROM = CMD_OPT_OWN,
+	OPT_NO_XATTRS,
+	OPT_OVERWRITE,
+	OPT_READERS,
+	OPT_IO_THREADS,
+	OPT_WRITE_THREADS,
+	OPT_ALGO,
+	OPT_PARCEL,
+	OPT_WINDOW,
+	OPT_MEMORY,
+	OPT_LINK,
+	OPT_LATENCY,
+	OPT_SIMULATE,
+	OPT_LIST,
+	OPT_VERIFY,
+	OPT_RECOVER,
+};
+
+static const struct option long_options[] = {
+	{"relative", no_argument, NULL, 'R'},
+	{"files-from", required_argument, NULL, OPT_FILES_FROM},
+	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
+	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
+	{"readers", required_argument, NULL, OPT_READERS},
+	{"io-threads", required_argument, NULL, OPT_IO_THREADS},
+	{"write-threads", required_argument, NULL, OPT_WRITE_THREADS},
+	{"algo", required_argument, NULL, OPT_ALGO},
+	{"parcel", required_argument, NULL, OPT_PARCEL},
+	{"window", required_argument, NULL, OPT_WINDOW},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"link", required_argument, NULL, OPT_LINK},
+	{"latency", required_argument, NULL, OPT_LATENCY},
+	{"dry-run", no_argument, NULL, 'n'},
+	{"simulate", required_argument, NULL, OPT_SIMULATE},
+	{"list", no_argument, NULL, OPT_LIST},
+	{"verify", no_argument, NULL, OPT_VERIFY},
+	{"recover", no_argument, NULL, OPT_RECOVER},
+	CMD_COMMON_OPTIONS,
+	{NULL, 0, NULL, 0},
+};
+
+static int parse_parcel(const char *s, uint64_t *out, struct ebt_err *err)
+{
+	int r = text_parse_size(s, out, err);
+
+	if (r == 0 && (*out < PLAN_PARCEL_MIN || *out > PLAN_PARCEL_MAX || *out % PLAN_PARCEL_MIN))
+		r = ebt_failx(err, -EINVAL, "%s: must be a multiple of 128K from 128K to 8M", s);
+	return r;
+}
+
+static int parse_tuning(struct cmd_stage *o, int opt, const char *arg, struct ebt_err *err)
+{
+	struct ebt_stage_options *s = &o->stage;
+	enum schedule_algo algo;
+	int r;
+
+	switch (opt) {
+	case OPT_READERS:
+		return cmd_parse_auto(arg, 1 << 20, &s->readers, err);
+	case OPT_IO_THREADS:
+		return cmd_parse_number(arg, 1, 64, &s->io_threads, err);
+	case OPT_WRITE_THREADS:
+		return cmd_parse_number(arg, 1, 64, &s->write_threads, err);
+	case OPT_ALGO:
+		s->algo = arg;
+		return schedule_parse(arg, &algo, err);
+	case OPT_PARCEL:
+		return parse_parcel(arg, &s->parcel, err);
+	case OPT_WINDOW:
+		return cmd_parse_number(arg, 1, 16, &s->window, err);
+	case OPT_MEMORY:
+		r = text_parse_size(arg, &s->memory, err);
+		if (r == 0 && s->memory < (2 << 20))
+			r = ebt_failx(err, -EINVAL, "%s: at least 2M is needed", arg);
+		return r;
+	case OPT_LINK:
+		return text_parse_rate(arg, &s->link, err);
+	case OPT_LATENCY:
+		return text_parse_time(arg, &s->latency, err);
+	}
+	return ebt_failx(err, -EINVAL, "unknown option");
+}
+
+static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
+{
+	struct cmd_stage *o = arg;
+
+	switch (opt) {
+	case 'R':
+		o->stage.relative = true;
+		return 0;
+	case 'n':
+		o->stage.dry_run = true;
+		return 0;
+	case OPT_FILES_FROM:
+		o->files_from = value;
+		return 0;
+	case OPT_NO_XATTRS:
+		o->stage.no_xattrs = true;
+		return 0;
+	case OPT_OVERWRITE:
+		return cmd_parse_overwrite(value, &o->stage.overwrite, err);
+	case OPT_SIMULATE:
+		o->mode = STAGE_SIMULATE;
+		o->simulate = value;
+		return 0;
+	case OPT_LIST:
+		o->mode = STAGE_LIST;
+		return 0;
+	case OPT_VERIFY:
+		o->mode = STAGE_VERIFY;
+		return 0;
+	case OPT_RECOVER:
+		o->mode = STAGE_RECOVER;
+		return 0;
+	default:
+		return parse_tuning(o, opt, value, err);
+	}
+}
+
+/* What is left after the options: SOURCE... DEST, or a store. */
+static int parse_operands(struct cmd_stage *o, char **args, int n, struct ebt_err *err)
+{
+	if (o->common.help || o->common.version)
+		return 0;
+	if (o->mode == STAGE_SIMULATE)
+		return n == 0 ? 0 : ebt_failx(err, -EINVAL, "--simulate takes no operands");
+	if (o->mode != STAGE_RUN) {
+		if (n != 1)
+			return ebt_failx(err, -EINVAL, "exactly one STORE is needed");
+		o->store = args[0];
+		o->stage.dest = args[0];
+		return 0;
+	}
+	if (n == 0)
+		return ebt_failx(err, -EINVAL, "no SOURCE and no DEST");
+	if (n == 1 && !o->files_from)
+		return ebt_failx(err, -EINVAL, "no DEST after '%s'", args[0]);
+	o->stage.dest = args[n - 1];
+	o->sources = (const char **)args;
+	o->n_sources = (size_t)n - 1;
+	return 0;
+}
+
+int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *err)
+{
+	int r;
+
+	memset(o, 0, sizeof(*o));
+	o->common.run = &o->stage.run;
+	r = cmd_parse_options(argc, argv, ":Rn" CMD_COMMON_SHORT, long_options, &o->common,
+		parse_one, o, err);
+	return r < 0 ? r : parse_operands(o, argv + optind, argc - optind, err);
+}

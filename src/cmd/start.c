@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Everything that the user reads is printed by the first rank; every rank exits with the same
+ * status.
+ */
+#include <errno.h>
+#include <mpi.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "transport/transport.h"
+
+static void print_log(void *arg, enum ebt_log_level level, const char *text)
+{
+	static const char *const names[] = {"", "warning: ", "", ""};
+
+	fprintf(stderr, "%s: %s%s\n", cmd_program.name, names[level], text);
+}
+
+int cmd_start(int *argc, char ***argv, const struct cmd_common *c)
+{
+	double timeout = c->run->timeout;
+	int rank, provided;
+
+	/* The default of 50 us would double the shortest sleeps of the progress loop. */
+	prctl(PR_SET_TIMERSLACK, 1000UL);
+	cmd_catch_signals(timeout > 0 ? timeout : EBT_TIMEOUT);
+	MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	return rank;
+}
+
+void cmd_connect(const struct cmd_common *c)
+{
+	c->run->log = print_log;
+	c->run->log_max = c->verbose > 1 ? EBT_LOG_DEBUG
+			  : c->verbose	 ? EBT_LOG_INFO
+					 : EBT_LOG_WARN;
+	c->run->stopped = cmd_stopped;
+	c->run->failing = cmd_watchdog;
+}
+
+void cmd_show_progress(const struct cmd_common *c, struct cmd_progress *p)
+{
+	if (c->progress == CMD_ALWAYS || (c->progress == CMD_AUTO && isatty(STDERR_FILENO))) {
+		c->run->progress = cmd_progress;
+		c->run->progress_arg = p;
+	}
+}
+
+void cmd_usage_error(const struct ebt_err *err)
+{
+	fprintf(stderr, "%s: %s\nTry '%s --help'.\n", cmd_program.name, err->text,
+		cmd_program.name);
+}
+
+void cmd_print_error(const struct cmd_common *c, const struct ebt_err *err)
+{
+	char text[2 * EBT_ERR_TEXT];
+
+	fprintf(stderr, "%s: %s\n", cmd_program.name, err->text);
+	if (c->json)
+		printf("{\"schema\":\"%s\",\"type\":\"error\",\"code\":%d,\"text\":%s}\n",
+			cmd_program.schema, err->code, text_json(err->text, text, sizeof(text)));
+}
+
+int cmd_output_agree_all(int rank, struct ebt_err *err)
+{
+	int r = 0;
+
+	if (rank == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+		r = ebt_fail(err, errno ? -errno : -EIO, "standard output");
+	return transport_agree_all(MPI_COMM_WORLD, r, err);
+}
+
+int cmd_end_alone(const struct cmd_common *c, bool usage, int r, struct ebt_err *err)
+{
+	if (r == 0 && fflush(stdout) != 0)
+		r = ebt_fail(err, -errno, "standard output");
+	if (r == 0)
+		return CMD_DONE;
+	if (r == -EINVAL && usage) {
+		cmd_usage_error(err);
+		return CMD_USAGE;
+	}
+	cmd_print_error(c, err);
+	return CMD_FAILED;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "drain/health.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+int health_init(struct health *h, const struct place *p, uint32_t n_targets,
+	const struct log *log, struct ebt_err *err)
+{
+	pthread_mutex_init(&h->lock, NULL);
+	h->place = p;
+	h->log = log;
+	h->n = n_targets;
+	h->target = calloc(n_targets + 1, sizeof(*h->target));
+	h->bad = calloc(n_targets + 1, sizeof(*h->bad));
+	return h->target && h->bad ? 0 : ebt_fail(err, -ENOMEM, "targets");
+}
+
+void health_release(struct health *h)
+{
+	if (!h->place)
+		return;
+	free(h->target);
+	free(h->bad);
+	pthread_mutex_destroy(&h->lock);
+}
+
+void health_begin(struct health *h, uint32_t target, uint64_t bytes, struct health_op *op)
+{
+	struct health_target *t = &h->target[target];
+	SCOPED_LOCK(&h->lock);
+
+	*op = (struct health_op){
+		.next = t->ops, .prev = &t->ops, .began = clock_now(), .bytes = bytes,
+		.target = target};
+	if (t->ops)
+		t->ops->prev = &op->next;
+	t->ops = op;
+}
+
+void health_end(struct health *h, struct health_op *op)
+{
+	struct health_target *t = &h->target[op->target];
+	SCOPED_LOCK(&h->lock);
+
+	*op->prev = op->next;
+	if (op->next)
+		op->next->prev = op->prev;
+	t->busy += clock_now() - op->began;
+	t->bytes += op->bytes;
+}
+
+void health_wrote(struct health *h, uint32_t target)
+{
+	SCOPED_LOCK(&h->lock);
+	h->target[target].objects++;
+}
+
+bool health_is_bad(struct health *h, uint32_t target)
+{
+	SCOPED_LOCK(&h->lock);
+	return h->bad[target];
+}
+
+static void mark_locked(struct health *h, uint32_t target, const char *why)
+{
+	if (h->bad[target])
+		return;
+	h->bad[target] = true;
+	log_warn(h->log, "target %u is %s: what is left goes elsewhere",
+		place_index(h->place, target), why);
+}
+
+void health_mark(struct health *h, uint32_t target, const char *why)
+{
+	SCOPED_LOCK(&h->lock);
+	mark_locked(h, target, why);
+}
+
+/*
+ * Seconds a byte elsewhere: of all nodes, which a slow target among them raises a little, or
+ * of the other targets here as long as no round has told. 0: nothing is known.
+ */
+static double pace_locked(const struct health *h, uint32_t without)
+{
+	double busy = 0;
+	uint64_t bytes = 0;
+
+	if (h->pace > 0)
+		return h->pace;
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (i == without)
+			continue;
+		busy += h->target[i].busy;
+		bytes += h->target[i].bytes;
+	}
+	return bytes < HEALTH_BYTES ? 0 : busy / (double)bytes;
+}
+
+/* The last target that works is better than none, however slow. */
+static uint32_t healthy_locked(const struct health *h)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		n += !h->bad[i];
+	return n;
+}
+
+void health_look(struct health *h)
+{
+	double now = clock_now(), pace;
+	SCOPED_LOCK(&h->lock);
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct health_target *t = &h->target[i];
+
+		if (h->bad[i] || !t->ops)
+			continue;
+		pace = pace_locked(h, i);
+		if (pace <= 0 || healthy_locked(h) < 2)
+			continue;
+		for (const struct health_op *op = t->ops; op; op = op->next) {
+			if (now - op->began <=
+				HEALTH_GRACE + HEALTH_FACTOR * pace * (double)op->bytes)
+				continue;
+			mark_locked(h, i, "much slower than others");
+			break;
+		}
+	}
+}
+
+bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t bytes,
+	uint64_t *changed)
+{
+	SCOPED_LOCK(&h->lock);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct place_ask ask = {
+			.bad = h->bad, .taken = targets, .n_taken = n, .bytes = bytes};
+		uint32_t to;
+
+		if (!h->bad[targets[i]])
+			continue;
+		ask.counter = h->counter++;
+		to = place_substitute(h->place, &ask);
+		/* Wider than what is left: two stripes may not share a target. */
+		if (to == PLACE_NONE)
+			return false;
+		targets[i] = to;
+		++*changed;
+	}
+	return true;
+}
+
+void health_votes(struct health *h, uint64_t *votes, uint64_t *busy_us, uint64_t *bytes)
+{
+	double busy = 0;
+	SCOPED_LOCK(&h->lock);
+
+	*bytes = 0;
+	for (uint32_t i = 0; i < h->n; i++) {
+		votes[i] = h->bad[i];
+		if (h->bad[i])
+			continue;
+		busy += h->target[i].busy;
+		*bytes += h->target[i].bytes;
+	}
+	*busy_us = (uint64_t)(busy * 1e6);
+}
+
+void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes)
+{
+	SCOPED_LOCK(&h->lock);
+
+	/* Said by the node that found out. */
+	for (uint32_t i = 0; i < h->n; i++)
+		h->bad[i] |= votes[i] != 0;
+	h->pace = bytes < HEALTH_BYTES ? 0 : (double)busy_us * 1e-6 / (double)bytes;
+}

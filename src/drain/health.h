@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How the storage targets do while the drain runs. Writers tell what they start and finish; a
+ * target on which things fail, or take an order of magnitude longer than elsewhere, is bad
+ * from then on: nothing new is placed there. What is found here travels to the other nodes
+ * with the rounds of the move. Thread-safe.
+ */
+#ifndef DRAIN_HEALTH_H
+#define DRAIN_HEALTH_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "ebt/err.h"
+#include "plan/place.h"
+
+/*
+ * Slow is what takes HEALTH_FACTOR times as long as a byte takes on the average of all
+ * targets, and HEALTH_GRACE seconds more: short hiccups are everyday life on a shared system.
+ */
+#define HEALTH_FACTOR 8.0
+#define HEALTH_GRACE  0.5
+/* Before the average is taken for one, this many bytes must have been written. */
+#define HEALTH_BYTES  (4u << 20)
+
+struct health_op { /* of a writer, on its stack while it is under way */
+	struct health_op *next, **prev;
+	double began;
+	uint64_t bytes;
+	uint32_t target;
+};
+
+struct health_target {
+	struct health_op *ops;
+	double busy;       /* seconds in finished operations */
+	uint64_t bytes;    /* of them */
+	uint64_t objects;  /* written to the end */
+};
+
+struct health {
+	pthread_mutex_t lock;
+	struct health_target *target; /* lock */
+	bool *bad;                    /* lock; a copy is handed out */
+	uint32_t n;
+	uint64_t counter;             /* lock: of substitutes */
+	double pace;                  /* lock: seconds a byte, mean of all nodes; 0: not known */
+	const struct place *place;
+	const struct log *log;
+};
+
+int health_init(struct health *h, const struct place *p, uint32_t n_targets,
+	const struct log *log, struct ebt_err *err);
+void health_release(struct health *h);
+
+void health_begin(struct health *h, uint32_t target, uint64_t bytes, struct health_op *op);
+void health_end(struct health *h, struct health_op *op);
+/* An object is complete there. */
+void health_wrote(struct health *h, uint32_t target);
+bool health_is_bad(struct health *h, uint32_t target);
+/* From now on nothing new goes there; says so once. @why: "full", "failing", ... */
+void health_mark(struct health *h, uint32_t target, const char *why);
+/* Marks what is too slow. Called now and then, and before a target is chosen. */
+void health_look(struct health *h);
+/*
+ * In place of bad targets in @targets others; false if there are not enough. *changed counts
+ * replacements. @bytes of an object.
+ */
+bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t bytes,
+	uint64_t *changed);
+
+/*
+ * A round between the nodes: n values out, @votes[i] for each target found bad here, and
+ * the sums of all nodes back in.
+ */
+void health_votes(struct health *h, uint64_t *votes, uint64_t *busy_us, uint64_t *bytes);
+void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes);
+
+#endif

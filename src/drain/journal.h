@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The journal of drains from one store: STORE/.ebt/drain, appended to by the node that gives
+ * files their final names. It outlives the process, not the node: what it proves, it proves
+ * about the file system that the files went to.
+ *
+ *   head     id of the drain (in the names of its temporary files), dest, atomic
+ *   seal     a file is complete and synced under its temporary name and is about to be
+ *            renamed: its names, size, time, and the sources it was made of
+ *   end      that drain was finished; the seals stay good for the next one to the same dest
+ *
+ * Each record carries its length and digest; a torn one at the end counts as not there.
+ */
+#ifndef DRAIN_JOURNAL_H
+#define DRAIN_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/scope.h"
+#include "ebt/err.h"
+
+struct journal;
+
+struct journal_source {
+	uint64_t size;
+	int64_t mtime;
+	uint32_t mtime_ns;
+};
+
+struct journal_seal {
+	const char *names;   /* NUL-terminated one after the other: the name, then links */
+	uint32_t n_names;
+	uint64_t size;       /* of the target, with its time: to know it again */
+	int64_t mtime;
+	uint32_t mtime_ns;
+	const struct journal_source *sources;
+	uint32_t n_sources;
+};
+
+struct journal_head {
+	char id[33];
+	const char *dest;    /* absolute */
+	bool atomic;
+	bool finished;
+};
+
+/*
+ * @dotfd: STORE/.ebt. Reads what is there, up to what is torn or damaged: that and what comes
+ * after it is not proven, and the next append cuts it off. -EPERM: it is a link, no regular
+ * file, or somebody else's.
+ */
+int journal_open(int dotfd, struct journal **out, struct ebt_err *err);
+void journal_close(struct journal *j);
+DEFINE_SCOPED(struct journal, journal_close)
+/* NULL: no drain was begun here. Valid until journal_begin. */
+const struct journal_head *journal_head(const struct journal *j);
+/*
+ * All seals in the order they were written, also those of this process; a later one for a name
+ * overrides. Stops at and returns the first non-zero. Not while others seal.
+ */
+int journal_each(const struct journal *j, int (*fn)(void *arg, const struct journal_seal *s),
+	void *arg);
+/* A new journal in place of the old one (keeping its seals with @keep: the same dest again). */
+int journal_begin(struct journal *j, const char *id, const char *dest, bool atomic, bool keep,
+	struct ebt_err *err);
+/*
+ * Appends, whole or not at all; on the store's file system when it returns, though not
+ * synced. Any thread. -EINVAL: no drain was begun, or it was finished.
+ */
+int journal_seal(struct journal *j, const struct journal_seal *s, struct ebt_err *err);
+int journal_finish(struct journal *j, struct ebt_err *err);
+
+#endif

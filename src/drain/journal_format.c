@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "drain/journal_format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manifest/manifest.h"
+
+#define MAGIC       "EBT-DRN\n"
+#define MAGIC_LEN   8
+#define VERSION     1
+#define RECORD_HEAD 5
+#define ID_LEN      32
+#define SOURCE_LEN  20
+#define NS_PER_S    1000000000u
+
+static size_t begin_record(struct buf *out, enum journal_kind kind)
+{
+	size_t at = out->len;
+
+	buf_put32(out, 0);
+	buf_put8(out, (uint8_t)kind);
+	return at;
+}
+
+static void end_record(struct buf *out, size_t at)
+{
+	size_t len = out->len - at - RECORD_HEAD;
+
+	if (len > UINT32_MAX)
+		out->failed = true;
+	if (!buf_ok(out))
+		return;
+	buf_patch32(out, at, (uint32_t)len);
+	buf_put_digest(out, digest_bytes(out->data + at, out->len - at));
+}
+
+void journal_put_head(struct buf *out, const char *id, const char *dest, bool atomic)
+{
+	size_t at;
+
+	buf_put(out, MAGIC, MAGIC_LEN);
+	buf_put32(out, VERSION);
+	at = begin_record(out, JOURNAL_HEAD);
+	buf_put(out, id, ID_LEN);
+	buf_put8(out, atomic);
+	buf_put(out, dest, strlen(dest) + 1);
+	end_record(out, at);
+}
+
+void journal_put_seal(struct buf *out, const struct journal_seal *s)
+{
+	size_t at = begin_record(out, JOURNAL_SEAL), len;
+	const char *name = s->names;
+
+	buf_put64(out, s->size);
+	buf_put64(out, (uint64_t)s->mtime);
+	buf_put32(out, s->mtime_ns);
+	buf_put32(out, s->n_names);
+	buf_put32(out, s->n_sources);
+	for (uint32_t i = 0; i < s->n_sources; i++) {
+		buf_put64(out, s->sources[i].size);
+		buf_put64(out, (uint64_t)s->sources[i].mtime);
+		buf_put32(out, s->sources[i].mtime_ns);
+	}
+	for (uint32_t i = 0; i < s->n_names; i++, name += len) {
+		len = strlen(name) + 1;
+		buf_put(out, name, len);
+	}
+	end_record(out, at);
+}
+
+void journal_put_end(struct buf *out)
+{
+	end_record(out, begin_record(out, JOURNAL_END));
+}
+
+static bool get_head(struct reader *r, struct journal_head *h)
+{
+	const char *id = reader_take(r, ID_LEN);
+	uint8_t atomic = reader_get8(r);
+	size_t len = reader_left(r);
+	const char *dest = reader_take(r, len);
+
+	if (r->failed || atomic > 1 || len < 2 || dest[0] != '/' ||
+		memchr(dest, '\0', len) != dest + len - 1)
+		return false;
+	memcpy(h->id, id, ID_LEN);
+	h->id[ID_LEN] = '\0';
+	h->dest = dest;
+	h->atomic = atomic;
+	h->finished = false;
+	return strspn(h->id, "0123456789abcdef") == ID_LEN;
+}
+
+/* Exactly @n names, and what may be opened below a directory. */
+static bool names_ok(const char *p, size_t len, uint32_t n)
+{
+	const char *end = p + len, *stop;
+
+	for (; n > 0; n--, p = stop + 1) {
+		stop = memchr(p, '\0', (size_t)(end - p));
+		if (!stop || !manifest_path_ok(p))
+			return false;
+	}
+	return p == end;
+}
+
+/* 1, 0: damaged, or -ENOMEM. */
+static int get_seal(struct reader *r, struct journal_scan *s, struct journal_seal *seal,
+	struct ebt_err *err)
+{
+	struct journal_source *p;
+	size_t len;
+
+	seal->size = reader_get64(r);
+	seal->mtime = (int64_t)reader_get64(r);
+	seal->mtime_ns = reader_get32(r);
+	seal->n_names = reader_get32(r);
+	seal->n_sources = reader_get32(r);
+	if (r->failed || seal->mtime_ns >= NS_PER_S || seal->n_names == 0 ||
+		seal->n_sources > reader_left(r) / SOURCE_LEN)
+		return 0;
+	if (seal->n_sources > s->sources_cap) {
+		p = realloc(s->sources, seal->n_sources * sizeof(*p));
+		if (!p)
+			return ebt_fail(err, -ENOMEM, "journal");
+		s->sources = p;
+		s->sources_cap = seal->n_sources;
+	}
+	for (uint32_t i = 0; i < seal->n_sources; i++) {
+		p = &s->sources[i];
+		p->size = reader_get64(r);
+		p->mtime = (int64_t)reader_get64(r);
+		p->mtime_ns = reader_get32(r);
+		if (p->mtime_ns >= NS_PER_S)
+			return 0;
+	}
+	seal->sources = s->sources;
+	len = reader_left(r);
+	seal->names = reader_take(r, len);
+	return names_ok(seal->names, len, seal->n_names);
+}
+
+static int get_payload(struct journal_scan *s, struct reader *r, struct journal_record *rec,
+	struct ebt_err *err)
+{
+	/* The head comes first and only then; nothing comes after the end. */
+	if ((rec->kind == JOURNAL_HEAD) != (s->last == 0) || s->last == JOURNAL_END)
+		return 0;
+	switch (rec->kind) {
+	case JOURNAL_HEAD:
+		return get_head(r, &rec->head);
+	case JOURNAL_SEAL:
+		return get_seal(r, s, &rec->seal, err);
+	case JOURNAL_END:
+		return reader_left(r) == 0;
+	}
+	return 0;
+}
+
+/* 1: the bytes are a journal's. */
+static int get_start(struct reader *r, struct ebt_err *err)
+{
+	const void *magic = reader_take(r, MAGIC_LEN);
+	uint32_t version = reader_get32(r);
+
+	if (r->failed || memcmp(magic, MAGIC, MAGIC_LEN) != 0 || version == 0)
+		return 0;
+	if (version > VERSION)
+		return ebt_failx(err, -EPROTONOSUPPORT,
+			"journal of version %u; this program knows version %u", version,
+			VERSION);
+	return 1;
+}
+
+int journal_scan_next(
+	struct journal_scan *s, struct journal_record *rec, struct ebt_err *err)
+{
+	struct reader r = {.data = s->data, .len = s->len, .at = s->at}, payload;
+	const unsigned char *bytes;
+	uint32_t len;
+	int rc;
+
+	if (s->at == 0) {
+		rc = get_start(&r, err);
+		if (rc <= 0)
+			return rc;
+	}
+	rec->start = r.at;
+	len = reader_get32(&r);
+	rec->kind = reader_get8(&r);
+	bytes = reader_take(&r, len);
+	if (!bytes || reader_left(&r) < DIGEST_BYTES)
+		return 0;
+	if (!digest_equal(digest_bytes(s->data + rec->start, (size_t)RECORD_HEAD + len),
+		    reader_get_digest(&r)))
+		return 0;
+	payload = reader_of(bytes, len);
+	rc = get_payload(s, &payload, rec, err);
+	if (rc <= 0)
+		return rc;
+	rec->end = s->at = r.at;
+	s->last = rec->kind;
+	return 1;
+}
+
+void journal_scan_release(struct journal_scan *s)
+{
+	int saved = errno;
+
+	free(s->sources);
+	errno = saved;
+	s->sources = NULL;
+	s->sources_cap = 0;
+}

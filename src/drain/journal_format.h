@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The bytes of a journal, without files. All numbers are little-endian, nothing is aligned:
+ *
+ *	   0   8  magic, "EBT-DRN\n"
+ *	   8   4  version, 1; a reader refuses a later one
+ *	records
+ *	   0   4  length of the payload, n
+ *	   4   1  kind: 1 head, 2 seal, 3 end
+ *	   5   n  payload
+ *	      16  XXH3-128 of all of the record before it: low half, high half
+ *	head: the first record, and only that
+ *	   0  32  id: lower-case hex digits
+ *	  32   1  1: atomic
+ *	  33      dest with a final NUL
+ *	seal
+ *	   0   8  size of the target
+ *	   8   8  its mtime, seconds, signed
+ *	  16   4  nanoseconds
+ *	  20   4  number of names, at least 1
+ *	  24   4  number of sources, s
+ *	  28 20s  sources: size, mtime, nanoseconds
+ *	          names, each with a final NUL
+ *	end: nothing; the last record
+ */
+#ifndef DRAIN_JOURNAL_FORMAT_H
+#define DRAIN_JOURNAL_FORMAT_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "drain/journal.h"
+
+enum journal_kind { JOURNAL_HEAD = 1, JOURNAL_SEAL = 2, JOURNAL_END = 3 };
+
+/* A new journal up to its first seal. */
+void journal_put_head(
+	struct buf *out, const char *id, const char *dest, bool atomic);
+void journal_put_seal(struct buf *out, const struct journal_seal *s);
+void journal_put_end(struct buf *out);
+
+struct journal_record {
+	enum journal_kind kind;
+	struct journal_head head; /* JOURNAL_HEAD; dest lies in the bytes */
+	struct journal_seal seal; /* JOURNAL_SEAL; names lie in the bytes */
+	size_t start, end;        /* of the record in the bytes */
+};
+
+/* Start from zeros but for data and len. */
+struct journal_scan {
+	const unsigned char *data;
+	size_t len, at; /* at: all before it is proven */
+	enum journal_kind last;
+	struct journal_source *sources; /* of the last seal */
+	size_t sources_cap;
+};
+void journal_scan_release(struct journal_scan *s);
+#define SCOPED_JOURNAL_SCAN SCOPED(journal_scan_release)
+
+/*
+ * 1 and the next record, valid until the next call; 0: nothing more that is proven, the bytes
+ * from s->at on are torn, damaged or not there. -EPROTONOSUPPORT: of a later version.
+ */
+int journal_scan_next(
+	struct journal_scan *s, struct journal_record *rec, struct ebt_err *err);
+
+#endif

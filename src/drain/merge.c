@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The order of the merge:
+ *
+ *   every node      its entries to the owners of their paths
+ *   every owner     rules; with suffix, new names to the owners of those
+ *   targets         earlier runs' seals and what is in dest, to the owners (merge_target.c)
+ *   compare         owners ask for extents, then digests of overlaps      (merge_compare.c)
+ *   all             is anything wrong anywhere? Then nothing happens
+ *   every owner     verdicts back to the nodes, directories to their creators
+ *
+ * A node holds what it has, and what belongs to the paths that it owns, each a few hundred
+ * bytes.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "drain/merge_internal.h"
+
+#define CREATORS 16 /* nodes that make directories, unless the user says otherwise */
+
+enum reply_flags { REPLY_SUFFIXED = 1, REPLY_REPLACES = 2 };
+enum dir_flags { DIR_EXISTS = 1, DIR_PRESENT = 2 };
+
+static void merge_release(struct merge *g)
+{
+	struct merge_seal *s;
+
+	for (size_t i = 0; i < g->n_spots; i++) {
+		while ((s = g->spots[i].seals)) {
+			g->spots[i].seals = s->next;
+			free(s);
+		}
+	}
+	for (size_t i = 0; i < g->n_kept; i++)
+		buf_release(&g->kept[i]);
+	for (int i = 0; g->out && i < g->d->job.n_nodes; i++)
+		buf_release(&g->out[i]);
+	free(g->out);
+	free(g->node_names);
+	free(g->claims);
+	free(g->kept);
+	free(g->spots);
+}
+
+static uint64_t hash_path(const char *path)
+{
+	return digest_bytes(path, strlen(path)).lo;
+}
+
+uint32_t merge_owner(const struct merge *g, const char *path)
+{
+	return (uint32_t)(hash_path(path) % (uint64_t)g->d->job.n_nodes);
+}
+
+struct merge_spot *merge_find(const struct merge *g, const char *path)
+{
+	size_t lo = 0, hi = g->n_spots, mid;
+	int c;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		c = strcmp(g->spots[mid].c->path, path);
+		if (c == 0)
+			return &g->spots[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+int merge_exchange_all(
+	struct merge *g, int r, transport_take_fn *take, void *arg, struct ebt_err *err)
+{
+	struct job *j = &g->d->job;
+
+	if (r == 0)
+		r = job_stopped(j, err);
+	r = job_agree_all(j, r, err);
+	if (r == 0)
+		r = transport_exchange_all(j->nodes, g->out, take, arg, err);
+	if (r < 0)
+		job_failing(j, err);
+	return r;
+}
+
+/* Room for one more element of @size bytes in an array of @n. */
+static void *grow(void *array, size_t n, size_t *cap, size_t size)
+{
+	size_t more = *cap ? *cap * 2 : 64;
+	void *p;
+
+	if (n < *cap)
+		return array;
+	p = realloc(array, more * size);
+	if (p)
+		*cap = more;
+	return p;
+}
+
+int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err)
+{
+	struct buf *p = grow(g->kept, g->n_kept, &g->cap_kept, sizeof(*p));
+
+	if (!p)
+		return ebt_fail(err, -ENOMEM, "merge");
+	g->kept = p;
+	g->kept[g->n_kept++] = *b;
+	*b = (struct buf){0};
+	return 0;
+}
+
+void merge_put_string(struct buf *b, const char *s)
+{
+	size_t len = strlen(s);
+
+	buf_put32(b, (uint32_t)len);
+	buf_put(b, s, len + 1);
+}
+
+const char *merge_get_string(struct reader *r)
+{
+	uint32_t len = reader_get32(r);
+	const char *s = reader_take(r, (size_t)len + 1);
+
+	return s && strnlen(s, (size_t)len + 1) == len ? s : NULL;
+}
+
+static void put_claim(struct buf *b, const struct merge_claim *c)
+{
+	buf_put32(b, c->node);
+	buf_put32(b, c->entry);
+	buf_put8(b, c->kind);
+	buf_put8(b, c->suffixed);
+	buf_put64(b, c->size);
+	buf_put64(b, (uint64_t)c->mtime);
+	buf_put32(b, c->mtime_ns);
+	merge_put_string(b, c->path);
+	merge_put_string(b, c->target ? c->target : "");
+	buf_put32(b, c->entry_len);
+	buf_put(b, c->entry_bytes, c->entry_len);
+}
+
+static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct merge *g = arg;
+	struct reader r = reader_of(b->data, b->len);
+
+	while (reader_left(&r)) {
+		struct merge_claim c = {.verdict = DRAIN_WRITE}, *p;
+
+		c.node = reader_get32(&r);
+		c.entry = reader_get32(&r);
+		c.kind = reader_get8(&r);
+		c.suffixed = reader_get8(&r);
+		c.size = reader_get64(&r);
+		c.mtime = (int64_t)reader_get64(&r);
+		c.mtime_ns = reader_get32(&r);
+		c.path = merge_get_string(&r);
+		c.target = merge_get_string(&r);
+		c.entry_len = reader_get32(&r);
+		c.entry_bytes = reader_take(&r, c.entry_len);
+		if (r.failed || !c.path || !c.target ||
+			c.node >= (uint32_t)g->d->job.n_nodes)
+			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		p = grow(g->claims, g->n_claims, &g->cap_claims, sizeof(*p));
+		if (!p)
+			return ebt_fail(err, -ENOMEM, "%zu paths", g->n_claims);
+		g->claims = p;
+		g->claims[g->n_claims++] = c;
+	}
+	return merge_keep(g, b, err);
+}
+
+static int encode_outputs(struct merge *g, struct ebt_err *err)
+{
+	const struct manifest *m = g->d->m;
+	SCOPED_BUF struct buf bytes = {0};
+	char path[PATH_MAX];
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct manifest_entry *e = &m->entries[i];
+		struct merge_claim c = {.path = path,
+			.target = e->target,
+			.size = e->size,
+			.mtime = e->mtime,
+			.mtime_ns = e->mtime_ns,
+			.node = (uint32_t)g->d->job.node,
+			.entry = i,
+			.kind = e->kind};
+
+		if (manifest_path(m, i, path, sizeof(path)) < 0)
+			return ebt_fail(err, -ENAMETOOLONG, "%s/.../%s", g->d->store_path,
+				e->name);
+		bytes.len = 0;
+		if (e->kind == MANIFEST_DIR)
+			drain_entry_encode(e, e->name, &bytes);
+		if (!buf_ok(&bytes))
+			return ebt_fail(err, -ENOMEM, "merge");
+		c.entry_bytes = bytes.data;
+		c.entry_len = (uint32_t)bytes.len;
+		put_claim(&g->out[merge_owner(g, path)], &c);
+	}
+	return 0;
+}
+
+/* Claims, some of which may have gone elsewhere, become spots, and these get their rulings. */
+static int rule_spots(struct merge *g, struct ebt_err *err)
+{
+	size_t kept = 0, end;
+	struct merge_spot *s;
+
+	for (size_t i = 0; i < g->n_claims; i++) {
+		if (!g->claims[i].gone)
+			g->claims[kept++] = g->claims[i];
+	}
+	g->n_claims = kept;
+	if (kept)
+		qsort(g->claims, kept, sizeof(*g->claims), merge_compare_claims);
+	free(g->spots);
+	g->n_spots = 0;
+	g->spots = calloc(kept + 1, sizeof(*g->spots));
+	if (!g->spots)
+		return ebt_fail(err, -ENOMEM, "%zu paths", kept);
+	for (size_t i = 0; i < kept; i = end) {
+		uint64_t dropped = 0;
+
+		for (end = i + 1; end < kept; end++) {
+			if (strcmp(g->claims[end].path, g->claims[i].path) != 0)
+				break;
+		}
+		s = &g->spots[g->n_spots++];
+		s->c = &g->claims[i];
+		s->n = (uint32_t)(end - i);
+		s->ruling = merge_rule(s->c, s->n, g->d->o->conflict, &s->a, &s->b, &dropped);
+		g->d->rep->dropped += dropped;
+		g->d->rep->conflicts += s->ruling != MERGE_TAKE || dropped;
+	}
+	return 0;
+}
+
+/* Files of several nodes under one path: each to the owner of its new name. */
+static int rename_spots(struct merge *g, struct ebt_err *err)
+{
+	char path[PATH_MAX + 300], shown[MERGE_PATH];
+
+	for (size_t i = 0; i < g->n_spots; i++) {
+		struct merge_spot *s = &g->spots[i];
+
+		for (uint32_t k = 0; s->ruling == MERGE_RENAME && k < s->n; k++) {
+			struct merge_claim c = s->c[k];
+			const char *base;
+
+			snprintf(path, sizeof(path), "%s.%s", c.path, merge_node(g, c.node));
+			base = strrchr(path, '/');
+			s->c[k].gone = true;
+			if (strlen(base ? base + 1 : path) > NAME_MAX) {
+				merge_complain(&g->wrong, MERGE_VERSIONS,
+					"%s: too long with the name of %.40s added",
+					merge_shown(c.path, shown), merge_node(g, c.node));
+				continue;
+			}
+			c.path = path;
+			c.suffixed = true;
+			put_claim(&g->out[merge_owner(g, path)], &c);
+		}
+	}
+	return 0;
+}
+
+static int rename_all(struct merge *g, struct ebt_err *err)
+{
+	uint64_t conflicts;
+	int r = merge_exchange_all(g, rename_spots(g, err), take_claims, g, err);
+
+	if (r < 0)
+		return r;
+	/* Counted already, but for new names that are in the way of others. */
+	conflicts = g->d->rep->conflicts;
+	r = rule_spots(g, err);
+	g->d->rep->conflicts = conflicts;
+	return r;
+}
+
+static const char *kind_name(const struct merge_claim *c)
+{
+	switch (c->kind) {
+	case MANIFEST_DIR:
+		return "directory";
+	case MANIFEST_SYMLINK:
+		return "symlink";
+	default:
+		return "file";
+	}
+}
+
+static void complain_clashes(struct merge *g)
+{
+	char shown[MERGE_PATH];
+
+	for (size_t i = 0; i < g->n_spots; i++) {
+		const struct merge_spot *s = &g->spots[i];
+		const struct merge_claim *a, *b;
+
+		if (s->ruling != MERGE_CLASH)
+			continue;
+		a = &s->c[s->a];
+		b = &s->c[s->b];
+		merge_shown(a->path, shown);
+		if (a->suffixed || b->suffixed)
+			merge_complain(&g->wrong, MERGE_VERSIONS,
+				"%s: a new name on %.30s that %.30s has too", shown,
+				merge_node(g, (a->suffixed ? a : b)->node),
+				merge_node(g, (a->suffixed ? b : a)->node));
+		else if (a->kind != b->kind)
+			merge_complain(&g->wrong, MERGE_VERSIONS,
+				"%s is a %s on %.20s and a %s on %.20s", shown, kind_name(a),
+				merge_node(g, a->node), kind_name(b), merge_node(g, b->node));
+		else
+			merge_complain(&g->wrong, MERGE_VERSIONS,
+				"%s: symlinks with different targets on %.20s and %.20s", shown,
+				merge_node(g, a->node), merge_node(g, b->node));
+	}
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* On the first node: one line about the most telling kind of what is wrong. */
+static int describe(struct merge *g, const uint64_t *count, const struct merge_wrongs *all,
+	struct ebt_err *err)
+{
+	static const char *const what[MERGE_WRONGS] = {
+		[MERGE_VERSIONS] = "conflicts between nodes",
+		[MERGE_STUCK] = "targets cannot be replaced, a directory against something else",
+		[MERGE_EXISTS] = "targets exist already (see --overwrite)"};
+	size_t n = (size_t)g->d->job.n_nodes, lines = 0, at;
+	char text[EBT_ERR_TEXT] = "", root[MERGE_PATH];
+	SCOPED_FREE char *line = malloc(n * MERGE_NAMED * MERGE_SHOWN);
+	enum merge_wrong k = MERGE_VERSIONS;
+
+	while (!count[k])
+		k++;
+	for (size_t i = 0; i < n && line; i++) {
+		for (size_t t = 0; t < MERGE_NAMED && t < all[i].count[k]; t++)
+			memcpy(line + lines++ * MERGE_SHOWN, all[i].text[k][t], MERGE_SHOWN);
+	}
+	if (lines)
+		qsort(line, lines, MERGE_SHOWN, compare_lines);
+	for (size_t i = 0; i < lines && i < MERGE_NAMED; i++) {
+		at = strlen(text);
+		snprintf(text + at, sizeof(text) - at, "%s%s", i ? "; " : "",
+			line + i * MERGE_SHOWN);
+	}
+	ebt_failx(err, -EEXIST, "%s: %llu %s: %s%s", merge_shown(g->d->root, root),
+		(unsigned long long)count[k], what[k], text, count[k] > MERGE_NAMED ? "; ..." : "");
+	/* Not where it happened, but where it was put together. */
+	if (err)
+		err->located = 1;
+	return -EEXIST;
+}
+
+static int judge_all(struct merge *g, struct ebt_err *err)
+{
+	SCOPED_FREE struct merge_wrongs *all = NULL;
+	struct job *j = &g->d->job;
+	uint64_t count[MERGE_WRONGS], sum = 0;
+	int r = 0;
+
+	memcpy(count, g->wrong.count, sizeof(count));
+	transport_reduce_all(j->nodes, count, MERGE_WRONGS, MPI_UINT64_T, MPI_SUM);
+	for (int i = 0; i < MERGE_WRONGS; i++)
+		sum += count[i];
+	if (!sum)
+		return 0;
+	if (j->node == 0) {
+		all = calloc((size_t)j->n_nodes, sizeof(*all));
+		r = all ? 0 : ebt_fail(err, -ENOMEM, "%llu conflicts", (unsigned long long)sum);
+	}
+	r = job_agree_all(j, r, err);
+	if (r < 0)
+		return r;
+	transport_gather_all(j->nodes, &g->wrong, sizeof(g->wrong), all, 0);
+	return job_agree_all(j, j->node == 0 ? describe(g, count, all, err) : 0, err);
+}
+
+static int take_verdicts(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct drain *d = arg;
+	struct reader r = reader_of(b->data, b->len);
+
+	while (reader_left(&r)) {
+		uint32_t entry = reader_get32(&r);
+		uint8_t verdict = reader_get8(&r), flags = reader_get8(&r);
+
+		if (r.failed || entry >= d->m->count || verdict > DRAIN_OLDER)
+			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		d->verdict[entry] = verdict;
+		d->suffixed[entry] = flags & REPLY_SUFFIXED;
+		d->replaces[entry] = (flags & REPLY_REPLACES) != 0;
+	}
+	return 0;
+}
+
+static int tell_all(struct merge *g, struct ebt_err *err)
+{
+	struct drain *d = g->d;
+
+	for (size_t i = 0; i < g->n_claims; i++) {
+		const struct merge_claim *c = &g->claims[i];
+		unsigned flags = (c->suffixed ? REPLY_SUFFIXED : 0) |
+			(c->replaces ? REPLY_REPLACES : 0);
+
+		if (c->verdict == DRAIN_WRITE && !flags)
+			continue;
+		buf_put32(&g->out[c->node], c->entry);
+		buf_put8(&g->out[c->node], c->verdict);
+		buf_put8(&g->out[c->node], (uint8_t)flags);
+	}
+	return merge_exchange_all(g, 0, take_verdicts, d, err);
+}
+
+static uint32_t creator_of(const struct drain *d, const char *path)
+{
+	uint64_t n = (uint64_t)d->job.n_nodes, creators = d->o->creators ? d->o->creators : CREATORS;
+
+	if (creators > n)
+		creators = n;
+	return (uint32_t)(hash_path(path) % creators * n / creators);
+}
+
+static int take_dirs(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct drain *d = arg;
+
+	buf_put(&d->dirs_text, b->data, b->len);
+	return buf_ok(&d->dirs_text) ? 0 : ebt_fail(err, -ENOMEM, "directories");
+}
+
+static int compare_dirs(const void *a, const void *b)
+{
+	const struct drain_dir *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+static int decode_dirs(struct drain *d, struct ebt_err *err)
+{
+	struct reader r = reader_of(d->dirs_text.data, d->dirs_text.len);
+	size_t cap = 0;
+	int code;
+
+	while (reader_left(&r)) {
+		struct drain_dir dir = {0}, *p;
+		const char *path = merge_get_string(&r);
+		unsigned flags = reader_get8(&r);
+
+		code = path ? drain_entry_decode(&r, &dir.e, err)
+			    : ebt_failx(err, -EBADMSG, "damaged directory");
+		if (code < 0)
+			return code;
+		dir.e.name = path;
+		dir.exists = flags & DIR_EXISTS;
+		dir.present = (flags & DIR_PRESENT) != 0;
+		p = grow(d->dirs, d->n_dirs, &cap, sizeof(*p));
+		if (!p)
+			return ebt_fail(err, -ENOMEM, "directories");
+		d->dirs = p;
+		dir.path = strdup(path);
+		if (!dir.path)
+			return ebt_fail(err, -ENOMEM, "directories");
+		d->dirs[d->n_dirs++] = dir;
+	}
+	if (d->n_dirs)
+		qsort(d->dirs, d->n_dirs, sizeof(*d->dirs), compare_dirs);
+	return 0;
+}
+
+/* Directories to their creators; the root to the first node, which made it. */
+static int send_dirs_all(struct merge *g, struct ebt_err *err)
+{
+	struct drain *d = g->d;
+	int r;
+
+	for (size_t i = 0; i < g->n_spots; i++) {
+		const struct merge_spot *s = &g->spots[i];
+		bool ours = false;
+		struct buf *b;
+
+		if (s->c->kind != MANIFEST_DIR)
+			continue;
+		for (const struct merge_seal *seal = s->seals; seal; seal = seal->next)
+			ours |= seal->n_sources == 0;
+		b = &g->out[creator_of(d, s->c->path)];
+		merge_put_string(b, s->c->path);
+		buf_put8(b, !s->exists ? 0 : ours ? DIR_PRESENT : DIR_EXISTS);
+		buf_put(b, s->c->entry_bytes, s->c->entry_len);
+	}
+	if (d->job.node == 0) {
+		struct manifest_entry root = {.name = "", .kind = MANIFEST_DIR, .mode = 0755};
+
+		merge_put_string(&g->out[0], "");
+		buf_put8(&g->out[0], DIR_EXISTS);
+		drain_entry_encode(&root, root.name, &g->out[0]);
+	}
+	r = merge_exchange_all(g, 0, take_dirs, d, err);
+	return r < 0 ? r : job_agree_all(&d->job, decode_dirs(d, err), err);
+}
+
+static int begin_all(struct merge *g, struct ebt_err *err)
+{
+	struct drain *d = g->d;
+	size_t n = (size_t)d->job.n_nodes;
+	int r = 0;
+
+	g->out = calloc(n, sizeof(*g->out));
+	g->node_names = calloc(n, sizeof(d->node_name));
+	d->verdict = calloc((size_t)d->m->count + 1, sizeof(*d->verdict));
+	d->suffixed = calloc((size_t)d->m->count + 1, sizeof(*d->suffixed));
+	d->replaces = calloc((size_t)d->m->count + 1, sizeof(*d->replaces));
+	if (!g->out || !g->node_names || !d->verdict || !d->suffixed || !d->replaces)
+		r = ebt_fail(err, -ENOMEM, "merge");
+	r = job_agree_all(&d->job, r, err);
+	if (r == 0)
+		transport_allgather_all(
+			d->job.nodes, d->node_name, sizeof(d->node_name), g->node_names);
+	return r;
+}
+
+int drain_merge_all(struct drain *d, struct ebt_err *err)
+{
+	SCOPED(merge_release) struct merge g = {.d = d};
+	int r = begin_all(&g, err);
+
+	if (r == 0)
+		r = merge_exchange_all(&g, encode_outputs(&g, err), take_claims, &g, err);
+	if (r == 0)
+		r = job_agree_all(&d->job, rule_spots(&g, err), err);
+	if (r == 0 && d->o->conflict == EBT_CONFLICT_SUFFIX)
+		r = job_agree_all(&d->job, rename_all(&g, err), err);
+	if (r < 0)
+		return r;
+	complain_clashes(&g);
+	if (!d->root_fresh)
+		r = merge_targets_all(&g, err);
+	if (r == 0)
+		r = merge_compare_all(&g, err);
+	if (r == 0)
+		r = judge_all(&g, err);
+	if (r == 0)
+		r = tell_all(&g, err);
+	return r < 0 ? r : send_dirs_all(&g, err);
+}

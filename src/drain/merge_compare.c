@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files that several nodes have. Their owner asks each node where its version has data. Under
+ * the policy that takes them for a conflict this makes a good message; to merge them it is
+ * the beginning: what overlaps is compared in merge_rounds.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "drain/merge_internal.h"
+#include "drain/merge_overlap.h"
+#include "fsio/fsio.h"
+
+static void files_release(struct merge_files *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct merge_file *file = &f->file[i];
+
+		for (uint32_t k = 0; file->x && k < file->spot->n; k++)
+			extents_release(&file->x[k]);
+		free(file->x);
+		buf_release(&file->newest);
+		buf_release(&file->pieces);
+	}
+	free(f->file);
+}
+
+static int fail(const struct merge *g, const char *path, int code, const char *what,
+	struct ebt_err *err)
+{
+	char shown[512];
+
+	text_name(path, shown, sizeof(shown));
+	if (code == -ESTALE)
+		return ebt_failx(err, code, "%s/%s on %s: %s", g->d->store_path, shown,
+			g->d->node_name, what);
+	return ebt_fail(err, code, "%s/%s on %s: %s", g->d->store_path, shown, g->d->node_name,
+		what);
+}
+
+int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
+{
+	const struct manifest *m = g->d->m;
+	const struct manifest_entry *e;
+	SCOPED_FD int fd = -1;
+	char path[PATH_MAX];
+	struct stat st;
+	int r;
+
+	if (entry >= m->count || m->entries[entry].kind != MANIFEST_FILE || !g->d->store)
+		return ebt_failx(err, -EBADMSG, "entry %u was asked for, which is no file", entry);
+	e = &m->entries[entry];
+	r = manifest_path(m, entry, path, sizeof(path));
+	if (r < 0)
+		return ebt_fail(err, r, "%s", e->name);
+	fd = fsio_open_beneath(
+		store_dirfd(g->d->store), path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	if (fd < 0)
+		return fail(g, path, fd, "open", err);
+	if (fstat(fd, &st) < 0)
+		return fail(g, path, -errno, "stat", err);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
+		st.st_mtim.tv_sec != e->mtime || (uint32_t)st.st_mtim.tv_nsec != e->mtime_ns)
+		return fail(g, path, -ESTALE, "changed while it was being drained", err);
+	return TAKE_FD(fd);
+}
+
+static int take_stash(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	((struct buf *)arg)[peer] = *b;
+	*b = (struct buf){0};
+	return 0;
+}
+
+void merge_free_stash(struct merge *g, struct buf *stash)
+{
+	for (int i = 0; stash && i < g->d->job.n_nodes; i++)
+		buf_release(&stash[i]);
+	free(stash);
+}
+
+int merge_stash_all(struct merge *g, int r, struct buf **stash, struct ebt_err *err)
+{
+	struct buf *b = calloc((size_t)g->d->job.n_nodes, sizeof(*b));
+
+	if (r == 0 && !b)
+		r = ebt_fail(err, -ENOMEM, "merge");
+	r = merge_exchange_all(g, r, take_stash, b, err);
+	*stash = b;
+	if (r < 0) {
+		merge_free_stash(g, b);
+		*stash = NULL;
+	}
+	return r;
+}
+
+static uint32_t newest(const struct merge_spot *s)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = 1; i < s->n; i++) {
+		if (s->c[i].mtime > s->c[best].mtime ||
+			(s->c[i].mtime == s->c[best].mtime &&
+				s->c[i].mtime_ns > s->c[best].mtime_ns))
+			best = i;
+	}
+	return best;
+}
+
+static bool to_compare(const struct merge_spot *s)
+{
+	return s->ruling == MERGE_COMPARE && !s->settled;
+}
+
+/* Which files to ask about: all, or only those that a message will name. */
+static int choose(struct merge *g, struct merge_files *f, struct ebt_err *err)
+{
+	bool merge = g->d->o->conflict == EBT_CONFLICT_MERGE;
+	uint64_t named = g->wrong.count[MERGE_VERSIONS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n_spots; i++)
+		n += to_compare(&g->spots[i]);
+	f->file = calloc(n + 1, sizeof(*f->file));
+	if (!f->file)
+		return ebt_fail(err, -ENOMEM, "merge");
+	for (size_t i = 0; i < g->n_spots; i++) {
+		struct merge_spot *s = &g->spots[i];
+
+		if (!to_compare(s))
+			continue;
+		if (!merge && named++ >= MERGE_NAMED) {
+			g->wrong.count[MERGE_VERSIONS]++;
+			continue;
+		}
+		f->file[f->n].spot = s;
+		f->file[f->n].x = calloc(s->n, sizeof(struct extents));
+		if (!f->file[f->n++].x)
+			return ebt_fail(err, -ENOMEM, "merge");
+	}
+	return 0;
+}
+
+static void ask_for_extents(struct merge *g, const struct merge_files *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const struct merge_spot *s = f->file[i].spot;
+		uint32_t best = newest(s);
+
+		for (uint32_t k = 0; k < s->n; k++) {
+			struct buf *b = &g->out[s->c[k].node];
+
+			buf_put32(b, (uint32_t)i);
+			buf_put32(b, k);
+			buf_put32(b, s->c[k].entry);
+			buf_put8(b, k == best);
+		}
+	}
+}
+
+static int put_extents(struct merge *g, uint32_t entry, struct buf *out, struct ebt_err *err)
+{
+	SCOPED_EXTENTS struct extents x = {0};
+	SCOPED_FD int fd = merge_open(g, entry, err);
+	uint64_t start, stop, size, at;
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	size = g->d->m->entries[entry].size;
+	for (at = 0; r == 0; at = stop) {
+		r = fsio_next_data(fd, at, size, &start, &stop);
+		if (r < 0)
+			return ebt_fail(err, r, "%s: seek", g->d->m->entries[entry].name);
+		if (r == 0)
+			r = extents_add(&x, start, stop - start);
+		if (r < 0)
+			return ebt_fail(err, r, "%s: extents", g->d->m->entries[entry].name);
+	}
+	extents_encode(&x, out);
+	return 0;
+}
+
+static int answer(struct merge *g, const struct buf *asked, struct ebt_err *err)
+{
+	int code = 0;
+
+	for (int peer = 0; peer < g->d->job.n_nodes && code == 0; peer++) {
+		struct reader r = reader_of(asked[peer].data, asked[peer].len);
+		struct buf *out = &g->out[peer];
+
+		while (reader_left(&r) && code == 0) {
+			uint32_t file = reader_get32(&r), k = reader_get32(&r);
+			uint32_t entry = reader_get32(&r);
+			bool attributes = reader_get8(&r);
+
+			buf_put32(out, file);
+			buf_put32(out, k);
+			buf_put8(out, attributes);
+			code = job_stopped(&g->d->job, err);
+			if (code == 0)
+				code = put_extents(g, entry, out, err);
+			if (code == 0 && attributes)
+				drain_entry_encode(&g->d->m->entries[entry],
+					g->d->m->entries[entry].name, out);
+		}
+	}
+	return code;
+}
+
+struct answers {
+	struct merge_files *f;
+};
+
+static int take_extents(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct merge_files *f = ((struct answers *)arg)->f;
+	struct reader r = reader_of(b->data, b->len);
+	struct manifest_entry e;
+	int code;
+
+	while (reader_left(&r)) {
+		uint32_t file = reader_get32(&r), k = reader_get32(&r);
+		bool attributes = reader_get8(&r);
+		size_t at;
+
+		if (r.failed || file >= f->n || k >= f->file[file].spot->n)
+			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		code = extents_decode(&r, &f->file[file].x[k]);
+		if (code < 0)
+			return ebt_fail(err, code, "extents from node %d", peer);
+		at = r.at;
+		if (!attributes)
+			continue;
+		code = drain_entry_decode(&r, &e, err);
+		if (code < 0)
+			return code;
+		buf_put(&f->file[file].newest, b->data + at, r.at - at);
+	}
+	return 0;
+}
+
+static int extents_all(struct merge *g, struct merge_files *f, struct ebt_err *err)
+{
+	struct answers a = {.f = f};
+	struct buf *asked = NULL;
+	int r;
+
+	ask_for_extents(g, f);
+	r = merge_stash_all(g, 0, &asked, err);
+	if (r < 0)
+		return r;
+	r = answer(g, asked, err);
+	merge_free_stash(g, asked);
+	return merge_exchange_all(g, r, take_extents, &a, err);
+}
+
+/* A conflict as it is: both nodes, and the first bytes that both have. */
+static int complain(struct merge *g, const struct merge_file *f, struct ebt_err *err)
+{
+	SCOPED_PARTS struct merge_parts parts = {0};
+	const struct merge_claim *c = f->spot->c;
+	char shown[MERGE_PATH];
+	int r = merge_sweep(f->x, f->spot->n, &parts);
+
+	if (r < 0)
+		return ebt_fail(err, r, "merge");
+	merge_shown(c->path, shown);
+	for (size_t i = 0; i < merge_parts_count(&parts); i++) {
+		const struct merge_part *p = merge_part(&parts, i);
+		const uint32_t *source = merge_sources(&parts, i);
+
+		if (p->n < 2)
+			continue;
+		merge_complain(&g->wrong, MERGE_VERSIONS,
+			"%s: on %.20s and %.20s, both have bytes [%llu, %llu)", shown,
+			merge_node(g, c[source[0]].node), merge_node(g, c[source[1]].node),
+			(unsigned long long)p->off, (unsigned long long)(p->off + p->len));
+		return 0;
+	}
+	merge_complain(&g->wrong, MERGE_VERSIONS,
+		"%s: on %.20s and %.20s, no byte in common: see --conflict=merge", shown,
+		merge_node(g, c[0].node), merge_node(g, c[1].node));
+	return 0;
+}
+
+static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
+{
+	const struct merge_spot *s = f->spot;
+	struct reader entry = reader_of(f->newest.data, f->newest.len), r;
+	SCOPED_FREE struct drain_source *sources = calloc(s->n, sizeof(*sources));
+	SCOPED_BUF struct buf bytes = {0};
+	struct drain_task t = {0}, *made;
+	int code = drain_entry_decode(&entry, &t.e, err);
+
+	if (code < 0)
+		return code;
+	if (!sources)
+		return ebt_fail(err, -ENOMEM, "merge");
+	t.e.name = s->c->path;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct merge_claim *c = &s->c[i];
+
+		sources[i] = (struct drain_source){.node = c->node,
+			.entry = c->entry,
+			.size = c->size,
+			.mtime = c->mtime,
+			.mtime_ns = c->mtime_ns};
+		if (c->size > t.e.size)
+			t.e.size = c->size;
+		t.replaces |= c->replaces;
+	}
+	t.sources = sources;
+	t.n_sources = s->n;
+	t.n_pieces = merge_join_pieces(&f->pieces);
+	t.pieces = (struct drain_piece *)f->pieces.data;
+	drain_task_encode(&t, &bytes);
+	if (!buf_ok(&bytes) || !buf_ok(&f->pieces))
+		return ebt_fail(err, -ENOMEM, "merge");
+	r = reader_of(bytes.data, bytes.len);
+	code = drain_task_decode(&r, &made, err);
+	if (code < 0)
+		return code;
+	made->next = g->d->shared;
+	g->d->shared = made;
+	return 0;
+}
+
+int merge_compare_all(struct merge *g, struct ebt_err *err)
+{
+	SCOPED(files_release) struct merge_files f = {0};
+	bool merge = g->d->o->conflict == EBT_CONFLICT_MERGE;
+	struct job *j = &g->d->job;
+	uint64_t n;
+	int r = job_agree_all(j, choose(g, &f, err), err);
+
+	if (r < 0)
+		return r;
+	n = f.n;
+	transport_reduce_all(j->nodes, &n, 1, MPI_UINT64_T, MPI_SUM);
+	if (!n)
+		return 0;
+	r = extents_all(g, &f, err);
+	if (r < 0)
+		return r;
+	if (merge)
+		r = merge_rounds_all(g, &f, err);
+	for (size_t i = 0; i < f.n && r == 0; i++) {
+		if (!merge)
+			r = complain(g, &f.file[i], err);
+		else if (!f.file[i].bad)
+			r = add_task(g, &f.file[i], err);
+	}
+	return job_agree_all(j, r, err);
+}

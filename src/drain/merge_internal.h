@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The merge of the nodes' namespaces as its steps see it. Every path has an owner, a node found
+ * by hash; there the entries of all nodes under that path meet, as claims of one spot.
+ */
+#ifndef DRAIN_MERGE_INTERNAL_H
+#define DRAIN_MERGE_INTERNAL_H
+
+#include "base/buf.h"
+#include "drain/drain_internal.h"
+#include "extent/extent.h"
+#include "transport/transport.h"
+
+/* An entry of a node's outputs. Strings lie in what was received, see merge.kept. */
+struct merge_claim {
+	const char *path;   /* below the root */
+	const char *target; /* of a symlink */
+	const unsigned char *entry_bytes; /* of a directory: drain_entry_encode, without name */
+	uint32_t entry_len;
+	uint64_t size;
+	int64_t mtime;
+	uint32_t mtime_ns;
+	uint32_t node, entry;
+	uint8_t kind;       /* enum manifest_kind */
+	uint8_t verdict;    /* enum drain_verdict */
+	bool suffixed;      /* path has the node's name added */
+	bool gone;          /* is decided under another path */
+	bool replaces;      /* may take the place of something */
+};
+
+/* What several nodes' claims of one path come to. */
+enum merge_ruling {
+	MERGE_TAKE,    /* verdicts are set */
+	MERGE_COMPARE, /* files of several nodes: their extents decide */
+	MERGE_RENAME,  /* each goes under a name of its own */
+	MERGE_CLASH,   /* two of them cannot both be */
+};
+
+/* What is in dest under a path. */
+struct merge_target {
+	uint8_t kind;       /* enum manifest_kind; 0: something else */
+	const char *target; /* of a symlink */
+	uint64_t size;
+	int64_t mtime;
+	uint32_t mtime_ns;
+};
+
+/* What an earlier run put somewhere. */
+struct merge_seal {
+	struct merge_seal *next;
+	uint64_t size;
+	int64_t mtime;
+	uint32_t mtime_ns;
+	uint32_t n_sources; /* 0: a directory that it was about to make */
+	struct journal_source sources[];
+};
+
+struct merge_spot {
+	struct merge_claim *c;
+	uint32_t n;
+	uint32_t a, b;      /* MERGE_CLASH: of these claims */
+	enum merge_ruling ruling;
+	bool exists;        /* in dest */
+	bool settled;       /* MERGE_COMPARE: it is in place, nothing to be compared */
+	unsigned char d_type; /* of what exists */
+	struct merge_seal *seals;
+};
+
+/* What is wrong, by kind, with the first few of each as text. */
+enum merge_wrong {
+	MERGE_VERSIONS, /* nodes against one another */
+	MERGE_STUCK,    /* a directory against something else in dest */
+	MERGE_EXISTS,   /* a target that may not be replaced */
+	MERGE_WRONGS,
+};
+#define MERGE_NAMED 5
+#define MERGE_SHOWN 180 /* bytes of one of them */
+struct merge_wrongs {
+	uint64_t count[MERGE_WRONGS];
+	char text[MERGE_WRONGS][MERGE_NAMED][MERGE_SHOWN];
+};
+void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* @path, short enough for one of several in a line. @out holds MERGE_PATH bytes. */
+#define MERGE_PATH 100
+const char *merge_shown(const char *path, char *out);
+
+/*
+ * merge_rules.c, pure. The claims of a path, ascending by node: verdicts, or why there are none
+ * yet. @dropped counts versions that are not the newest.
+ */
+enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflict how,
+	uint32_t *a, uint32_t *b, uint64_t *dropped);
+/*
+ * Claims against what is in dest under their path. MERGE_WRONGS: nothing is wrong; verdict and
+ * replaces are set, or *settled if all of a path that would be compared is there already.
+ */
+enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, enum ebt_overwrite how,
+	const struct merge_target *t, const struct merge_seal *seals, bool *settled);
+/* By path, then node. */
+int merge_compare_claims(const void *a, const void *b);
+
+struct merge {
+	struct drain *d;
+	struct buf *out;        /* to each node */
+	char *node_names;       /* of each node, sizeof(d->node_name) bytes */
+	struct merge_claim *claims;
+	size_t n_claims, cap_claims;
+	struct buf *kept;       /* what claims point into */
+	size_t n_kept, cap_kept;
+	struct merge_spot *spots; /* ascending by path */
+	size_t n_spots;
+	struct merge_wrongs wrong;
+};
+
+static inline const char *merge_node(const struct merge *g, uint32_t node)
+{
+	return g->node_names + (size_t)node * sizeof(g->d->node_name);
+}
+uint32_t merge_owner(const struct merge *g, const char *path);
+struct merge_spot *merge_find(const struct merge *g, const char *path);
+/* Collective: agrees on @r, then what is in g->out goes out. */
+int merge_exchange_all(
+	struct merge *g, int r, transport_take_fn *take, void *arg, struct ebt_err *err);
+/* The bytes of a message outlive it. */
+int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err);
+/* A string with its length and NUL; back: in place, NULL for damaged bytes. */
+void merge_put_string(struct buf *b, const char *s);
+const char *merge_get_string(struct reader *r);
+
+/* merge_target.c. Collective. Seals and existing targets meet the spots: g->wrong. */
+int merge_targets_all(struct merge *g, struct ebt_err *err);
+/* merge_compare.c. Collective. Spots of MERGE_COMPARE: d->shared or g->wrong. */
+int merge_compare_all(struct merge *g, struct ebt_err *err);
+/* A file of several nodes on its way to one. Its sources are the claims of its spot. */
+struct merge_file {
+	struct merge_spot *spot;
+	struct extents *x;   /* of each claim: where it has data */
+	struct buf newest;   /* attributes of the newest claim, drain_entry_encode */
+	struct buf pieces;   /* of struct drain_piece */
+	bool bad;            /* is a conflict */
+};
+struct merge_files {
+	struct merge_file *file;
+	size_t n;
+};
+/* Opens a file of this node's outputs: -ESTALE if it is not what was scanned. */
+int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err);
+/*
+ * What comes in is kept, to be answered when all of it is there: one buffer of each node, to be
+ * freed with merge_free_stash. *stash is NULL after a failure.
+ */
+int merge_stash_all(struct merge *g, int r, struct buf **stash, struct ebt_err *err);
+void merge_free_stash(struct merge *g, struct buf *stash);
+/*
+ * merge_rounds.c. Collective. All of @f by pieces: in file.pieces, or file.bad and g->wrong.
+ */
+int merge_rounds_all(struct merge *g, struct merge_files *f, struct ebt_err *err);
+
+#endif

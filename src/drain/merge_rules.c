@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who wins. Directories are united, links that say the same are one; two files are a matter of
+ * policy; two different things under one name are a conflict in every policy.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "drain/merge_internal.h"
+
+int merge_compare_claims(const void *a, const void *b)
+{
+	const struct merge_claim *c = a, *k = b;
+	int r = strcmp(c->path, k->path);
+
+	if (r)
+		return r;
+	return c->node < k->node ? -1 : c->node > k->node;
+}
+
+/* The first one is taken, the others are the same. */
+static enum merge_ruling take_first(struct merge_claim *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		c[i].verdict = i ? DRAIN_OLDER : DRAIN_WRITE;
+	return MERGE_TAKE;
+}
+
+static bool later(const struct merge_claim *a, const struct merge_claim *b)
+{
+	if (a->mtime != b->mtime)
+		return a->mtime > b->mtime;
+	return a->mtime_ns > b->mtime_ns;
+}
+
+static enum merge_ruling take_newest(struct merge_claim *c, uint32_t n, uint64_t *dropped)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = 1; i < n; i++) {
+		if (later(&c[i], &c[best]))
+			best = i;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		c[i].verdict = i == best ? DRAIN_WRITE : DRAIN_OLDER;
+	*dropped += n - 1;
+	return MERGE_TAKE;
+}
+
+enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflict how,
+	uint32_t *a, uint32_t *b, uint64_t *dropped)
+{
+	bool differ = false;
+
+	*a = 0;
+	*b = n > 1;
+	if (n == 1) {
+		c->verdict = DRAIN_WRITE;
+		return MERGE_TAKE;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		*b = i ? i : 1;
+		if (c[i].suffixed || (i && c[i].kind != c[0].kind))
+			return MERGE_CLASH;
+	}
+	*b = 1;
+	if (c->kind == MANIFEST_DIR)
+		return take_first(c, n);
+	for (uint32_t i = 1; i < n && c->kind == MANIFEST_SYMLINK && !differ; i++) {
+		differ = strcmp(c[i].target, c->target) != 0;
+		if (differ)
+			*b = i;
+	}
+	if (c->kind == MANIFEST_SYMLINK && !differ)
+		return take_first(c, n);
+	if (how == EBT_CONFLICT_NEWEST)
+		return take_newest(c, n, dropped);
+	if (how == EBT_CONFLICT_SUFFIX)
+		return MERGE_RENAME;
+	if (differ)
+		return MERGE_CLASH;
+	for (uint32_t i = 0; i < n; i++)
+		c[i].verdict = DRAIN_PART;
+	return MERGE_COMPARE;
+}
+
+/* True for claims that are to be put in place. */
+static bool live(const struct merge_claim *c)
+{
+	return c->verdict == DRAIN_WRITE || c->verdict == DRAIN_PART;
+}
+
+static void set_all(struct merge_claim *c, uint32_t n, enum drain_verdict verdict)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (live(&c[i]))
+			c[i].verdict = (uint8_t)verdict;
+	}
+}
+
+static void replace_all(struct merge_claim *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		c[i].replaces = true;
+}
+
+static bool among(const struct merge_claim *c, const struct merge_seal *s)
+{
+	for (uint32_t i = 0; i < s->n_sources; i++) {
+		if (s->sources[i].size == c->size && s->sources[i].mtime == c->mtime &&
+			s->sources[i].mtime_ns == c->mtime_ns)
+			return true;
+	}
+	return false;
+}
+
+/* The seal speaks of what is there. The size of a link is the length of what it says. */
+static bool seals(const struct merge_seal *s, const struct merge_target *t)
+{
+	return s->n_sources && s->mtime == t->mtime && s->mtime_ns == t->mtime_ns &&
+		(s->size == t->size || t->kind == MANIFEST_SYMLINK);
+}
+
+/* As what is drained here would look: the longest of its parts, the latest time. */
+static bool looks_same(const struct merge_claim *c, uint32_t n, const struct merge_target *t)
+{
+	const struct merge_claim *newest = NULL;
+	uint64_t size = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!live(&c[i]))
+			continue;
+		if (!newest || later(&c[i], newest))
+			newest = &c[i];
+		if (c[i].size > size)
+			size = c[i].size;
+	}
+	if (!newest || newest->kind != t->kind)
+		return false;
+	if (t->kind == MANIFEST_SYMLINK)
+		return t->target && strcmp(t->target, newest->target) == 0;
+	return size == t->size && newest->mtime == t->mtime && newest->mtime_ns == t->mtime_ns;
+}
+
+enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, enum ebt_overwrite how,
+	const struct merge_target *t, const struct merge_seal *seal, bool *settled)
+{
+	bool ours = false, whole;
+
+	if ((c->kind == MANIFEST_DIR) != (t->kind == MANIFEST_DIR))
+		return MERGE_STUCK;
+	if (c->kind == MANIFEST_DIR) {
+		set_all(c, n, DRAIN_SAME);
+		return MERGE_WRONGS;
+	}
+	for (; seal; seal = seal->next) {
+		if (!seals(seal, t))
+			continue;
+		ours = whole = true;
+		for (uint32_t i = 0; i < n; i++)
+			whole &= !live(&c[i]) || among(&c[i], seal);
+		if (whole) {
+			set_all(c, n, DRAIN_IN_PLACE);
+			*settled = true;
+			return MERGE_WRONGS;
+		}
+	}
+	if (how == EBT_OVERWRITE_UPDATE && looks_same(c, n, t)) {
+		set_all(c, n, DRAIN_SAME);
+		*settled = true;
+		return MERGE_WRONGS;
+	}
+	if (how == EBT_OVERWRITE_REFUSE && !ours)
+		return MERGE_EXISTS;
+	replace_all(c, n);
+	return MERGE_WRONGS;
+}
+
+const char *merge_shown(const char *path, char *out)
+{
+	return text_name(path, out, MERGE_PATH);
+}
+
+void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *fmt, ...)
+{
+	uint64_t at = w->count[kind]++;
+	va_list ap;
+
+	if (at >= MERGE_NAMED)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(w->text[kind][at], MERGE_SHOWN, fmt, ap);
+	va_end(ap);
+}

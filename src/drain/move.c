@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The move of all nodes: threads set up, the main thread's loop, the end. Rounds go on between
+ * the nodes all the time: a sum over all of who still works, who failed, how much is written
+ * and which targets are bad. When a round says that nobody works any more, all is done.
+ */
+#include "drain/move.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define ROUND_S   0.1  /* between rounds, while this node works */
+#define TICK_S    0.05 /* between looks at stop requests */
+#define OBJECTS   4    /* threads for objects of striped files, at most */
+#define READERS   4    /* threads that serve fetches, at most */
+
+enum { ROUND_BUSY, ROUND_FAILED, ROUND_BYTES, ROUND_PACE_US, ROUND_PACE_BYTES, ROUND_VOTES };
+
+void move_fail(struct move *m, int code, const struct ebt_err *err)
+{
+	SCOPED_LOCK(&m->lock);
+	if (m->code == 0) {
+		m->code = code;
+		m->err = *err;
+	}
+	__atomic_store_n(&m->stop, true, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&m->changed);
+}
+
+static uint64_t memory_of(const struct ebt_drain_options *o)
+{
+	return o->memory ? o->memory : EBT_DRAIN_MEMORY;
+}
+
+static void choose_threads(struct move *m)
+{
+	const struct ebt_drain_options *o = m->d->o;
+	uint32_t writers = m->d->place ? place_writers(m->d->place) : 1;
+	unsigned creates = (o->creates ? o->creates : EBT_DRAIN_CREATES) / (writers ? writers : 1);
+	uint64_t blocks;
+
+	m->n_leads = o->io_threads ? o->io_threads : EBT_DRAIN_IO_THREADS;
+	m->n_objects = m->n_leads < OBJECTS ? m->n_leads : OBJECTS;
+	m->n_readers = m->n_leads < READERS ? m->n_leads : READERS;
+	/* What waits for its turn to be created needs no thread. */
+	if (m->n_leads > creates)
+		m->n_leads = creates ? creates : 1;
+	blocks = (uint64_t)(m->n_leads + m->n_objects) * MOVE_DEPTH + 2 * m->n_readers;
+	for (m->block = MOVE_BLOCK; m->block > MOVE_BLOCK_MIN; m->block /= 2) {
+		if (m->block * blocks <= memory_of(o))
+			break;
+	}
+}
+
+/* Moves tasks that are big, or are not, to the end of their queues, in the order of the list. */
+static void append_tasks(struct move *m, struct drain_task **list, struct drain_task ***tails,
+	bool big)
+{
+	struct drain_task *t;
+
+	while ((t = *list)) {
+		uint32_t q = t->stripe_count && m->n_queues > 1 ? t->targets[0] : m->n_queues - 1;
+
+		if (t->big != big) {
+			list = &t->next;
+			continue;
+		}
+		*list = t->next;
+		t->next = NULL;
+		*tails[q] = t;
+		tails[q] = &t->next;
+		m->left++;
+	}
+}
+
+/* Big files first: what is left at the end should be small. */
+static int queue_tasks(struct move *m, struct ebt_err *err)
+{
+	SCOPED_FREE struct drain_task ***tails = calloc(m->n_queues, sizeof(*tails));
+	uint32_t used = 0;
+
+	m->queue = calloc(m->n_queues, sizeof(*m->queue));
+	m->in_work = calloc(m->n_queues, sizeof(*m->in_work));
+	if (!m->queue || !m->in_work || !tails)
+		return ebt_fail(err, -ENOMEM, "queues");
+	for (uint32_t i = 0; i < m->n_queues; i++)
+		tails[i] = &m->queue[i];
+	append_tasks(m, &m->d->tasks, tails, true);
+	append_tasks(m, &m->d->tasks, tails, false);
+	for (uint32_t i = 0; i + 1 < m->n_queues; i++)
+		used += m->queue[i] != NULL;
+	m->per_queue = used ? (m->n_leads + used - 1) / used : 1;
+	return 0;
+}
+
+static int start_threads(struct move *m, void *(*fn)(void *), unsigned n, struct ebt_err *err)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int r = pthread_create(&m->threads[m->n_threads], NULL, fn, m);
+
+		/* One is enough to go on with. */
+		if (r && i == 0)
+			return ebt_fail(err, -r, "thread");
+		m->n_threads += r == 0;
+	}
+	return 0;
+}
+
+/* Fewer than were asked for do as well, none at all end the drain. */
+static void start_leads(struct move *m)
+{
+	unsigned want = m->n_leads < m->left ? m->n_leads : m->left;
+	struct ebt_err err = {0};
+	unsigned before = m->n_threads;
+
+	if (!want)
+		return;
+	m->leads_running = want;
+	if (start_threads(m, move_lead_thread, want, &err) < 0)
+		move_fail(m, err.code, &err);
+	SCOPED_LOCK(&m->lock);
+	m->leads_running -= want - (m->n_threads - before);
+}
+
+/* Everything that can fail on one node alone, before any node waits for another. */
+static int move_open(struct move *m, struct ebt_err *err)
+{
+	unsigned threads;
+	int r;
+
+	if (m->d->o->rate > 0 && m->d->place)
+		m->pace = place_writers(m->d->place) / m->d->o->rate;
+	threads = m->n_leads + m->n_objects + m->n_readers;
+	m->threads = calloc(threads, sizeof(*m->threads));
+	if (!m->threads)
+		return ebt_fail(err, -ENOMEM, "threads");
+	r = queue_tasks(m, err);
+	if (r == 0)
+		r = start_threads(m, move_reader, m->n_readers, err);
+	if (r == 0)
+		r = start_threads(m, move_object_thread, m->n_objects, err);
+	return r;
+}
+
+static void move_close(struct move *m)
+{
+	struct move_outcome *o;
+
+	queue_close(&m->requests);
+	queue_close(&m->objects);
+	for (unsigned i = 0; i < m->n_threads; i++)
+		pthread_join(m->threads[i], NULL);
+	while ((o = m->ends)) {
+		m->ends = o->next;
+		free(o);
+	}
+	for (uint32_t i = 0; m->queue && i < m->n_queues; i++)
+		drain_task_free_list(m->queue[i]);
+	net_close(&m->net);
+	health_release(&m->health);
+	queue_destroy(&m->requests);
+	queue_destroy(&m->objects);
+	pthread_cond_destroy(&m->changed);
+	pthread_mutex_destroy(&m->lock);
+	free(m->queue);
+	free(m->in_work);
+	free(m->threads);
+}
+
+struct rounds {
+	uint64_t *v;      /* ROUND_VOTES + targets */
+	int n;
+	MPI_Request req;
+	bool under_way;
+	double next;
+};
+
+static void start_round(struct move *m, struct rounds *r)
+{
+	memset(r->v, 0, (size_t)r->n * sizeof(*r->v));
+	{
+		SCOPED_LOCK(&m->lock);
+		r->v[ROUND_BUSY] = m->leads_running > 0;
+		r->v[ROUND_FAILED] = m->code < 0;
+	}
+	r->v[ROUND_BYTES] = __atomic_load_n(&m->bytes, __ATOMIC_RELAXED);
+	health_votes(&m->health, r->v + ROUND_VOTES, &r->v[ROUND_PACE_US],
+		&r->v[ROUND_PACE_BYTES]);
+	MPI_Iallreduce(MPI_IN_PLACE, r->v, r->n, MPI_UINT64_T, MPI_SUM, m->d->job.nodes, &r->req);
+	r->under_way = true;
+}
+
+/* True when all nodes are done. */
+static bool finish_round(struct move *m, struct rounds *r)
+{
+	struct ebt_err err = {0};
+
+	r->under_way = false;
+	r->next = clock_now() + ROUND_S;
+	health_learn(&m->health, r->v + ROUND_VOTES, r->v[ROUND_PACE_US],
+		r->v[ROUND_PACE_BYTES]);
+	if (r->v[ROUND_FAILED] && !move_stopped(m))
+		move_fail(m, ebt_failx(&err, -ECANCELED, "another node gave up"), &err);
+	job_progress(&m->d->job, EBT_PHASE_MOVE, r->v[ROUND_BYTES], m->total);
+	return r->v[ROUND_BUSY] == 0;
+}
+
+static void tick(struct move *m)
+{
+	struct ebt_err err = {0};
+
+	if (!move_stopped(m) && job_stopped(&m->d->job, &err) < 0)
+		move_fail(m, -EINTR, &err);
+	if (move_stopped(m))
+		job_failing(&m->d->job, &m->err);
+	health_look(&m->health);
+}
+
+static bool idle(struct move *m)
+{
+	SCOPED_LOCK(&m->lock);
+	return m->leads_running == 0;
+}
+
+/* Collective: until no lead runs on any node and every message has arrived. */
+static void run_all(struct move *m, struct rounds *r)
+{
+	struct transport_pause pause = {0};
+	double ticked = 0, now;
+	bool done = false, moved;
+	int flag;
+
+	while (!done || m->net.n_active) {
+		moved = net_step(&m->net);
+		now = clock_now();
+		if (now - ticked > TICK_S) {
+			tick(m);
+			ticked = now;
+		}
+		if (!done && !r->under_way && (now >= r->next || idle(m)))
+			start_round(m, r);
+		if (r->under_way) {
+			MPI_Test(&r->req, &flag, MPI_STATUS_IGNORE);
+			if (flag)
+				done = finish_round(m, r);
+			moved |= flag;
+		}
+		transport_pause(&pause, moved);
+	}
+}
+
+static int take_ends(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct reader r = reader_of(b->data, b->len);
+	uint64_t *done = arg;
+	uint32_t i;
+
+	while (reader_left(&r)) {
+		i = reader_get32(&r);
+		done[i / 64] |= (uint64_t)1 << (i % 64);
+	}
+	return r.failed ? ebt_failx(err, -EPROTO, "results of node %d are damaged", peer) : 0;
+}
+
+/* Collective: the sources of every file learn that it is in place. */
+static int tell_all(struct move *m, uint64_t *done, struct ebt_err *err)
+{
+	SCOPED_FREE struct buf *out = calloc((size_t)m->d->job.n_nodes, sizeof(*out));
+	int r = out ? 0 : ebt_fail(err, -ENOMEM, "results");
+
+	for (const struct move_outcome *o = m->ends; o && out; o = o->next)
+		buf_put32(&out[o->node], o->entry);
+	for (int i = 0; out && r == 0 && i < m->d->job.n_nodes; i++) {
+		if (!buf_ok(&out[i]))
+			r = ebt_fail(err, -ENOMEM, "results");
+	}
+	r = job_agree_all(&m->d->job, r, err);
+	if (r == 0)
+		r = transport_exchange_all(m->d->job.nodes, out, take_ends, done, err);
+	return r;
+}
+
+static void report(struct move *m)
+{
+	struct ebt_drain_report *rep = m->d->rep;
+
+	rep->moved += m->moved;
+	for (uint32_t i = 0; i < m->health.n && i < rep->n_targets; i++) {
+		rep->target[i].bytes += m->health.target[i].bytes;
+		rep->target[i].seconds += m->health.target[i].busy;
+		rep->target[i].objects += m->health.target[i].objects;
+		rep->target[i].avoided |= m->health.bad[i];
+	}
+}
+
+int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
+{
+	struct move m = {.d = d, .n_queues = d->n_targets + 1};
+	SCOPED_FREE uint64_t *v = calloc(ROUND_VOTES + d->n_targets, sizeof(*v));
+	struct rounds rounds = {.v = v, .n = (int)(ROUND_VOTES + d->n_targets)};
+	int r, told;
+
+	queue_init(&m.requests);
+	queue_init(&m.objects);
+	pthread_mutex_init(&m.lock, NULL);
+	pthread_cond_init(&m.changed, NULL);
+	m.total = d->total_bytes;
+	choose_threads(&m);
+	r = net_open_all(&m.net, d->job.nodes, &m.requests, &m.objects, err);
+	if (r == 0)
+		r = health_init(&m.health, d->place, d->n_targets, &d->job.log, err);
+	if (r == 0 && !v)
+		r = ebt_fail(err, -ENOMEM, "rounds");
+	if (r == 0)
+		r = move_open(&m, err);
+	r = job_agree_all(&d->job, r, err);
+	if (r == 0) {
+		start_leads(&m);
+		run_all(&m, &rounds);
+		report(&m);
+		/* Also after a failure: what is in place is in place. */
+		told = tell_all(&m, done, err);
+		r = m.code < 0 ? m.code : told;
+		if (m.code < 0 && err)
+			*err = m.err;
+		r = job_agree_all(&d->job, r, err);
+	}
+	move_close(&m);
+	return r;
+}

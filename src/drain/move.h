@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The move on one node.
+ *
+ *   leads     each takes a task: create, have it written, sync, attributes, seal, rename
+ *   objects   write one stripe object of a file whose lead is here or elsewhere
+ *   readers   answer other nodes' fetches from this node's store
+ *   main      MPI, rounds with the other nodes, progress
+ *
+ * A lead waits for objects, an object for readers, a reader for nobody: no circle, however
+ * few threads there are. A file with one object its lead writes itself.
+ *
+ * Memory: lane_depth blocks a lead and object thread, two a reader, all of one size, together
+ * within the memory option.
+ */
+#ifndef DRAIN_MOVE_H
+#define DRAIN_MOVE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/queue.h"
+#include "drain/drain_internal.h"
+#include "drain/health.h"
+#include "drain/net.h"
+
+#define MOVE_BLOCK     (4u << 20)   /* bytes, at most: of a read, and of a fetch */
+#define MOVE_BLOCK_MIN (128u << 10)
+#define MOVE_WRITE     (1u << 20)   /* bytes of a write: what a client sends as one request */
+#define MOVE_DEPTH     3            /* blocks in work of one object */
+#define MOVE_TRIES     4            /* placements of one file */
+
+/* Whose failure: decides what the lead does about it. */
+enum move_side {
+	MOVE_SOURCE, /* the file is not drained, others are */
+	MOVE_TARGET, /* it is tried elsewhere */
+	MOVE_ALL,    /* nothing more can be drained */
+};
+struct move_result {
+	int code;
+	enum move_side side;
+	uint32_t target;   /* position; PLACE_NONE: not known */
+	uint64_t bytes;    /* written */
+	struct ebt_err err;
+};
+
+/* A file of this node's store that a thread reads: the last one stays open. */
+struct move_source {
+	int fd;
+	uint32_t entry;
+};
+#define MOVE_SOURCE_INIT {.fd = -1}
+
+/* Memory and descriptors of a thread that writes. */
+struct move_lane {
+	struct move *m;
+	void *block[MOVE_DEPTH];
+	struct move_source source;
+	int dirfd;        /* the last directory of dest that was used */
+	char *dir;
+};
+
+/* What one thread writes: an object of a file, or a file of one object. */
+struct move_object {
+	const struct drain_task *t;
+	int fd;
+	uint32_t stripe_count; /* 1: everything */
+	uint64_t stripe_size;
+	uint32_t number;  /* of the object */
+	uint32_t target;  /* position; PLACE_NONE: not known */
+	bool sync;        /* fsync at the end */
+	bool can_move;    /* the lead can place it elsewhere: give up on a slow target */
+};
+
+/* An object that a lead gives to its own node's threads. First member as in net_job. */
+struct move_local {
+	struct net_op op;
+	struct move_object o;
+	struct move_result result;
+	bool done; /* move.lock */
+};
+
+/* A task's end, for its sources. */
+struct move_outcome {
+	struct move_outcome *next;
+	uint32_t node, entry;
+};
+
+struct move {
+	struct drain *d;
+	struct net net;
+	struct health health;
+	struct queue requests, objects;
+	uint32_t block;     /* bytes */
+	unsigned n_leads, n_objects, n_readers;
+	pthread_t *threads;
+	unsigned n_threads;
+	double pace;        /* of --rate: seconds a byte of this node; 0: no limit */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct drain_task **queue;  /* lock: tasks by first target; one more for those without */
+	uint32_t *in_work;          /* lock: of each queue */
+	uint32_t n_queues;
+	uint32_t per_queue;         /* tasks of one queue in work at most */
+	uint32_t left;              /* lock: tasks not finished */
+	unsigned leads_running;     /* lock */
+	uint64_t total;             /* bytes of all nodes, for progress */
+	double next_write;          /* lock: of --rate */
+	struct move_outcome *ends;  /* lock */
+	int code;                   /* lock: what ends the drain here */
+	struct ebt_err err;         /* lock */
+	bool stop;                  /* atomic */
+	uint64_t seq;               /* atomic: of temporary names */
+	uint64_t bytes;             /* atomic: written here */
+	uint64_t moved;             /* atomic: of them from other nodes */
+};
+
+/* Ends the drain on this node, and through the next round on all. */
+void move_fail(struct move *m, int code, const struct ebt_err *err);
+static inline bool move_stopped(const struct move *m)
+{
+	return __atomic_load_n(&m->stop, __ATOMIC_ACQUIRE);
+}
+/* Counts a call to the file system in the report. */
+static inline void move_count(uint64_t *n)
+{
+	__atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
+}
+
+int move_lane_init(struct move_lane *l, struct move *m, struct ebt_err *err);
+void move_lane_release(struct move_lane *l);
+/* The directory of dest that @path lies in, O_PATH; stays the lane's. Or a negative errno. */
+int move_dir(struct move_lane *l, const char *path);
+
+/*
+ * source.c. Reads [off, off + len) of this node's file; with @check also sees that it is still
+ * what was scanned. -ESTALE if not, or if it ended early.
+ */
+int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off, void *to,
+	uint32_t len, bool check, struct ebt_err *err);
+void move_source_close(struct move_source *s);
+void *move_reader(void *arg); /* a thread */
+
+/* object.c */
+void move_write_object(struct move_lane *l, const struct move_object *o,
+	struct move_result *res);
+void *move_object_thread(void *arg);
+/* A call that has object @o of @t, temporary name @path, written by another node. */
+void move_encode_object(const struct move_object *o, const char *path, struct buf *out);
+/* Its answer. */
+void move_decode_result(const struct buf *b, struct move_result *res);
+
+/* lead.c */
+void *move_lead_thread(void *arg);
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Two communicators: on one the fixed-size and variable-size notes (who wants what, how it
+ * went), taken as they come; on the other nothing but file content, for which a receive is
+ * posted before it is asked for, so that it never waits in MPI's own memory.
+ */
+#include "drain/net.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAG_FETCH = 1, TAG_FETCHED, TAG_CALL, TAG_ANSWER };
+
+#define SLOTS  4096 /* fetches of this node under way; tags go to 32767 at least */
+#define NOTES  64   /* notes taken before the rest gets its turn */
+
+int net_open_all(struct net *n, MPI_Comm comm, struct queue *requests, struct queue *jobs,
+	struct ebt_err *err)
+{
+	MPI_Request req;
+
+	memset(n, 0, sizeof(*n));
+	MPI_Comm_idup(comm, &n->calls, &req);
+	transport_wait(&req);
+	MPI_Comm_idup(comm, &n->data, &req);
+	transport_wait(&req);
+	MPI_Comm_rank(comm, &n->self);
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->changed, NULL);
+	queue_init(&n->out);
+	n->requests = requests;
+	n->jobs = jobs;
+	n->n_slots = SLOTS;
+	n->slots = calloc(SLOTS, sizeof(*n->slots));
+	return n->slots ? 0 : ebt_fail(err, -ENOMEM, "messages");
+}
+
+void net_close(struct net *n)
+{
+	MPI_Comm_free(&n->calls);
+	MPI_Comm_free(&n->data);
+	queue_destroy(&n->out);
+	pthread_cond_destroy(&n->changed);
+	pthread_mutex_destroy(&n->lock);
+	free(n->active);
+	free(n->slots);
+}
+
+static void submit(struct net *n, struct net_op *op, int kind)
+{
+	op->kind = kind;
+	op->n_req = 0;
+	queue_put(&n->out, &op->item);
+}
+
+void net_start(struct net *n, struct net_fetch *f)
+{
+	f->done = false;
+	submit(n, &f->op, NET_FETCH);
+}
+
+int net_wait(struct net *n, struct net_fetch *f)
+{
+	struct ebt_digest got;
+
+	{
+		SCOPED_LOCK(&n->lock);
+		while (!f->done)
+			pthread_cond_wait(&n->changed, &n->lock);
+	}
+	if (f->code < 0)
+		return f->code;
+	got = digest_bytes(f->to, f->len);
+	return digest_equal(got, f->digest) ? 0 : -EIO;
+}
+
+void net_call(struct net *n, struct net_call *c)
+{
+	c->done = false;
+	submit(n, &c->op, NET_CALL);
+}
+
+void net_wait_call(struct net *n, struct net_call *c)
+{
+	SCOPED_LOCK(&n->lock);
+	while (!c->done)
+		pthread_cond_wait(&n->changed, &n->lock);
+}
+
+void net_send(struct net *n, struct net_data *d)
+{
+	submit(n, &d->op, NET_DATA);
+}
+
+void net_answer(struct net *n, struct net_job *j)
+{
+	submit(n, &j->op, NET_ANSWER);
+}
+
+/* Main thread from here on. */
+
+static void wake(struct net *n, bool *done)
+{
+	SCOPED_LOCK(&n->lock);
+	*done = true;
+	pthread_cond_broadcast(&n->changed);
+}
+
+static void put32(unsigned char *to, uint32_t v)
+{
+	memcpy(to, &v, sizeof(v));
+}
+static void put64(unsigned char *to, uint64_t v)
+{
+	memcpy(to, &v, sizeof(v));
+}
+static uint32_t get32(const unsigned char *from)
+{
+	uint32_t v;
+
+	memcpy(&v, from, sizeof(v));
+	return v;
+}
+static uint64_t get64(const unsigned char *from)
+{
+	uint64_t v;
+
+	memcpy(&v, from, sizeof(v));
+	return v;
+}
+
+/* Nodes of a job are of one kind, so these few numbers travel as they lie in memory. */
+static void post_fetch(struct net *n, struct net_fetch *f)
+{
+	while (n->slots[n->next_slot % n->n_slots])
+		n->next_slot++;
+	f->slot = n->next_slot++ % n->n_slots;
+	n->slots[f->slot] = f;
+	MPI_Irecv(f->to, (int)f->len, MPI_BYTE, f->op.node, (int)f->slot, n->data, &f->op.req[0]);
+	put32(f->head, f->slot);
+	put32(f->head + 4, f->entry);
+	put64(f->head + 8, f->off);
+	put32(f->head + 16, f->len);
+	put32(f->head + 20, f->check);
+	MPI_Isend(f->head, 24, MPI_BYTE, f->op.node, TAG_FETCH, n->calls, &f->op.req[1]);
+	f->op.n_req = 2;
+}
+
+static void post_data(struct net *n, struct net_data *d)
+{
+	put32(d->head, d->slot);
+	put32(d->head + 4, (uint32_t)d->code);
+	put64(d->head + 8, d->digest.lo);
+	put64(d->head + 16, d->digest.hi);
+	MPI_Isend(d->data, d->code < 0 ? 0 : (int)d->len, MPI_BYTE, d->op.node, (int)d->slot,
+		n->data, &d->op.req[0]);
+	MPI_Isend(d->head, 24, MPI_BYTE, d->op.node, TAG_FETCHED, n->calls, &d->op.req[1]);
+	d->op.n_req = 2;
+}
+
+static void post_call(struct net *n, struct net_call *c)
+{
+	c->id = n->next_id++;
+	put64(c->request.data, c->id);
+	c->next = n->waiting;
+	n->waiting = c;
+	MPI_Isend(c->request.data, (int)c->request.len, MPI_BYTE, c->op.node, TAG_CALL, n->calls,
+		&c->op.req[0]);
+	c->op.n_req = 1;
+}
+
+static void post_answer(struct net *n, struct net_job *j)
+{
+	put64(j->answer.data, j->id);
+	MPI_Isend(j->answer.data, (int)j->answer.len, MPI_BYTE, j->op.node, TAG_ANSWER, n->calls,
+		&j->op.req[0]);
+	j->op.n_req = 1;
+}
+
+static void post(struct net *n, struct net_op *op)
+{
+	if (n->n_active == n->cap_active) {
+		size_t cap = n->cap_active ? 2 * n->cap_active : 64;
+		struct net_op **more = realloc(n->active, cap * sizeof(*more));
+
+		/* Others wait for this message; there is nothing smaller to go on with. */
+		if (!more)
+			abort();
+		n->active = more;
+		n->cap_active = cap;
+	}
+	switch (op->kind) {
+	case NET_FETCH:
+		post_fetch(n, (struct net_fetch *)op);
+		break;
+	case NET_DATA:
+		post_data(n, (struct net_data *)op);
+		break;
+	case NET_CALL:
+		post_call(n, (struct net_call *)op);
+		break;
+	case NET_ANSWER:
+		post_answer(n, (struct net_job *)op);
+		break;
+	case NET_LOCAL: /* never gets here */
+		return;
+	}
+	n->active[n->n_active++] = op;
+}
+
+static void job_free(struct net_job *j)
+{
+	buf_release(&j->request);
+	buf_release(&j->answer);
+	free(j);
+}
+
+/*
+ * A fetch is complete when its data and the note about it are both in; a call when its
+ * request is out and the answer in. The second one of the two wakes the caller.
+ */
+static void completed(struct net *n, struct net_op *op)
+{
+	struct net_fetch *f = (struct net_fetch *)op;
+	struct net_data *d = (struct net_data *)op;
+
+	switch (op->kind) {
+	case NET_FETCH:
+		n->bytes_in += f->len;
+		op->n_req = 0;
+		if (!n->slots[f->slot])
+			wake(n, &f->done);
+		break;
+	case NET_DATA:
+		d->sent(d);
+		break;
+	case NET_CALL:
+		op->n_req = 0;
+		if (((struct net_call *)op)->answer.len)
+			wake(n, &((struct net_call *)op)->done);
+		break;
+	case NET_ANSWER:
+		job_free((struct net_job *)op);
+		break;
+	case NET_LOCAL:
+		break;
+	}
+}
+
+static void fetched(struct net *n, const unsigned char *head)
+{
+	struct net_fetch *f = n->slots[get32(head)];
+
+	f->code = (int)get32(head + 4);
+	f->digest = (struct ebt_digest){.lo = get64(head + 8), .hi = get64(head + 16)};
+	n->slots[f->slot] = NULL;
+	if (f->op.n_req == 0)
+		wake(n, &f->done);
+}
+
+static void answered(struct net *n, struct buf *b)
+{
+	uint64_t id = get64(b->data);
+	struct net_call **at = &n->waiting, *c;
+
+	while ((*at)->id != id)
+		at = &(*at)->next;
+	c = *at;
+	*at = c->next;
+	c->answer = *b;
+	*b = (struct buf){0};
+	if (c->op.n_req == 0)
+		wake(n, &c->done);
+}
+
+static void wanted(struct net *n, int node, const unsigned char *head)
+{
+	struct net_request *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		abort();
+	q->node = node;
+	q->slot = get32(head);
+	q->entry = get32(head + 4);
+	q->off = get64(head + 8);
+	q->len = get32(head + 16);
+	q->check = get32(head + 20) != 0;
+	queue_put(n->requests, &q->item);
+}
+
+static void called(struct net *n, int node, struct buf *b)
+{
+	struct net_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		abort();
+	j->op.node = node;
+	j->id = get64(b->data);
+	j->request = *b;
+	*b = (struct buf){0};
+	queue_put(n->jobs, &j->op.item);
+}
+
+/* The next note, if there is one. */
+static bool take_note(struct net *n)
+{
+	SCOPED_BUF struct buf b = {0};
+	MPI_Message message;
+	MPI_Request req;
+	MPI_Status st;
+	int found, len;
+
+	MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls, &found, &message, &st);
+	if (!found)
+		return false;
+	MPI_Get_count(&st, MPI_BYTE, &len);
+	if (!buf_extend(&b, (size_t)len))
+		abort();
+	MPI_Imrecv(b.data, len, MPI_BYTE, &message, &req);
+	transport_wait(&req);
+	switch (st.MPI_TAG) {
+	case TAG_FETCH:
+		wanted(n, st.MPI_SOURCE, b.data);
+		break;
+	case TAG_FETCHED:
+		fetched(n, b.data);
+		break;
+	case TAG_CALL:
+		called(n, st.MPI_SOURCE, &b);
+		break;
+	case TAG_ANSWER:
+		answered(n, &b);
+		break;
+	}
+	return true;
+}
+
+static bool arrived(struct net_op *op)
+{
+	int done = 1, one;
+
+	for (int i = 0; i < op->n_req; i++) {
+		MPI_Test(&op->req[i], &one, MPI_STATUS_IGNORE);
+		done &= one;
+	}
+	return done;
+}
+
+bool net_step(struct net *n)
+{
+	struct queue_item *it;
+	bool moved = false;
+
+	while (n->n_active < SLOTS / 2 && (it = queue_poll(&n->out))) {
+		post(n, (struct net_op *)it);
+		moved = true;
+	}
+	for (size_t i = 0; i < n->n_active;) {
+		struct net_op *op = n->active[i];
+
+		if (!arrived(op)) {
+			i++;
+			continue;
+		}
+		n->active[i] = n->active[--n->n_active];
+		completed(n, op);
+		moved = true;
+	}
+	for (int i = 0; i < NOTES && take_note(n); i++)
+		moved = true;
+	return moved;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages between the nodes of a drain. Worker threads ask and wait; the main thread, which
+ * alone calls MPI, posts what they ask for and brings the answers.
+ *
+ *   fetch   a range of a file in another node's store, straight into the caller's memory
+ *   call    a request to another node's workers, with an answer
+ *
+ * Data travels only when it was asked for, into memory that is there already: so nothing piles
+ * up, and a node that serves needs no more buffers than it has readers. Whoever serves a fetch
+ * never waits for another node's worker, so there is no circle to wait in.
+ */
+#ifndef DRAIN_NET_H
+#define DRAIN_NET_H
+
+#include <mpi.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/queue.h"
+#include "ebt/err.h"
+#include "transport/transport.h"
+
+/* Anything that the main thread has to post or to bring in. First in its struct. */
+struct net_op {
+	struct queue_item item;
+	enum { NET_FETCH, NET_DATA, NET_CALL, NET_ANSWER, NET_LOCAL } kind;
+	MPI_Request req[2];
+	int n_req;
+	int node;
+};
+
+/* A fetch, the caller's until net_wait has returned. */
+struct net_fetch {
+	struct net_op op;
+	uint32_t entry;
+	bool check;        /* and see that the file is still as it was scanned */
+	uint64_t off;
+	uint32_t len;
+	void *to;
+	bool done;         /* net.lock */
+	int code;
+	struct ebt_digest digest;
+	unsigned char head[40]; /* of messages */
+	uint32_t slot;
+};
+
+/* A request that this node got: @node's fetch number @slot. */
+struct net_request {
+	struct queue_item item;
+	int node;
+	uint32_t slot, entry, len;
+	uint64_t off;
+	bool check;
+};
+
+/* What a reader sends back: code < 0 and no data, or len bytes in @data. */
+struct net_data {
+	struct net_op op;
+	uint32_t slot, len;
+	int code;
+	struct ebt_digest digest;
+	void *data;
+	unsigned char head[40];
+	void (*sent)(struct net_data *); /* main thread: the buffer is free again */
+	void *arg;
+};
+
+/* A call and its answer. The caller's until net_wait_call has returned. */
+struct net_call {
+	struct net_op op;
+	struct buf request;
+	struct buf answer;
+	bool done; /* net.lock */
+	uint64_t id;
+	struct net_call *next; /* main thread: those without an answer */
+};
+
+/* The other side of a call: handed to the workers, given back by net_answer. */
+struct net_job {
+	struct net_op op;
+	uint64_t id;
+	struct buf request; /* from byte NET_CALL_HEAD on */
+	struct buf answer;
+};
+#define NET_CALL_HEAD 8
+
+struct net {
+	MPI_Comm calls, data;
+	int self;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct queue out;        /* struct net_op from workers */
+	struct queue *requests;  /* struct net_request to readers */
+	struct queue *jobs;      /* struct net_job to workers */
+	struct net_op **active;
+	size_t n_active, cap_active;
+	struct net_fetch **slots; /* fetches under way, by slot */
+	uint32_t n_slots, next_slot;
+	struct net_call *waiting;
+	uint64_t next_id;
+	uint64_t bytes_in;
+};
+
+int net_open_all(struct net *n, MPI_Comm comm, struct queue *requests, struct queue *jobs,
+	struct ebt_err *err);
+void net_close(struct net *n);
+
+/* Workers. The fetch or call is filled in but for the private fields. */
+void net_start(struct net *n, struct net_fetch *f);
+/* Waits. The source's code; -EIO if what arrived is not what was sent. */
+int net_wait(struct net *n, struct net_fetch *f);
+void net_call(struct net *n, struct net_call *c);
+void net_wait_call(struct net *n, struct net_call *c);
+/* Any thread: what a reader or worker has to send back. */
+void net_send(struct net *n, struct net_data *d);
+void net_answer(struct net *n, struct net_job *j);
+
+/* Main thread: moves on whatever can be moved. True if anything did. */
+bool net_step(struct net *n);
+
+#endif

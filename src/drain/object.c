@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Writing one object of a file: range by range in its own order, a few ranges ahead of what is
+ * being written. A range lies in one stripe, so that it goes to one target, and is put
+ * together from the pieces of as many nodes as have some of it before it is written. What no
+ * piece covers is left out: it stays a hole.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "drain/move.h"
+#include "fsio/fsio.h"
+
+/* One piece's share of a range. */
+struct part {
+	struct net_fetch fetch;
+	const struct drain_piece *piece;
+	uint64_t off;
+	uint32_t len;
+	bool remote;
+	void *own; /* memory of a part that overlaps others, else NULL */
+};
+
+struct range {
+	uint64_t off;
+	uint32_t len;
+	unsigned char *data;
+	struct part *parts;
+	uint32_t n_parts;
+};
+
+struct writing {
+	struct move_lane *l;
+	const struct move_object *o;
+	struct move_result *res;
+	uint64_t at;       /* where the next range is looked for */
+	uint32_t first;    /* pieces before this one end before at */
+	struct range ranges[MOVE_DEPTH];
+	unsigned head, n;  /* a ring of ranges under way */
+	uint64_t summed;   /* ranges in sum */
+	struct ebt_digest sum; /* of what was written, for verify */
+	bool verifies;
+};
+
+static void fail_source(struct writing *w, int code, const struct ebt_err *err)
+{
+	if (w->res->code < 0)
+		return;
+	w->res->code = code;
+	w->res->side = MOVE_SOURCE;
+	if (err)
+		w->res->err = *err;
+}
+
+static void fail_target(struct writing *w, int code, const char *what)
+{
+	char name[512];
+
+	if (w->res->code < 0)
+		return;
+	w->res->code = code;
+	w->res->side = MOVE_TARGET;
+	w->res->target = w->o->target;
+	ebt_fail(&w->res->err, code, "%s: %s", text_name(w->o->t->e.name, name, sizeof(name)),
+		what);
+}
+
+static uint64_t piece_end(const struct drain_piece *p)
+{
+	return p->off + p->len;
+}
+
+/* The first byte from @off on that lies in this object, and the end of its stripe. */
+static uint64_t in_object(const struct move_object *o, uint64_t off, uint64_t *end)
+{
+	uint64_t stripe;
+
+	if (o->stripe_count <= 1) {
+		*end = UINT64_MAX;
+		return off;
+	}
+	stripe = off / o->stripe_size;
+	if (stripe % o->stripe_count != o->number) {
+		stripe += (o->number + o->stripe_count - stripe % o->stripe_count) %
+			o->stripe_count;
+		off = stripe * o->stripe_size;
+	}
+	*end = (stripe + 1) * o->stripe_size;
+	return off;
+}
+
+/* The next range with data, from w->at on; false at the end. */
+static bool next_range(struct writing *w, uint64_t *off, uint32_t *len)
+{
+	const struct drain_task *t = w->o->t;
+	uint64_t stop, block = w->l->m->block;
+
+	for (;;) {
+		while (w->first < t->n_pieces && piece_end(&t->pieces[w->first]) <= w->at)
+			w->first++;
+		if (w->first == t->n_pieces)
+			return false;
+		if (w->at < t->pieces[w->first].off)
+			w->at = t->pieces[w->first].off;
+		*off = in_object(w->o, w->at, &stop);
+		if (*off == w->at)
+			break;
+		w->at = *off;
+	}
+	/* Ranges begin at multiples of the block, so that big files are written aligned. */
+	if (stop > (*off / block + 1) * block)
+		stop = (*off / block + 1) * block;
+	if (stop > t->e.size)
+		stop = t->e.size;
+	*len = (uint32_t)(stop - *off);
+	w->at = stop;
+	return true;
+}
+
+static uint32_t count_parts(const struct drain_task *t, uint32_t first, uint64_t off,
+	uint64_t end)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = first; i < t->n_pieces && t->pieces[i].off < end; i++)
+		n += piece_end(&t->pieces[i]) > off;
+	return n;
+}
+
+static int start_part(struct writing *w, struct range *r, struct part *p)
+{
+	const struct drain_source *s = &w->o->t->sources[p->piece->source];
+	struct move *m = w->l->m;
+
+	p->remote = s->node != (uint32_t)m->d->job.node;
+	if (p->piece->overlaps) {
+		p->own = malloc(p->len);
+		if (!p->own)
+			return -ENOMEM;
+	}
+	if (!p->remote)
+		return 0;
+	p->fetch = (struct net_fetch){
+		.op.node = (int)s->node,
+		.entry = s->entry,
+		.off = p->off,
+		.len = p->len,
+		.to = p->own ? p->own : r->data + (p->off - r->off),
+	};
+	net_start(&m->net, &p->fetch);
+	return 0;
+}
+
+/* Asks for everything in the range. What was asked for is waited for, also after a failure. */
+static void start_range(struct writing *w, uint64_t off, uint32_t len)
+{
+	const struct drain_task *t = w->o->t;
+	unsigned slot = (w->head + w->n) % MOVE_DEPTH;
+	struct range *r = &w->ranges[slot];
+	uint64_t end = off + len, covered = 0;
+	uint32_t n = count_parts(t, w->first, off, end);
+
+	*r = (struct range){.off = off, .len = len, .data = w->l->block[slot]};
+	w->n++;
+	r->parts = calloc(n + 1, sizeof(*r->parts));
+	if (!r->parts) {
+		fail_source(w, ebt_fail(&w->res->err, -ENOMEM, "pieces"), NULL);
+		return;
+	}
+	for (uint32_t i = w->first; i < t->n_pieces && t->pieces[i].off < end; i++) {
+		const struct drain_piece *p = &t->pieces[i];
+		uint64_t a = p->off > off ? p->off : off;
+		uint64_t b = piece_end(p) < end ? piece_end(p) : end;
+
+		if (a >= b)
+			continue;
+		r->parts[r->n_parts++] = (struct part){
+			.piece = p, .off = a, .len = (uint32_t)(b - a)};
+		covered += p->overlaps ? 0 : b - a;
+	}
+	if (covered < len)
+		memset(r->data, 0, len);
+	for (uint32_t i = 0; i < r->n_parts; i++) {
+		int code = start_part(w, r, &r->parts[i]);
+
+		if (code < 0) {
+			fail_source(w, ebt_fail(&w->res->err, code, "piece"), NULL);
+			r->n_parts = i;
+		}
+	}
+}
+
+static void finish_part(struct writing *w, struct range *r, struct part *p)
+{
+	const struct drain_source *s = &w->o->t->sources[p->piece->source];
+	unsigned char *to = r->data + (p->off - r->off);
+	struct move *m = w->l->m;
+	struct ebt_err err = {0};
+	char name[512];
+	int code;
+
+	if (p->remote) {
+		code = net_wait(&m->net, &p->fetch);
+		if (code < 0)
+			ebt_fail(&err, code, "%s: from node %u",
+				text_name(w->o->t->e.name, name, sizeof(name)), s->node);
+		__atomic_add_fetch(&m->moved, p->len, __ATOMIC_RELAXED);
+	} else {
+		code = w->res->code < 0 ? 0
+			: move_read(m, &w->l->source, s->entry, p->off, p->own ? p->own : to,
+				p->len, false, &err);
+	}
+	if (code < 0)
+		fail_source(w, code, &err);
+	for (uint32_t i = 0; p->own && code == 0 && i < p->len; i++)
+		to[i] |= ((unsigned char *)p->own)[i];
+	free(p->own);
+}
+
+/* --rate: each write has its time, and waits for it. */
+static void wait_turn(struct move *m, uint64_t bytes)
+{
+	double now = clock_now(), at;
+
+	if (m->pace <= 0)
+		return;
+	{
+		SCOPED_LOCK(&m->lock);
+		at = m->next_write > now ? m->next_write : now;
+		m->next_write = at + (double)bytes * m->pace;
+	}
+	while (at > now && !move_stopped(m)) {
+		double s = at - now < 0.1 ? at - now : 0.1;
+
+		nanosleep(&(struct timespec){.tv_nsec = (long)(s * 1e9)}, NULL);
+		now = clock_now();
+	}
+}
+
+static void write_run(struct writing *w, const struct range *r, uint64_t off, uint64_t end)
+{
+	const struct move_object *o = w->o;
+	struct move *m = w->l->m;
+	struct health_op op;
+	int code;
+
+	for (uint64_t n; off < end && w->res->code == 0; off += n) {
+		n = MOVE_WRITE - off % MOVE_WRITE;
+		if (n > end - off)
+			n = end - off;
+		if (move_stopped(m)) {
+			fail_source(w, ebt_failx(&w->res->err, -ECANCELED, "stopped"), NULL);
+			return;
+		}
+		if (o->can_move && o->target != PLACE_NONE && health_is_bad(&m->health, o->target)) {
+			fail_target(w, -EAGAIN, "its target is not good");
+			return;
+		}
+		wait_turn(m, n);
+		if (o->target != PLACE_NONE)
+			health_begin(&m->health, o->target, n, &op);
+		code = fsio_write(o->fd, r->data + (off - r->off), n, off);
+		if (o->target != PLACE_NONE)
+			health_end(&m->health, &op);
+		if (code < 0) {
+			fail_target(w, code, "write");
+			return;
+		}
+		w->res->bytes += n;
+		__atomic_add_fetch(&m->bytes, n, __ATOMIC_RELAXED);
+	}
+}
+
+/* Data only, in runs as long as they go. Parts ascend. */
+static void write_range(struct writing *w, const struct range *r)
+{
+	uint64_t off = 0, end = 0;
+
+	for (uint32_t i = 0; i < r->n_parts; i++) {
+		const struct part *p = &r->parts[i];
+
+		if (end == off) {
+			off = p->off;
+		} else if (p->off > end) {
+			write_run(w, r, off, end);
+			off = p->off;
+		}
+		if (i == 0 || p->off + p->len > end)
+			end = p->off + p->len;
+	}
+	if (r->n_parts)
+		write_run(w, r, off, end);
+}
+
+static void add_sum(struct ebt_digest *sum, const void *data, uint32_t len, uint64_t index)
+{
+	struct ebt_digest d = digest_bytes(data, len);
+
+	/* Each half with its own odd factor of the place: ranges are not exchangeable. */
+	sum->lo += d.lo * (2 * index + 1);
+	sum->hi += d.hi * (2 * index + 1);
+}
+
+static void finish_range(struct writing *w)
+{
+	struct range *r = &w->ranges[w->head];
+
+	for (uint32_t i = 0; i < r->n_parts; i++)
+		finish_part(w, r, &r->parts[i]);
+	if (w->res->code == 0) {
+		if (w->verifies)
+			add_sum(&w->sum, r->data, r->len, w->summed++);
+		write_range(w, r);
+	}
+	free(r->parts);
+	w->head = (w->head + 1) % MOVE_DEPTH;
+	w->n--;
+}
+
+static void sync_object(struct writing *w)
+{
+	const struct move_object *o = w->o;
+	struct move *m = w->l->m;
+	struct health_op op;
+	int r;
+
+	if (o->target != PLACE_NONE)
+		health_begin(&m->health, o->target, w->res->bytes, &op);
+	r = fsync(o->fd) < 0 ? -errno : 0;
+	if (o->target != PLACE_NONE) {
+		/* The bytes were counted when they were written. */
+		op.bytes = 0;
+		health_end(&m->health, &op);
+	}
+	if (r < 0)
+		fail_target(w, r, "sync");
+}
+
+/* Reads back what was written, past this client's cache as far as it can be told to. */
+static void verify_object(struct writing *w)
+{
+	struct ebt_digest sum = {0};
+	uint64_t off, index = 0;
+	uint32_t len;
+	ssize_t n;
+
+	posix_fadvise(w->o->fd, 0, 0, POSIX_FADV_DONTNEED);
+	w->at = 0;
+	w->first = 0;
+	while (w->res->code == 0 && next_range(w, &off, &len)) {
+		n = fsio_read(w->o->fd, w->l->block[0], len, off);
+		if (n < 0)
+			fail_target(w, (int)n, "read back");
+		else
+			add_sum(&sum, w->l->block[0], (uint32_t)n, index++);
+		if (n >= 0 && (uint32_t)n < len)
+			break;
+	}
+	if (w->res->code == 0 && (index != w->summed || !digest_equal(sum, w->sum)))
+		fail_target(w, -EIO, "what was written does not read back");
+}
+
+void move_write_object(struct move_lane *l, const struct move_object *o,
+	struct move_result *res)
+{
+	struct writing w = {.l = l, .o = o, .res = res, .verifies = l->m->d->o->verify};
+	uint64_t off;
+	uint32_t len;
+	bool more = true;
+
+	*res = (struct move_result){.target = PLACE_NONE};
+	while (more || w.n) {
+		while (more && w.n < MOVE_DEPTH && res->code == 0) {
+			more = next_range(&w, &off, &len);
+			if (more)
+				start_range(&w, off, len);
+		}
+		if (w.n)
+			finish_range(&w);
+		if (res->code < 0)
+			more = false;
+	}
+	if (res->code == 0 && (o->sync || w.verifies))
+		sync_object(&w);
+	if (res->code == 0 && w.verifies)
+		verify_object(&w);
+	if (res->code == 0 && o->target != PLACE_NONE)
+		health_wrote(&l->m->health, o->target);
+}
+
+/* Pieces that the object has a share in; sources stay as they are. */
+static void put_pieces(const struct move_object *o, struct buf *out)
+{
+	const struct drain_task *t = o->t;
+	SCOPED_FREE struct drain_piece *some = calloc(t->n_pieces + 1, sizeof(*some));
+	struct drain_task part = *t;
+	uint64_t end, off;
+
+	part.n_pieces = 0;
+	part.n_links = 0;
+	for (uint32_t i = 0; some && i < t->n_pieces; i++) {
+		off = in_object(o, t->pieces[i].off, &end);
+		if (off < piece_end(&t->pieces[i]))
+			some[part.n_pieces++] = t->pieces[i];
+	}
+	if (!some)
+		out->failed = true;
+	part.pieces = some;
+	drain_task_encode(&part, out);
+}
+
+void move_encode_object(const struct move_object *o, const char *path, struct buf *out)
+{
+	buf_put64(out, 0); /* NET_CALL_HEAD */
+	buf_put32(out, o->stripe_count);
+	buf_put64(out, o->stripe_size);
+	buf_put32(out, o->number);
+	buf_put32(out, o->target);
+	buf_put8(out, o->can_move);
+	buf_put16(out, (uint16_t)strlen(path));
+	buf_put(out, path, strlen(path) + 1);
+	put_pieces(o, out);
+}
+
+static void encode_result(const struct move_result *res, struct buf *out)
+{
+	buf_put64(out, 0);
+	buf_put32(out, (uint32_t)res->code);
+	buf_put8(out, (uint8_t)res->side);
+	buf_put32(out, res->target);
+	buf_put64(out, res->bytes);
+	buf_put16(out, (uint16_t)strlen(res->err.text));
+	buf_put(out, res->err.text, strlen(res->err.text));
+}
+
+void move_decode_result(const struct buf *b, struct move_result *res)
+{
+	struct reader r = reader_of(b->data + NET_CALL_HEAD, b->len - NET_CALL_HEAD);
+	const char *text;
+	uint16_t len;
+
+	*res = (struct move_result){0};
+	res->code = (int)reader_get32(&r);
+	res->side = reader_get8(&r);
+	res->target = reader_get32(&r);
+	res->bytes = reader_get64(&r);
+	len = reader_get16(&r);
+	text = reader_take(&r, len);
+	if (r.failed || len >= sizeof(res->err.text)) {
+		res->code = ebt_failx(&res->err, -EPROTO, "an answer that is damaged");
+		res->side = MOVE_SOURCE;
+		return;
+	}
+	res->err.code = res->code;
+	memcpy(res->err.text, text, len);
+	res->err.text[len] = '\0';
+}
+
+/* A call of another node's lead. */
+static void do_call(struct move_lane *l, struct net_job *j, struct move_result *res)
+{
+	struct reader r = reader_of(j->request.data + NET_CALL_HEAD,
+		j->request.len - NET_CALL_HEAD);
+	struct move_object o = {.sync = true};
+	SCOPED_TASK struct drain_task *t = NULL;
+	const char *path, *slash;
+	uint16_t len;
+	int code, dirfd;
+
+	o.stripe_count = reader_get32(&r);
+	o.stripe_size = reader_get64(&r);
+	o.number = reader_get32(&r);
+	o.target = reader_get32(&r);
+	o.can_move = reader_get8(&r);
+	len = reader_get16(&r);
+	path = reader_take(&r, (size_t)len + 1);
+	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
+	code = r.failed ? ebt_failx(&res->err, -EPROTO, "a call that is damaged")
+			: drain_task_decode(&r, &t, &res->err);
+	if (code < 0) {
+		res->code = code;
+		return;
+	}
+	o.t = t;
+	dirfd = move_dir(l, path);
+	slash = strrchr(path, '/');
+	if (dirfd >= 0) {
+		move_count(&l->m->d->rep->opens);
+		o.fd = openat(dirfd, slash ? slash + 1 : path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	}
+	code = dirfd < 0 ? dirfd : o.fd < 0 ? -errno : 0;
+	if (code < 0) {
+		res->code = ebt_fail(&res->err, code, "%s: open", path);
+		return;
+	}
+	move_write_object(l, &o, res);
+	if (close(o.fd) < 0 && res->code == 0) {
+		res->code = ebt_fail(&res->err, -errno, "%s: close", path);
+		res->side = MOVE_TARGET;
+	}
+}
+
+void *move_object_thread(void *arg)
+{
+	struct move *m = arg;
+	SCOPED(move_lane_release) struct move_lane l = {0};
+	struct net_op *op;
+
+	if (move_lane_init(&l, m, NULL) < 0)
+		abort(); /* leads wait for what this thread writes */
+	while ((op = (struct net_op *)queue_get(&m->objects))) {
+		struct move_local *mine = (struct move_local *)op;
+		struct net_job *j = (struct net_job *)op;
+		struct move_result res;
+
+		if (op->kind == NET_LOCAL) {
+			move_write_object(&l, &mine->o, &res);
+			SCOPED_LOCK(&m->lock);
+			mine->result = res;
+			mine->done = true;
+			pthread_cond_broadcast(&m->changed);
+			continue;
+		}
+		do_call(&l, j, &res);
+		encode_result(&res, &j->answer);
+		if (!buf_ok(&j->answer))
+			abort();
+		net_answer(&m->net, j);
+	}
+	return NULL;
+}

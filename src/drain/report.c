@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a drain will do, and what it did. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/text.h"
+#include "drain/drain_internal.h"
+#include "transport/transport.h"
+
+#define LINES 32 /* targets named */
+
+static void say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct buf *b, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	buf_put(b, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+static void say_targets(struct buf *b, const struct drain *d)
+{
+	char size[TEXT_SIZE];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->n_targets; i++) {
+		uint64_t bytes = place_planned(d->place, i);
+
+		if (d->targets && !pfs_target_usable(&d->targets->target[i])) {
+			say(b, "  %s %u: not used (full, read-only, degraded or inactive)\n",
+				"OST", place_index(d->place, i));
+			continue;
+		}
+		if (n++ < LINES)
+			say(b, "  %s %u: %s\n", d->targets ? "OST" : "writer",
+				place_index(d->place, i), text_size((double)bytes, size));
+	}
+	if (n > LINES)
+		say(b, "  ... and %u more\n", n - LINES);
+}
+
+int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err *err)
+{
+	struct ebt_drain_report *rep = d->rep;
+	SCOPED_BUF struct buf b = {0};
+	char size[TEXT_SIZE];
+
+	say(&b, "%llu files, %s, from %d node%s to %s (%s)\n", (unsigned long long)files,
+		text_size((double)d->total_bytes, size), d->job.n_nodes,
+		d->job.n_nodes == 1 ? "" : "s", d->root, pfs_name(d->pfs));
+	say(&b, "%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f s from "
+		"where files are\n",
+		rep->writers, rep->writers == 1 ? "" : "s",
+		rep->direct ? "files from where they are" : "each target has one",
+		rep->predicted_owners, rep->predicted_direct);
+	say(&b, "%u big file%s placed one by one, largest target by its share %.3f\n", big,
+		big == 1 ? "" : "s", place_level(d->place));
+	say_targets(&b, d);
+	buf_put8(&b, 0);
+	if (!buf_ok(&b))
+		return ebt_fail(err, -ENOMEM, "plan");
+	rep->plan = (char *)TAKE(b.data);
+	return 0;
+}
+
+static void sum_targets(struct drain *d)
+{
+	struct ebt_drain_report *rep = d->rep;
+	uint32_t n = rep->n_targets;
+	SCOPED_FREE double *v = NULL;
+	uint32_t least = n;
+
+	/* A node that failed early has none: then nobody tells. */
+	transport_reduce_all(d->job.nodes, &least, 1, MPI_UINT32_T, MPI_MIN);
+	if (!least)
+		return;
+	v = calloc(4 * (size_t)least, sizeof(*v));
+	if (!v)
+		abort(); /* others wait in the same call */
+	for (uint32_t i = 0; i < least; i++) {
+		v[4 * i] = (double)rep->target[i].bytes;
+		v[4 * i + 1] = (double)rep->target[i].objects;
+		v[4 * i + 2] = rep->target[i].seconds;
+		v[4 * i + 3] = rep->target[i].avoided;
+	}
+	transport_reduce_all(d->job.nodes, v, (int)(4 * least), MPI_DOUBLE, MPI_SUM);
+	for (uint32_t i = 0; i < least; i++) {
+		rep->target[i].bytes = (uint64_t)v[4 * i];
+		rep->target[i].objects = (uint64_t)v[4 * i + 1];
+		rep->target[i].seconds = v[4 * i + 2];
+		rep->target[i].avoided = v[4 * i + 3] > 0;
+	}
+	rep->n_targets = least;
+}
+
+void drain_report_all(struct drain *d)
+{
+	struct ebt_drain_report *rep = d->rep;
+	uint64_t *const fields[] = {&rep->files, &rep->dirs, &rep->symlinks, &rep->links,
+		&rep->bytes, &rep->skipped, &rep->unchanged, &rep->in_place, &rep->dropped,
+		&rep->conflicts, &rep->failed, &rep->retries, &rep->refused, &rep->freed,
+		&rep->moved, &rep->creates, &rep->layouts, &rep->opens, &rep->setattrs,
+		&rep->renames, &rep->mkdirs, &rep->others};
+	enum { N = sizeof(fields) / sizeof(fields[0]) };
+	uint64_t v[N];
+	struct rusage use;
+
+	for (int i = 0; i < N; i++)
+		v[i] = *fields[i];
+	transport_reduce_all(d->job.nodes, v, N, MPI_UINT64_T, MPI_SUM);
+	for (int i = 0; i < N; i++)
+		*fields[i] = v[i];
+	sum_targets(d);
+	getrusage(RUSAGE_SELF, &use);
+	rep->max_rss = (uint64_t)use.ru_maxrss * 1024;
+	transport_reduce_all(d->job.nodes, &rep->max_rss, 1, MPI_UINT64_T, MPI_MAX);
+	memcpy(rep->id, d->id, sizeof(rep->id));
+	rep->root = d->root ? strdup(d->root) : NULL;
+	rep->nodes = (uint32_t)d->job.n_nodes;
+	rep->pfs = pfs_name(d->pfs);
+	rep->seconds = rep->scan + rep->merge + rep->move + rep->publish;
+}
+
+void ebt_drain_report_free(struct ebt_drain_report *report)
+{
+	free(report->root);
+	free(report->target);
+	free(report->plan);
+	memset(report, 0, sizeof(*report));
+}

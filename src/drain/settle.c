@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * While the job still runs: which outputs are finished. A file is, when nobody has it open for
+ * writing and it has not changed for as long as a pass takes to come round. The kernel tells
+ * the first by granting a read lease, fcntl(2), which it does only then. Where it cannot tell
+ * (a file system without leases) the second must do. Should it be written to after all, the
+ * move finds out and the file waits for the next pass.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drain/drain_internal.h"
+#include "fsio/fsio.h"
+
+static bool open_for_writing(const struct drain *d, const char *path)
+{
+	SCOPED_FD int fd = fsio_open_beneath(store_dirfd(d->store), path,
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return fd != -EACCES; /* gone or replaced: not finished either */
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+		return false;
+	}
+	return errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
+static bool settled(const struct drain *d, const struct manifest_entry *e, const char *path,
+	const struct timespec *now)
+{
+	double age = (double)(now->tv_sec - e->mtime) +
+		((double)now->tv_nsec - (double)e->mtime_ns) * 1e-9;
+
+	if (e->kind != MANIFEST_FILE)
+		return true;
+	/* A time in the future was set by somebody: it says nothing. */
+	if (age >= 0 && age < d->o->watch)
+		return false;
+	return !open_for_writing(d, path);
+}
+
+int drain_settle(struct drain *d, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	char path[PATH_MAX];
+	struct timespec now;
+	uint32_t source;
+	int r = manifest_new(&m, err);
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (r == 0)
+		r = manifest_add_source(m, d->store_path, &source, err);
+	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
+		struct manifest_entry e = d->m->entries[i];
+
+		r = manifest_path(d->m, i, path, sizeof(path));
+		if (r < 0)
+			return ebt_fail(err, r, "%s", d->store_path);
+		r = 0;
+		e.name = path;
+		e.source = source;
+		e.parent = MANIFEST_ROOT;
+		e.group = MANIFEST_NONE;
+		if (settled(d, &e, path, &now))
+			r = manifest_add(m, &e, err);
+	}
+	if (r == 0)
+		r = manifest_arrange(m, err);
+	if (r < 0)
+		return r;
+	manifest_free(d->m);
+	d->m = TAKE(m);
+	return 0;
+}

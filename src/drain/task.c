@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tasks and entries as bytes. Numbers are little-endian, strings carry their length and a
+ * final NUL, so that they can be used where they lie. A task is decoded into one block: the
+ * struct, its arrays by falling alignment, a copy of the strings.
+ */
+#include "drain/task.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define NS_PER_S   1000000000u
+#define SOURCE_LEN 28
+#define PIECE_LEN  21
+
+static int damaged(struct ebt_err *err, const char *what)
+{
+	return ebt_failx(err, -EBADMSG, "a task of a drain is damaged: %s", what);
+}
+
+static void put_string(struct buf *out, const char *s)
+{
+	size_t len = strlen(s);
+
+	if (len > UINT32_MAX - 1)
+		out->failed = true;
+	buf_put32(out, (uint32_t)len);
+	buf_put(out, s, len + 1);
+}
+
+/* NULL if it is not what put_string wrote. */
+static const char *get_string(struct reader *r)
+{
+	size_t len = reader_get32(r);
+	const char *p = reader_take(r, len + 1);
+
+	return p && memchr(p, '\0', len + 1) == p + len ? p : NULL;
+}
+
+void drain_entry_encode(const struct manifest_entry *e, const char *name, struct buf *out)
+{
+	buf_put8(out, e->kind);
+	buf_put16(out, (uint16_t)e->mode);
+	buf_put32(out, e->uid);
+	buf_put32(out, e->gid);
+	buf_put32(out, e->nlink);
+	buf_put64(out, e->size);
+	buf_put64(out, e->allocated);
+	buf_put64(out, (uint64_t)e->mtime);
+	buf_put32(out, e->mtime_ns);
+	buf_put64(out, (uint64_t)e->atime);
+	buf_put32(out, e->atime_ns);
+	put_string(out, name);
+	put_string(out, e->target ? e->target : "");
+	buf_put32(out, e->xattrs_len);
+	buf_put(out, e->xattrs, e->xattrs_len);
+}
+
+static const char *entry_flaw(const struct manifest_entry *e)
+{
+	if (e->kind != MANIFEST_DIR && e->kind != MANIFEST_FILE && e->kind != MANIFEST_SYMLINK)
+		return "kind";
+	/* The root is the one entry without a name. */
+	if (!e->name || !(manifest_path_ok(e->name) || (!*e->name && e->kind == MANIFEST_DIR)))
+		return "name";
+	if ((e->kind == MANIFEST_SYMLINK) != (e->target != NULL))
+		return "target";
+	if (e->size > INT64_MAX || (e->kind != MANIFEST_FILE && e->size))
+		return "size";
+	if (e->mode > 07777)
+		return "mode";
+	if (e->mtime_ns >= NS_PER_S || e->atime_ns >= NS_PER_S)
+		return "time";
+	return NULL;
+}
+
+int drain_entry_decode(struct reader *r, struct manifest_entry *e, struct ebt_err *err)
+{
+	struct manifest_entry got = {.parent = MANIFEST_ROOT, .group = MANIFEST_NONE};
+	const char *flaw;
+
+	got.kind = reader_get8(r);
+	got.mode = reader_get16(r);
+	got.uid = reader_get32(r);
+	got.gid = reader_get32(r);
+	got.nlink = reader_get32(r);
+	got.size = reader_get64(r);
+	got.allocated = reader_get64(r);
+	got.mtime = (int64_t)reader_get64(r);
+	got.mtime_ns = reader_get32(r);
+	got.atime = (int64_t)reader_get64(r);
+	got.atime_ns = reader_get32(r);
+	got.name = get_string(r);
+	got.target = get_string(r);
+	if (got.target && !*got.target)
+		got.target = NULL;
+	got.xattrs_len = reader_get32(r);
+	if (got.xattrs_len)
+		got.xattrs = reader_take(r, got.xattrs_len);
+	if (r->failed)
+		return damaged(err, "length");
+	flaw = entry_flaw(&got);
+	if (flaw)
+		return damaged(err, flaw);
+	*e = got;
+	return 0;
+}
+
+static size_t names_len(const char *p, uint32_t n)
+{
+	const char *at = p;
+
+	for (; n > 0; n--)
+		at += strlen(at) + 1;
+	return (size_t)(at - p);
+}
+
+void drain_task_encode(const struct drain_task *t, struct buf *out)
+{
+	size_t links = names_len(t->links, t->n_links);
+
+	if (links > UINT32_MAX)
+		out->failed = true;
+	buf_put32(out, t->n_sources);
+	buf_put32(out, t->n_pieces);
+	/* Stripes without targets are no placement. */
+	buf_put32(out, t->targets ? t->stripe_count : 0);
+	buf_put32(out, t->n_links);
+	buf_put32(out, (uint32_t)links);
+	buf_put8(out, t->in_place);
+	buf_put8(out, t->replaces);
+	buf_put8(out, t->big);
+	buf_put64(out, t->stripe_size);
+	drain_entry_encode(&t->e, t->e.name, out);
+	for (uint32_t i = 0; i < t->n_sources; i++) {
+		buf_put32(out, t->sources[i].node);
+		buf_put32(out, t->sources[i].entry);
+		buf_put64(out, t->sources[i].size);
+		buf_put64(out, (uint64_t)t->sources[i].mtime);
+		buf_put32(out, t->sources[i].mtime_ns);
+	}
+	for (uint32_t i = 0; i < t->n_pieces; i++) {
+		buf_put64(out, t->pieces[i].off);
+		buf_put64(out, t->pieces[i].len);
+		buf_put32(out, t->pieces[i].source);
+		buf_put8(out, t->pieces[i].overlaps);
+	}
+	for (uint32_t i = 0; t->targets && i < t->stripe_count; i++)
+		buf_put32(out, t->targets[i]);
+	buf_put(out, t->links, links);
+}
+
+/* What comes before the arrays. */
+struct head {
+	struct drain_task t;
+	uint32_t links; /* bytes */
+};
+
+static int get_head(struct reader *r, struct head *h, struct ebt_err *err)
+{
+	struct drain_task *t = &h->t;
+	uint8_t in_place, replaces, big;
+	uint64_t need;
+	int rc;
+
+	t->n_sources = reader_get32(r);
+	t->n_pieces = reader_get32(r);
+	t->stripe_count = reader_get32(r);
+	t->n_links = reader_get32(r);
+	h->links = reader_get32(r);
+	in_place = reader_get8(r);
+	replaces = reader_get8(r);
+	big = reader_get8(r);
+	t->stripe_size = reader_get64(r);
+	t->in_place = in_place;
+	t->replaces = replaces;
+	t->big = big;
+	rc = drain_entry_decode(r, &t->e, err);
+	if (rc < 0)
+		return rc;
+	if (t->e.kind == MANIFEST_DIR)
+		return damaged(err, "kind");
+	/* What is said to follow fits what does: no large allocation for a small lie. */
+	need = (uint64_t)t->n_sources * SOURCE_LEN + (uint64_t)t->n_pieces * PIECE_LEN +
+	       (uint64_t)t->stripe_count * 4 + h->links;
+	if (need > reader_left(r) || t->n_links > h->links || t->n_sources == 0)
+		return damaged(err, "numbers");
+	if (in_place > 1 || replaces > 1 || big > 1)
+		return damaged(err, "marks");
+	return 0;
+}
+
+static size_t string_room(const char *s)
+{
+	return s ? strlen(s) + 1 : 0;
+}
+
+/* @at moves on behind the copy. */
+static void *place(char **at, const void *data, size_t len)
+{
+	void *to = *at;
+
+	if (!data)
+		return NULL;
+	memcpy(to, data, len);
+	*at += len;
+	return to;
+}
+
+/* The block, with the strings of the head in it and room for the arrays. */
+static struct drain_task *new_task(const struct head *h, char **links)
+{
+	const struct manifest_entry *e = &h->t.e;
+	size_t name = string_room(e->name), target = string_room(e->target);
+	size_t sources = h->t.n_sources * sizeof(*h->t.sources);
+	size_t pieces = h->t.n_pieces * sizeof(*h->t.pieces);
+	size_t targets = h->t.stripe_count * sizeof(*h->t.targets);
+	struct drain_task *t = malloc(sizeof(*t) + sources + pieces + targets + name + target +
+				      e->xattrs_len + h->links);
+	char *at;
+
+	if (!t)
+		return NULL;
+	*t = h->t;
+	at = (char *)(t + 1);
+	t->sources = (struct drain_source *)at;
+	at += sources;
+	t->pieces = h->t.n_pieces ? (struct drain_piece *)at : NULL;
+	at += pieces;
+	t->targets = h->t.stripe_count ? (uint32_t *)at : NULL;
+	at += targets;
+	t->e.name = place(&at, e->name, name);
+	t->e.target = place(&at, e->target, target);
+	t->e.xattrs = place(&at, e->xattrs, e->xattrs_len);
+	*links = at;
+	t->links = h->t.n_links ? at : NULL;
+	return t;
+}
+
+static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *err)
+{
+	uint64_t before = 0;
+
+	for (uint32_t i = 0; i < t->n_sources; i++) {
+		struct drain_source *s = &t->sources[i];
+
+		s->node = reader_get32(r);
+		s->entry = reader_get32(r);
+		s->size = reader_get64(r);
+		s->mtime = (int64_t)reader_get64(r);
+		s->mtime_ns = reader_get32(r);
+		if (s->mtime_ns >= NS_PER_S)
+			return damaged(err, "time of a source");
+	}
+	for (uint32_t i = 0; i < t->n_pieces; i++) {
+		struct drain_piece *p = &t->pieces[i];
+		uint8_t overlaps;
+
+		p->off = reader_get64(r);
+		p->len = reader_get64(r);
+		p->source = reader_get32(r);
+		overlaps = reader_get8(r);
+		p->overlaps = overlaps;
+		if (p->source >= t->n_sources || overlaps > 1 || p->off < before ||
+			p->off > t->e.size || p->len > t->e.size - p->off)
+			return damaged(err, "pieces");
+		before = p->off;
+	}
+	for (uint32_t i = 0; i < t->stripe_count; i++)
+		t->targets[i] = reader_get32(r);
+	return 0;
+}
+
+static int get_links(struct reader *r, struct drain_task *t, char *to, uint32_t len,
+	struct ebt_err *err)
+{
+	const char *p = reader_take(r, len), *at, *stop;
+
+	if (!p)
+		return damaged(err, "length");
+	memcpy(to, p, len);
+	at = to;
+	for (uint32_t i = 0; i < t->n_links; i++, at = stop + 1) {
+		stop = memchr(at, '\0', (size_t)(to + len - at));
+		if (!stop || !manifest_path_ok(at))
+			return damaged(err, "links");
+	}
+	return at == to + len ? 0 : damaged(err, "links");
+}
+
+int drain_task_decode(struct reader *r, struct drain_task **out, struct ebt_err *err)
+{
+	struct head h = {0};
+	SCOPED_TASK struct drain_task *t = NULL;
+	char *links;
+	int rc = get_head(r, &h, err);
+
+	if (rc < 0)
+		return rc;
+	t = new_task(&h, &links);
+	if (!t)
+		return ebt_fail(err, -ENOMEM, "task of %s", h.t.e.name);
+	rc = get_arrays(r, t, err);
+	if (rc == 0)
+		rc = get_links(r, t, links, h.links, err);
+	if (rc < 0)
+		return rc;
+	*out = TAKE(t);
+	return 0;
+}
+
+void drain_task_free(struct drain_task *t)
+{
+	free(t);
+}
+
+void drain_task_free_list(struct drain_task *t)
+{
+	struct drain_task *next;
+
+	for (; t; t = next) {
+		next = t->next;
+		drain_task_free(t);
+	}
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Any bytes as a journal. They are tried as they are, and again with the digests of all records
+ * made right. What counts as proven must be in order, and must be the same bytes when it is
+ * written again.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "drain/journal_format.h"
+#include "fuzz.h"
+#include "manifest/manifest.h"
+
+#define START 12 /* magic and version */
+
+static void use_seal(const struct journal_seal *s)
+{
+	const char *name = s->names;
+
+	FUZZ_CHECK(s->n_names > 0 && s->mtime_ns < 1000000000);
+	for (uint32_t i = 0; i < s->n_names; i++, name += strlen(name) + 1)
+		FUZZ_CHECK(manifest_path_ok(name));
+	for (uint32_t i = 0; i < s->n_sources; i++)
+		FUZZ_CHECK(s->sources[i].mtime_ns < 1000000000);
+}
+
+/* Bytes that are proven. */
+static size_t use(const uint8_t *data, size_t size)
+{
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = data, .len = size};
+	SCOPED_BUF struct buf again = {0};
+	struct journal_record rec;
+	bool ended = false;
+	int r;
+
+	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
+		FUZZ_CHECK(rec.start < rec.end && rec.end == s.at && s.at <= size);
+		FUZZ_CHECK((rec.kind == JOURNAL_HEAD) == (rec.start == START) && !ended);
+		if (rec.kind == JOURNAL_HEAD) {
+			FUZZ_CHECK(strlen(rec.head.id) == 32 && rec.head.dest[0] == '/');
+			journal_put_head(
+				&again, rec.head.id, rec.head.dest, rec.head.atomic);
+		} else if (rec.kind == JOURNAL_SEAL) {
+			use_seal(&rec.seal);
+			journal_put_seal(&again, &rec.seal);
+		} else {
+			journal_put_end(&again);
+			ended = true;
+		}
+	}
+	FUZZ_CHECK(r == 0 || (r == -EPROTONOSUPPORT && s.at == 0));
+	FUZZ_CHECK(buf_ok(&again) && again.len == s.at);
+	FUZZ_CHECK(s.at == 0 || memcmp(again.data, data, s.at) == 0);
+	return s.at;
+}
+
+/* The digests of all records that are whole. */
+static void make_right(uint8_t *data, size_t size)
+{
+	size_t at = START, len;
+	struct ebt_digest d;
+	struct reader r;
+
+	while (size - at >= 5 + DIGEST_BYTES) {
+		r = reader_of(data + at, 4);
+		len = reader_get32(&r);
+		if (len > size - at - 5 - DIGEST_BYTES)
+			return;
+		d = digest_bytes(data + at, 5 + len);
+		at += 5 + len;
+		for (size_t i = 0; i < 8; i++) {
+			data[at + i] = (uint8_t)(d.lo >> (8 * i));
+			data[at + 8 + i] = (uint8_t)(d.hi >> (8 * i));
+		}
+		at += DIGEST_BYTES;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	SCOPED_FREE uint8_t *copy = malloc(size ? size : 1);
+	size_t proven = use(data, size);
+
+	FUZZ_CHECK(copy);
+	if (size < START)
+		return 0;
+	memcpy(copy, data, size);
+	make_right(copy, size);
+	FUZZ_CHECK(use(copy, size) >= proven);
+	return 0;
+}
+
+bool fuzz_seed(unsigned n, struct buf *out)
+{
+	static const char names[] = "d/first\0second\0d/third";
+	static const struct journal_source sources[] = {{1, 2, 3}, {1ull << 40, -1, 999999999}};
+	struct journal_seal s = {.names = names, .n_names = 3, .size = 1ull << 40,
+		.mtime = -1, .mtime_ns = 999999999, .sources = sources, .n_sources = 2};
+
+	journal_put_head(out, "0123456789abcdef0123456789abcdef", "/scratch/dest", n & 1);
+	if (n > 0)
+		journal_put_seal(out, &s);
+	s.n_names = 1;
+	s.n_sources = 0;
+	if (n > 1)
+		journal_put_seal(out, &s);
+	if (n > 2)
+		journal_put_end(out);
+	return n < 4;
+}

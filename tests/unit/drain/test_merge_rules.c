@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/merge_internal.h"
+#include "suite.h"
+
+#define F MANIFEST_FILE
+#define D MANIFEST_DIR
+#define L MANIFEST_SYMLINK
+#define W DRAIN_WRITE
+#define O DRAIN_OLDER
+#define P DRAIN_PART
+
+/* Three nodes; links say "x" or, with age 9, "y". */
+static const struct {
+	uint8_t kind[3];
+	int age[3]; /* seconds of mtime; the third is left out if kind is 0 */
+	enum ebt_conflict how;
+	enum merge_ruling ruling;
+	uint8_t verdict[3];
+	uint32_t a, b;
+	uint64_t dropped;
+} rules[] = {
+	{{D, D, D}, {1, 2, 3}, EBT_CONFLICT_ERROR, MERGE_TAKE, {W, O, O}, 0, 0, 0},
+	{{D, D, D}, {1, 2, 3}, EBT_CONFLICT_NEWEST, MERGE_TAKE, {W, O, O}, 0, 0, 0},
+	{{L, L, L}, {1, 2, 3}, EBT_CONFLICT_ERROR, MERGE_TAKE, {W, O, O}, 0, 0, 0},
+	{{L, L, L}, {1, 2, 3}, EBT_CONFLICT_SUFFIX, MERGE_TAKE, {W, O, O}, 0, 0, 0},
+	{{L, L, L}, {1, 1, 9}, EBT_CONFLICT_ERROR, MERGE_CLASH, {0}, 0, 2, 0},
+	{{L, L, L}, {1, 9, 1}, EBT_CONFLICT_MERGE, MERGE_CLASH, {0}, 0, 1, 0},
+	{{L, L, L}, {1, 9, 1}, EBT_CONFLICT_NEWEST, MERGE_TAKE, {O, W, O}, 0, 0, 2},
+	{{L, L, L}, {1, 9, 1}, EBT_CONFLICT_SUFFIX, MERGE_RENAME, {0}, 0, 0, 0},
+	{{F, F, F}, {1, 2, 3}, EBT_CONFLICT_ERROR, MERGE_COMPARE, {P, P, P}, 0, 0, 0},
+	{{F, F, F}, {1, 2, 3}, EBT_CONFLICT_MERGE, MERGE_COMPARE, {P, P, P}, 0, 0, 0},
+	{{F, F, F}, {1, 2, 3}, EBT_CONFLICT_NEWEST, MERGE_TAKE, {O, O, W}, 0, 0, 2},
+	{{F, F, F}, {2, 2, 1}, EBT_CONFLICT_NEWEST, MERGE_TAKE, {W, O, O}, 0, 0, 2},
+	{{F, F, F}, {1, 2, 3}, EBT_CONFLICT_SUFFIX, MERGE_RENAME, {0}, 0, 0, 0},
+	{{F, F, D}, {1, 2, 3}, EBT_CONFLICT_ERROR, MERGE_CLASH, {0}, 0, 2, 0},
+	{{F, D, F}, {1, 2, 3}, EBT_CONFLICT_MERGE, MERGE_CLASH, {0}, 0, 1, 0},
+	{{D, L, L}, {1, 2, 3}, EBT_CONFLICT_NEWEST, MERGE_CLASH, {0}, 0, 1, 0},
+	{{F, L, L}, {1, 2, 3}, EBT_CONFLICT_SUFFIX, MERGE_CLASH, {0}, 0, 1, 0},
+	{{F, 0, 0}, {1, 0, 0}, EBT_CONFLICT_ERROR, MERGE_TAKE, {W}, 0, 0, 0},
+};
+
+static void make_claims(struct merge_claim c[3], const uint8_t kind[3], const int age[3])
+{
+	memset(c, 0, 3 * sizeof(*c));
+	for (uint32_t k = 0; k < 3; k++)
+		c[k] = (struct merge_claim){.path = "p",
+			.target = age[k] == 9 ? "y" : "x",
+			.node = k,
+			.kind = kind[k],
+			.size = 100,
+			.mtime = age[k]};
+}
+
+static void paths_of_several_nodes_are_ruled_by_kind_and_policy(void)
+{
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		uint32_t n = rules[i].kind[1] ? 3 : 1, a = 99, b = 99;
+		struct merge_claim c[3];
+		uint64_t dropped = 0;
+
+		make_claims(c, rules[i].kind, rules[i].age);
+		CU_ASSERT_EQUAL(
+			merge_rule(c, n, rules[i].how, &a, &b, &dropped), rules[i].ruling);
+		CU_ASSERT_EQUAL(dropped, rules[i].dropped);
+		if (rules[i].ruling == MERGE_CLASH) {
+			CU_ASSERT_EQUAL(a, rules[i].a);
+			CU_ASSERT_EQUAL(b, rules[i].b);
+		}
+		for (uint32_t k = 0; k < n; k++) {
+			if (rules[i].ruling == MERGE_TAKE || rules[i].ruling == MERGE_COMPARE)
+				CU_ASSERT_EQUAL(c[k].verdict, rules[i].verdict[k]);
+		}
+	}
+}
+
+static void a_new_name_is_in_the_way_of_whatever_has_it(void)
+{
+	static const enum ebt_conflict how[] = {EBT_CONFLICT_SUFFIX, EBT_CONFLICT_ERROR};
+	static const uint8_t kinds[][3] = {{F, F, F}, {D, F, F}, {L, L, L}};
+	static const int age[3] = {1, 1, 1};
+	struct merge_claim c[3];
+	uint64_t dropped = 0;
+	uint32_t a, b;
+
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t k = 0; k < 3; k++) {
+			make_claims(c, kinds[k], age);
+			c[k].suffixed = true;
+			CU_ASSERT_EQUAL(
+				merge_rule(c, 3, how[i], &a, &b, &dropped), MERGE_CLASH);
+			CU_ASSERT(c[a].suffixed || c[b].suffixed || c[a].kind != c[b].kind);
+			CU_ASSERT(a < b && b < 3);
+		}
+	}
+}
+
+enum seal { NO_SEAL, SEAL, SEAL_OTHER_SOURCE, SEAL_OTHER_TIME, SEAL_DIR };
+
+/* A claim of 100 bytes, time 5, against a target. */
+static const struct {
+	uint8_t kind, target_kind;
+	uint64_t target_size;
+	int target_time;
+	enum ebt_overwrite how;
+	enum seal seal;
+	enum merge_wrong wrong;
+	uint8_t verdict;
+	bool replaces;
+} targets[] = {
+	{F, F, 100, 5, EBT_OVERWRITE_REFUSE, NO_SEAL, MERGE_EXISTS, W, false},
+	{F, F, 100, 5, EBT_OVERWRITE_ALWAYS, NO_SEAL, MERGE_WRONGS, W, true},
+	{F, F, 100, 5, EBT_OVERWRITE_UPDATE, NO_SEAL, MERGE_WRONGS, DRAIN_SAME, false},
+	{F, F, 101, 5, EBT_OVERWRITE_UPDATE, NO_SEAL, MERGE_WRONGS, W, true},
+	{F, F, 100, 6, EBT_OVERWRITE_UPDATE, NO_SEAL, MERGE_WRONGS, W, true},
+	{F, L, 100, 5, EBT_OVERWRITE_UPDATE, NO_SEAL, MERGE_WRONGS, W, true},
+	{L, L, 1, 7, EBT_OVERWRITE_UPDATE, NO_SEAL, MERGE_WRONGS, DRAIN_SAME, false},
+	{F, 0, 0, 0, EBT_OVERWRITE_REFUSE, NO_SEAL, MERGE_EXISTS, W, false},
+	{F, D, 0, 0, EBT_OVERWRITE_ALWAYS, NO_SEAL, MERGE_STUCK, W, false},
+	{F, D, 0, 0, EBT_OVERWRITE_UPDATE, NO_SEAL, MERGE_STUCK, W, false},
+	{D, F, 0, 0, EBT_OVERWRITE_ALWAYS, NO_SEAL, MERGE_STUCK, W, false},
+	{D, L, 0, 0, EBT_OVERWRITE_ALWAYS, NO_SEAL, MERGE_STUCK, W, false},
+	{D, D, 0, 0, EBT_OVERWRITE_REFUSE, NO_SEAL, MERGE_WRONGS, DRAIN_SAME, false},
+	{F, F, 100, 5, EBT_OVERWRITE_REFUSE, SEAL, MERGE_WRONGS, DRAIN_IN_PLACE, false},
+	{F, F, 100, 5, EBT_OVERWRITE_ALWAYS, SEAL, MERGE_WRONGS, DRAIN_IN_PLACE, false},
+	{L, L, 1, 5, EBT_OVERWRITE_REFUSE, SEAL, MERGE_WRONGS, DRAIN_IN_PLACE, false},
+	{F, F, 100, 5, EBT_OVERWRITE_REFUSE, SEAL_OTHER_SOURCE, MERGE_WRONGS, W, true},
+	{F, F, 100, 5, EBT_OVERWRITE_REFUSE, SEAL_OTHER_TIME, MERGE_EXISTS, W, false},
+	{F, F, 100, 5, EBT_OVERWRITE_REFUSE, SEAL_DIR, MERGE_EXISTS, W, false},
+};
+
+static struct merge_seal *make_seal(enum seal how)
+{
+	struct merge_seal *s = calloc(1, sizeof(*s) + sizeof(s->sources[0]));
+
+	s->size = 100;
+	s->mtime = how == SEAL_OTHER_TIME ? 4 : 5;
+	s->n_sources = how == SEAL_DIR ? 0 : 1;
+	s->sources[0] = (struct journal_source){
+		.size = 100, .mtime = how == SEAL_OTHER_SOURCE ? 3 : 5};
+	return s;
+}
+
+static void targets_stand_in_the_way_unless_policy_or_journal_say_else(void)
+{
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		struct merge_claim c = {.path = "p",
+			.target = "x",
+			.kind = targets[i].kind,
+			.size = 100,
+			.mtime = 5};
+		struct merge_target t = {.kind = targets[i].target_kind,
+			.target = "x",
+			.size = targets[i].target_size,
+			.mtime = targets[i].target_time};
+		struct merge_seal *s = targets[i].seal ? make_seal(targets[i].seal) : NULL;
+		bool settled = false;
+
+		CU_ASSERT_EQUAL(merge_settle(&c, 1, targets[i].how, &t, s, &settled),
+			targets[i].wrong);
+		CU_ASSERT_EQUAL(c.verdict, targets[i].verdict);
+		CU_ASSERT_EQUAL(c.replaces, targets[i].replaces);
+		CU_ASSERT_EQUAL(settled,
+			c.kind != D &&
+				(c.verdict == DRAIN_SAME || c.verdict == DRAIN_IN_PLACE));
+		free(s);
+	}
+}
+
+static void a_shared_file_is_in_place_only_with_all_its_sources(void)
+{
+	static const uint8_t kinds[3] = {F, F, F};
+	static const int ages[3] = {5, 5, 5}, other[3] = {5, 6, 5};
+	struct merge_target t = {.kind = F, .size = 100, .mtime = 5};
+	struct merge_seal *s = make_seal(SEAL);
+	struct merge_claim c[3];
+	bool settled = false;
+
+	make_claims(c, kinds, other);
+	c[0].verdict = c[1].verdict = c[2].verdict = P;
+	CU_ASSERT_EQUAL(
+		merge_settle(c, 3, EBT_OVERWRITE_REFUSE, &t, s, &settled), MERGE_WRONGS);
+	CU_ASSERT(!settled && c[0].replaces && c[1].replaces && c[0].verdict == P);
+	/* What is not taken anyway does not count. */
+	c[1].verdict = O;
+	CU_ASSERT_EQUAL(
+		merge_settle(c, 3, EBT_OVERWRITE_REFUSE, &t, s, &settled), MERGE_WRONGS);
+	CU_ASSERT(settled && c[0].verdict == DRAIN_IN_PLACE && c[1].verdict == O);
+	settled = false;
+	make_claims(c, kinds, ages);
+	CU_ASSERT_EQUAL(
+		merge_settle(c, 3, EBT_OVERWRITE_REFUSE, &t, s, &settled), MERGE_WRONGS);
+	CU_ASSERT(settled);
+	free(s);
+}
+
+static void update_compares_a_shared_file_as_it_would_become(void)
+{
+	static const uint8_t kinds[3] = {F, F, F};
+	static const int ages[3] = {5, 8, 6};
+	struct merge_target t = {.kind = F, .size = 300, .mtime = 8};
+	struct merge_claim c[3];
+	bool settled = false;
+
+	make_claims(c, kinds, ages);
+	c[2].size = 300;
+	CU_ASSERT_EQUAL(
+		merge_settle(c, 3, EBT_OVERWRITE_UPDATE, &t, NULL, &settled), MERGE_WRONGS);
+	CU_ASSERT(settled && c[0].verdict == DRAIN_SAME);
+}
+
+static void only_the_first_few_complaints_are_kept_and_all_are_counted(void)
+{
+	struct merge_wrongs w = {0};
+
+	for (int i = 0; i < 8; i++)
+		merge_complain(&w, MERGE_STUCK, "name %d", i);
+	CU_ASSERT_EQUAL(w.count[MERGE_STUCK], 8);
+	CU_ASSERT_EQUAL(w.count[MERGE_EXISTS], 0);
+	CU_ASSERT_STRING_EQUAL(w.text[MERGE_STUCK][MERGE_NAMED - 1], "name 4");
+}
+
+static const struct test tests[] = {
+	TEST(paths_of_several_nodes_are_ruled_by_kind_and_policy),
+	TEST(a_new_name_is_in_the_way_of_whatever_has_it),
+	TEST(targets_stand_in_the_way_unless_policy_or_journal_say_else),
+	TEST(a_shared_file_is_in_place_only_with_all_its_sources),
+	TEST(update_compares_a_shared_file_as_it_would_become),
+	TEST(only_the_first_few_complaints_are_kept_and_all_are_counted),
+};
+SUITE("drain_merge_rules", tests)
