@@ -66,6 +66,7 @@ struct ebt_drain_target {
 	uint64_t bytes;    /* written there */
 	uint64_t objects;
 	double seconds;    /* writers' time in write and sync, summed */
+	bool unused;       /* full, read-only, degraded or inactive from the start */
 	bool avoided;      /* turned out full, failing or slow on the way */
 };
 
@@ -90,6 +91,7 @@ struct ebt_drain_report {
 	const char *pfs;            /* "lustre", "beegfs", "plain" */
 	bool direct;                /* files written from where they are, by the cost model */
 	double predicted_owners, predicted_direct; /* seconds */
+	double start; /* communicators and first contact, as MPI_Init; not in seconds */
 	double scan, merge, move, publish, seconds;
 	uint64_t max_rss;           /* bytes, of any rank */
 	unsigned passes;

@@ -106,7 +106,8 @@ int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint6
 
 /*
  * Finish publications that a death cut short, and remove what dead runs left. *done counts
- * the nodes on which a publication was finished.
+ * the nodes on which a publication was finished. -ENODATA, and nothing was touched: a node has
+ * nothing of what others were publishing.
  */
 int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint32_t *done,
 	struct ebt_err *err);

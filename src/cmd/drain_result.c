@@ -32,7 +32,7 @@ static double level_of(const struct ebt_drain_report *rep)
 	for (uint32_t i = 0; i < rep->n_targets; i++) {
 		const struct ebt_drain_target *t = &rep->target[i];
 
-		if (t->avoided)
+		if (t->avoided || t->unused)
 			continue;
 		most = t->bytes > most ? t->bytes : most;
 		sum += t->bytes;
@@ -46,7 +46,16 @@ static uint32_t avoided(const struct ebt_drain_report *rep)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < rep->n_targets; i++)
-		n += rep->target[i].avoided;
+		n += rep->target[i].avoided && !rep->target[i].unused;
+	return n;
+}
+
+static uint32_t unused(const struct ebt_drain_report *rep)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < rep->n_targets; i++)
+		n += rep->target[i].unused;
 	return n;
 }
 
@@ -74,8 +83,8 @@ static void json_target(const struct ebt_drain_target *t)
 
 	printf("{" SCHEMA ",\"type\":\"target\"");
 	JSON_COUNTS(counts);
-	printf(",\"busy_seconds\":%.6f,\"rate\":%.0f,\"avoided\":%s}\n", t->seconds,
-		target_rate(t), t->avoided ? "true" : "false");
+	printf(",\"busy_seconds\":%.6f,\"rate\":%.0f,\"unused\":%s,\"avoided\":%s}\n", t->seconds,
+		target_rate(t), t->unused ? "true" : "false", t->avoided ? "true" : "false");
 }
 
 static void json_plan_fields(const struct ebt_drain_report *rep)
@@ -92,9 +101,9 @@ static void json_plan_fields(const struct ebt_drain_report *rep)
 		text_json(rep->root ? rep->root : "", dest, sizeof(dest)),
 		rep->pfs ? rep->pfs : "", rep->direct ? "true" : "false");
 	JSON_COUNTS(counts);
-	printf(",\"predicted_owners\":%.6f,\"predicted_direct\":%.6f,\"scan_seconds\":%.6f,"
-	       "\"merge_seconds\":%.6f",
-		rep->predicted_owners, rep->predicted_direct, rep->scan, rep->merge);
+	printf(",\"predicted_owners\":%.6f,\"predicted_direct\":%.6f,\"start_seconds\":%.6f,"
+	       "\"scan_seconds\":%.6f,\"merge_seconds\":%.6f",
+		rep->predicted_owners, rep->predicted_direct, rep->start, rep->scan, rep->merge);
 }
 
 static void json_result(const struct ebt_drain_report *rep)
@@ -104,7 +113,8 @@ static void json_result(const struct ebt_drain_report *rep)
 		{"freed", rep->freed}, {"moved", rep->moved}, {"creates", rep->creates},
 		{"layouts", rep->layouts}, {"opens", rep->opens}, {"setattrs", rep->setattrs},
 		{"renames", rep->renames}, {"mkdirs", rep->mkdirs}, {"others", rep->others},
-		{"avoided", avoided(rep)}, {"passes", rep->passes}, {"max_rss", rep->max_rss}};
+		{"avoided", avoided(rep)}, {"unused", unused(rep)}, {"passes", rep->passes},
+		{"max_rss", rep->max_rss}};
 
 	for (uint32_t i = 0; i < rep->n_targets; i++)
 		json_target(&rep->target[i]);
@@ -135,27 +145,35 @@ static void text_writers(const struct ebt_drain_report *rep)
 		printf("%s went from node to node\n", text_size((double)rep->moved, moved));
 }
 
-static void text_targets(const struct ebt_drain_report *rep, bool each)
+static void text_target(const struct ebt_drain_target *t)
 {
 	char size[TEXT_SIZE], rate[TEXT_SIZE];
-	double level = level_of(rep);
-	uint32_t bad = avoided(rep);
 
-	for (uint32_t i = 0; each && i < rep->n_targets; i++) {
-		const struct ebt_drain_target *t = &rep->target[i];
-
-		printf("target %u: %s in %" PRIu64 " object%s, %s while busy%s\n", t->index,
-			text_size((double)t->bytes, size), t->objects,
-			plural(t->objects), text_rate(target_rate(t), rate),
-			t->avoided ? ", avoided" : "");
+	if (t->unused) {
+		printf("target %u: not used (full, read-only, degraded or inactive)\n", t->index);
+		return;
 	}
-	if (level > 0)
-		printf("%u target%s (%s), largest by mean %.3f", rep->n_targets - bad,
-			plural(rep->n_targets - bad), rep->pfs ? rep->pfs : "", level);
-	if (level > 0 && bad)
+	printf("target %u: %s in %" PRIu64 " object%s, %s while busy%s\n", t->index,
+		text_size((double)t->bytes, size), t->objects, plural(t->objects),
+		text_rate(target_rate(t), rate), t->avoided ? ", avoided" : "");
+}
+
+static void text_targets(const struct ebt_drain_report *rep, bool each)
+{
+	uint32_t bad = avoided(rep), idle = unused(rep), good = rep->n_targets - bad - idle;
+	double level = level_of(rep);
+
+	for (uint32_t i = 0; each && i < rep->n_targets; i++)
+		text_target(&rep->target[i]);
+	if (level == 0)
+		return;
+	printf("%u target%s (%s), largest by mean %.3f", good, plural(good),
+		rep->pfs ? rep->pfs : "", level);
+	if (bad)
 		printf(", %u avoided", bad);
-	if (level > 0)
-		putchar('\n');
+	if (idle)
+		printf(", %u not used", idle);
+	putchar('\n');
 }
 
 static void text_calls(const struct ebt_drain_report *rep)
@@ -178,25 +196,22 @@ static void text_calls(const struct ebt_drain_report *rep)
 /* What is worth a line only if it happened. */
 static void text_events(const struct ebt_drain_report *rep)
 {
-	const struct {
-		uint64_t n;
-		const char *text;
-	} events[] = {
-		{rep->mkdirs, "directories made"},
-		{rep->in_place, "in place before"},
-		{rep->unchanged, "left out: staged and unchanged"},
-		{rep->skipped, "left out: FIFOs, sockets, devices"},
-		{rep->conflicts, "on several nodes under one path"},
-		{rep->dropped, "left out: older than another node's"},
-		{rep->retries, "placed again on other targets"},
-		{rep->refused, "with a layout that the file system did not keep"},
-		{rep->freed, "removed from the nodes"},
-		{rep->failed, "NOT DONE, named above"},
+	const struct count events[] = {
+		{"directories made", rep->mkdirs},
+		{"in place before", rep->in_place},
+		{"left out, staged and unchanged", rep->unchanged},
+		{"left out, FIFOs, sockets, devices", rep->skipped},
+		{"paths that several nodes have", rep->conflicts},
+		{"left out, older than another node's", rep->dropped},
+		{"placed again on other targets", rep->retries},
+		{"layouts that the file system did not keep", rep->refused},
+		{"removed from the nodes", rep->freed},
+		{"NOT DONE, each named in a message", rep->failed},
 	};
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i].n)
-			printf("%" PRIu64 " %s\n", events[i].n, events[i].text);
+			printf("%s: %" PRIu64 "\n", events[i].name, events[i].n);
 	}
 }
 

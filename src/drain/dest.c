@@ -113,7 +113,7 @@ static char *parent_of(const struct drain *d, const char **name)
 	return slash == d->root ? strdup("/") : strndup(d->root, (size_t)(slash - d->root));
 }
 
-/* Of the hidden directory, or with @above NULL its name alone. */
+/* Of what stands in for DEST until an atomic drain is complete. */
 static int hidden_name(const struct drain *d, char *out, size_t size, struct ebt_err *err)
 {
 	const char *name = strrchr(d->root, '/') + 1;

@@ -164,9 +164,16 @@ static void drain_close(struct drain *d)
 	store_close(d->store);
 	free(d->store_path);
 	free(d->root);
+	free(d->visible);
 	if (d->rootfd >= 0)
 		close(d->rootfd);
 	job_close(&d->job);
+}
+
+void drain_note(const struct drain *d, const char *step)
+{
+	if (d->job.node == 0)
+		log_debug(&d->job.log, "%8.4f s %s", clock_now() - d->job.began, step);
 }
 
 /* Everything up to the first byte. */
@@ -180,8 +187,10 @@ static int plan_all(struct drain *d, struct ebt_err *err)
 	d->rep->scan += job_lap_all(&d->job);
 	if (r == 0)
 		r = drain_merge_all(d, err);
+	drain_note(d, "merged");
 	if (r == 0)
 		r = drain_plan_all(d, err);
+	drain_note(d, "planned");
 	d->rep->merge += job_lap_all(&d->job);
 	return r;
 }
@@ -195,6 +204,7 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	r = job_agree_all(&d->job, done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
 	if (r == 0)
 		r = drain_dirs_make_all(d, err);
+	drain_note(d, "directories made");
 	if (r == 0)
 		r = drain_move_all(d, done, err);
 	d->rep->move += job_lap_all(&d->job);
@@ -256,14 +266,20 @@ static int watch_all(struct drain *d, struct ebt_err *err)
 			r = pass_all(d, err);
 		if (r == -EINTR)
 			return 0;
+		/* Something moved on between looking and comparing: the next pass sees more. */
+		if (r == -ESTALE)
+			r = 0;
 	} while (r == 0 && wait_all(d));
 	return r;
 }
 
 static int drain_all(struct drain *d, struct ebt_err *err)
 {
-	int r = open_all(d, err);
+	int r;
 
+	transport_barrier_all(d->job.nodes);
+	d->rep->start = job_lap_all(&d->job);
+	r = open_all(d, err);
 	if (r == 0)
 		r = d->o->watch > 0 && !d->o->dry_run ? watch_all(d, err) : pass_all(d, err);
 	drain_report_all(d);

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "drain/journal.h"
@@ -89,6 +90,15 @@ struct drain {
  * hold outputs, or are outputs themselves. -EINTR when stopped.
  */
 int drain_outputs(struct drain *d, struct ebt_err *err);
+
+/* For -vv: where the time goes, on the first node. */
+void drain_note(const struct drain *d, const char *step);
+
+/* This node's name as journals keep it. */
+static inline uint64_t drain_where(const struct drain *d)
+{
+	return digest_bytes(d->node_name, strlen(d->node_name)).lo;
+}
 
 /* settle.c. Local. Of d->m what is finished, as long as the job runs. */
 int drain_settle(struct drain *d, struct ebt_err *err);

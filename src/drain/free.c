@@ -59,7 +59,7 @@ static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 	const struct manifest_entry *e = &d->m->entries[i];
 	char path[PATH_MAX], name[PATH_MAX];
 	char *slash;
-	struct stat st;
+	struct stat st, above;
 	int r = manifest_path(d->m, i, path, sizeof(path));
 
 	if (r < 0)
@@ -70,15 +70,17 @@ static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 		*slash = '\0';
 	{
 		SCOPED_FD int dir = fsio_open_beneath(store_dirfd(d->store), slash ? path : "",
-			O_PATH | O_DIRECTORY);
+			O_RDONLY | O_DIRECTORY);
 		const char *last = slash ? slash + 1 : path;
 
 		if (dir < 0)
 			return ebt_fail(err, dir, "%s/%s: remove", d->store_path, name);
 		if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || !unchanged(e, &st))
 			return 0;
-		if (unlinkat(dir, last, 0) < 0)
+		if (fstat(dir, &above) < 0 || unlinkat(dir, last, 0) < 0)
 			return ebt_fail(err, -errno, "%s/%s: remove", d->store_path, name);
+		/* The next drain must not take our removing for a change of the directory. */
+		futimens(dir, (struct timespec[2]){above.st_atim, above.st_mtim});
 	}
 	d->rep->freed++;
 	return 0;

@@ -156,6 +156,26 @@ bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t by
 	return true;
 }
 
+uint32_t health_good(struct health *h, uint32_t *targets, uint32_t n)
+{
+	uint32_t found = 0, first;
+	SCOPED_LOCK(&h->lock);
+
+	first = h->n ? (uint32_t)(h->counter++ % h->n) : 0;
+	for (uint32_t k = 0; k < h->n; k++) {
+		uint32_t i = (first + k) % h->n;
+
+		if (h->bad[i])
+			continue;
+		if (targets && found == n)
+			break;
+		if (targets)
+			targets[found] = i;
+		found++;
+	}
+	return found;
+}
+
 void health_votes(struct health *h, uint64_t *votes, uint64_t *busy_us, uint64_t *bytes)
 {
 	double busy = 0;

@@ -72,6 +72,12 @@ bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t by
 	uint64_t *changed);
 
 /*
+ * Good targets into @targets, @n at most, beginning at another one each time; with @targets
+ * NULL only their number.
+ */
+uint32_t health_good(struct health *h, uint32_t *targets, uint32_t n);
+
+/*
  * A round between the nodes: n values out, @votes[i] for each target found bad here, and
  * the sums of all nodes back in.
  */

@@ -31,6 +31,7 @@ struct lead {
 	uint32_t count;       /* stripes as the file has them */
 	uint64_t size;
 	bool placed;          /* its objects lie on t->targets */
+	uint32_t *wide;       /* t->targets of a second try */
 	struct store_made made;
 };
 
@@ -391,6 +392,7 @@ static int seal(struct lead *c, struct ebt_err *err)
 	s.names = (const char *)names.data;
 	for (uint32_t i = 0; i < t->n_sources; i++)
 		sources[i] = (struct journal_source){
+			.where = t->sources[i].where,
 			.size = t->sources[i].size,
 			.mtime = t->sources[i].mtime,
 			.mtime_ns = t->sources[i].mtime_ns};
@@ -452,7 +454,10 @@ static void try_file(struct lead *c, uint32_t *osts, bool can_move, struct move_
 /* Full, or failing; which target it was is asked of the file system where it is not known. */
 static void blame(struct lead *c, const struct move_result *res)
 {
-	const char *why = res->code == -ENOSPC ? "full" : res->code == -EAGAIN ? NULL : "failing";
+	const char *why = res->code == -ENOSPC ? "full"
+		: res->code == -EAGAIN ? NULL
+		: res->code == -EBADMSG ? "giving back other bytes than were written"
+					: "failing";
 	struct move *m = c->m;
 	SCOPED_TARGETS struct pfs_targets *now = NULL;
 
@@ -462,7 +467,7 @@ static void blame(struct lead *c, const struct move_result *res)
 		health_mark(&m->health, res->target, why);
 		return;
 	}
-	if (!m->d->targets || pfs_targets(m->d->pfs, m->d->root, &now, NULL) <= 0)
+	if (!m->d->targets || pfs_targets(m->d->pfs, m->d->visible, &now, NULL) <= 0)
 		return;
 	for (uint32_t i = 0; i < c->t->stripe_count; i++) {
 		uint32_t index = place_index(m->d->place, c->t->targets[i]);
@@ -483,9 +488,36 @@ static bool for_all(const struct lead *c, const struct move_result *res)
 		(res->code == -ENOSPC || res->code == -EROFS);
 }
 
+/*
+ * A second try has time to make up: over all good targets, so that none of them has much more
+ * to do than the others. Not against the user's word.
+ */
+static void widen(struct lead *c)
+{
+	const struct place_rules *rules = &c->m->d->rules;
+	uint64_t parts = c->t->e.size / PLACE_STRIPE_SIZE;
+	uint32_t n = health_good(&c->m->health, NULL, 0), *targets;
+
+	if (rules->stripe_count || rules->stripe_size || !c->t->stripe_count)
+		return;
+	if (rules->max_stripe_count && n > rules->max_stripe_count)
+		n = rules->max_stripe_count;
+	if (n > parts)
+		n = (uint32_t)parts;
+	if (n <= c->t->stripe_count)
+		return;
+	targets = calloc(n, sizeof(*targets));
+	if (!targets)
+		return;
+	c->t->stripe_count = health_good(&c->m->health, targets, n);
+	c->t->stripe_size = PLACE_STRIPE_SIZE;
+	free(TAKE(c->wide));
+	c->wide = c->t->targets = targets;
+}
+
 static void run_file(struct lead *c, struct move_result *res)
 {
-	SCOPED_FREE uint32_t *osts = calloc((size_t)c->t->stripe_count + 1, sizeof(*osts));
+	SCOPED_FREE uint32_t *osts = calloc((size_t)c->m->d->n_targets + 1, sizeof(*osts));
 	struct move *m = c->m;
 	uint64_t changed;
 
@@ -502,6 +534,8 @@ static void run_file(struct lead *c, struct move_result *res)
 			!health_replace(&m->health, c->t->targets, c->t->stripe_count,
 				c->t->e.size / c->t->stripe_count, &changed))
 			c->t->stripe_count = 0;
+		if (i > 0)
+			widen(c);
 		if (changed || i > 0)
 			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);
 		try_file(c, osts, i + 1 < MOVE_TRIES && m->d->targets != NULL, res);
@@ -588,6 +622,9 @@ static void run_task(struct move_lane *l, struct drain_task *t, struct move_resu
 		res->code = run_symlink(&c, &res->err);
 	else if (!t->in_place)
 		run_file(&c, res);
+	free(c.wide);
+	if (c.wide)
+		t->targets = NULL;
 	if (res->code < 0)
 		return;
 	if (!t->in_place)

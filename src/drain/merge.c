@@ -135,6 +135,7 @@ const char *merge_get_string(struct reader *r)
 static void put_claim(struct buf *b, const struct merge_claim *c)
 {
 	buf_put32(b, c->node);
+	buf_put64(b, c->where);
 	buf_put32(b, c->entry);
 	buf_put8(b, c->kind);
 	buf_put8(b, c->suffixed);
@@ -156,6 +157,7 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		struct merge_claim c = {.verdict = DRAIN_WRITE}, *p;
 
 		c.node = reader_get32(&r);
+		c.where = reader_get64(&r);
 		c.entry = reader_get32(&r);
 		c.kind = reader_get8(&r);
 		c.suffixed = reader_get8(&r);
@@ -191,6 +193,7 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 			.size = e->size,
 			.mtime = e->mtime,
 			.mtime_ns = e->mtime_ns,
+			.where = drain_where(g->d),
 			.node = (uint32_t)g->d->job.node,
 			.entry = i,
 			.kind = e->kind};
@@ -338,10 +341,12 @@ static int compare_lines(const void *a, const void *b)
 static int describe(struct merge *g, const uint64_t *count, const struct merge_wrongs *all,
 	struct ebt_err *err)
 {
-	static const char *const what[MERGE_WRONGS] = {
-		[MERGE_VERSIONS] = "conflicts between nodes",
-		[MERGE_STUCK] = "targets cannot be replaced, a directory against something else",
-		[MERGE_EXISTS] = "targets exist already (see --overwrite)"};
+	static const char *const what[MERGE_WRONGS][2] = {
+		[MERGE_VERSIONS] = {"conflict between nodes", "conflicts between nodes"},
+		[MERGE_STUCK] = {"target cannot be replaced, a directory against something else",
+			"targets cannot be replaced, a directory against something else"},
+		[MERGE_EXISTS] = {"target exists already (see --overwrite)",
+			"targets exist already (see --overwrite)"}};
 	size_t n = (size_t)g->d->job.n_nodes, lines = 0, at;
 	char text[EBT_ERR_TEXT] = "", root[MERGE_PATH];
 	SCOPED_FREE char *line = malloc(n * MERGE_NAMED * MERGE_SHOWN);
@@ -361,7 +366,8 @@ static int describe(struct merge *g, const uint64_t *count, const struct merge_w
 			line + i * MERGE_SHOWN);
 	}
 	ebt_failx(err, -EEXIST, "%s: %llu %s: %s%s", merge_shown(g->d->root, root),
-		(unsigned long long)count[k], what[k], text, count[k] > MERGE_NAMED ? "; ..." : "");
+		(unsigned long long)count[k], what[k][count[k] != 1], text,
+		count[k] > MERGE_NAMED ? "; ..." : "");
 	/* Not where it happened, but where it was put together. */
 	if (err)
 		err->located = 1;

@@ -307,7 +307,8 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct merge_claim *c = &s->c[i];
 
-		sources[i] = (struct drain_source){.node = c->node,
+		sources[i] = (struct drain_source){.where = c->where,
+			.node = c->node,
 			.entry = c->entry,
 			.size = c->size,
 			.mtime = c->mtime,

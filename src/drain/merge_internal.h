@@ -20,6 +20,7 @@ struct merge_claim {
 	uint64_t size;
 	int64_t mtime;
 	uint32_t mtime_ns;
+	uint64_t where;     /* hash of the node's name */
 	uint32_t node, entry;
 	uint8_t kind;       /* enum manifest_kind */
 	uint8_t verdict;    /* enum drain_verdict */

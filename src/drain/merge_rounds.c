@@ -304,6 +304,13 @@ static int take_answers(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	return 0;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
 /* Digests of [off, off + len), at @at of each answer: one source for it, or a closer look. */
 static int resolve_digests(struct rounds *r, const struct overlap *o, size_t at, uint64_t off,
 	uint64_t len, struct merge_vote *votes, struct ebt_err *err)
@@ -334,6 +341,7 @@ static int resolve_digests(struct rounds *r, const struct overlap *o, size_t at,
 		if (i == 0 || !digest_equal(votes[i].digest, votes[i - 1].digest))
 			differ[k++] = votes[i].source;
 	}
+	qsort(differ, kinds, sizeof(*differ), compare_numbers);
 	return push(r, o->file, o->level == PIECE ? BLOCK : BYTES, off, len, differ, kinds, err);
 }
 

@@ -107,6 +107,23 @@ static void replace_all(struct merge_claim *c, uint32_t n)
 		c[i].replaces = true;
 }
 
+/*
+ * Every node that had a part in what is there has its say in what comes: what one of them
+ * has freed since is nowhere else.
+ */
+static bool represented(const struct merge_claim *c, uint32_t n, const struct merge_seal *s)
+{
+	for (uint32_t i = 0; i < s->n_sources; i++) {
+		uint32_t k = 0;
+
+		while (k < n && !(live(&c[k]) && c[k].where == s->sources[i].where))
+			k++;
+		if (k == n)
+			return false;
+	}
+	return true;
+}
+
 static bool among(const struct merge_claim *c, const struct merge_seal *s)
 {
 	for (uint32_t i = 0; i < s->n_sources; i++) {
@@ -159,7 +176,8 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, enum ebt_overwr
 	for (; seal; seal = seal->next) {
 		if (!seals(seal, t))
 			continue;
-		ours = whole = true;
+		whole = true;
+		ours |= represented(c, n, seal);
 		for (uint32_t i = 0; i < n; i++)
 			whole &= !live(&c[i]) || among(&c[i], seal);
 		if (whole) {

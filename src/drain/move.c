@@ -293,7 +293,7 @@ static void report(struct move *m)
 		rep->target[i].bytes += m->health.target[i].bytes;
 		rep->target[i].seconds += m->health.target[i].busy;
 		rep->target[i].objects += m->health.target[i].objects;
-		rep->target[i].avoided |= m->health.bad[i];
+		rep->target[i].avoided |= m->health.bad[i] && !rep->target[i].unused;
 	}
 }
 
@@ -315,12 +315,16 @@ int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 		r = health_init(&m.health, d->place, d->n_targets, &d->job.log, err);
 	if (r == 0 && !v)
 		r = ebt_fail(err, -ENOMEM, "rounds");
+	for (uint32_t i = 0; r == 0 && d->targets && i < d->n_targets; i++)
+		m.health.bad[i] = !pfs_target_usable(&d->targets->target[i]);
 	if (r == 0)
 		r = move_open(&m, err);
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0) {
+		drain_note(d, "move begins");
 		start_leads(&m);
 		run_all(&m, &rounds);
+		drain_note(d, "moved");
 		report(&m);
 		/* Also after a failure: what is in place is in place. */
 		told = tell_all(&m, done, err);

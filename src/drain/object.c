@@ -44,6 +44,8 @@ struct writing {
 	uint32_t first;    /* pieces before this one end before at */
 	struct range ranges[MOVE_DEPTH];
 	unsigned head, n;  /* a ring of ranges under way */
+	bool begun;        /* a range was found */
+	bool more;         /* there may be another range */
 	uint64_t summed;   /* ranges in sum */
 	struct ebt_digest sum; /* of what was written, for verify */
 	bool verifies;
@@ -114,7 +116,14 @@ static bool next_range(struct writing *w, uint64_t *off, uint32_t *len)
 			break;
 		w->at = *off;
 	}
-	/* Ranges begin at multiples of the block, so that big files are written aligned. */
+	/*
+	 * Ranges begin at multiples of the block, so that big files are written aligned. The
+	 * first one is short: many objects begin at the same time, and all targets are to have
+	 * something to do soon.
+	 */
+	if (!w->begun)
+		block = MOVE_WRITE < block ? MOVE_WRITE : block;
+	w->begun = true;
 	if (stop > (*off / block + 1) * block)
 		stop = (*off / block + 1) * block;
 	if (stop > t->e.size)
@@ -308,12 +317,27 @@ static void add_sum(struct ebt_digest *sum, const void *data, uint32_t len, uint
 	sum->hi += d.hi * (2 * index + 1);
 }
 
+/* Asks for the next ranges, until @ahead are under way. */
+static void start_ranges(struct writing *w, unsigned ahead)
+{
+	uint64_t off;
+	uint32_t len;
+
+	while (w->more && w->n < ahead && w->res->code == 0) {
+		w->more = next_range(w, &off, &len);
+		if (w->more)
+			start_range(w, off, len);
+	}
+}
+
 static void finish_range(struct writing *w)
 {
 	struct range *r = &w->ranges[w->head];
 
 	for (uint32_t i = 0; i < r->n_parts; i++)
 		finish_part(w, r, &r->parts[i]);
+	/* Only now: the first ones of all objects come before the second ones of any. */
+	start_ranges(w, MOVE_DEPTH);
 	if (w->res->code == 0) {
 		if (w->verifies)
 			add_sum(&w->sum, r->data, r->len, w->summed++);
@@ -354,39 +378,31 @@ static void verify_object(struct writing *w)
 	posix_fadvise(w->o->fd, 0, 0, POSIX_FADV_DONTNEED);
 	w->at = 0;
 	w->first = 0;
+	w->begun = false;
 	while (w->res->code == 0 && next_range(w, &off, &len)) {
 		n = fsio_read(w->o->fd, w->l->block[0], len, off);
-		if (n < 0)
+		if (n < 0) {
 			fail_target(w, (int)n, "read back");
-		else
-			add_sum(&sum, w->l->block[0], (uint32_t)n, index++);
-		if (n >= 0 && (uint32_t)n < len)
 			break;
+		}
+		/* A hole at the end is not there yet. */
+		memset((char *)w->l->block[0] + n, 0, len - (size_t)n);
+		add_sum(&sum, w->l->block[0], len, index++);
 	}
 	if (w->res->code == 0 && (index != w->summed || !digest_equal(sum, w->sum)))
-		fail_target(w, -EIO, "what was written does not read back");
+		fail_target(w, -EBADMSG, "does not read back as it was written");
 }
 
 void move_write_object(struct move_lane *l, const struct move_object *o,
 	struct move_result *res)
 {
-	struct writing w = {.l = l, .o = o, .res = res, .verifies = l->m->d->o->verify};
-	uint64_t off;
-	uint32_t len;
-	bool more = true;
+	struct writing w = {.l = l, .o = o, .res = res, .more = true,
+		.verifies = l->m->d->o->verify};
 
 	*res = (struct move_result){.target = PLACE_NONE};
-	while (more || w.n) {
-		while (more && w.n < MOVE_DEPTH && res->code == 0) {
-			more = next_range(&w, &off, &len);
-			if (more)
-				start_range(&w, off, len);
-		}
-		if (w.n)
-			finish_range(&w);
-		if (res->code < 0)
-			more = false;
-	}
+	start_ranges(&w, 1);
+	while (w.n)
+		finish_range(&w);
 	if (res->code == 0 && (o->sync || w.verifies))
 		sync_object(&w);
 	if (res->code == 0 && w.verifies)

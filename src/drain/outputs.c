@@ -88,17 +88,24 @@ static int load_staged(const struct drain *d, struct staged *out, struct ebt_err
 	return out->below ? 0 : ebt_fail(err, -ENOMEM, "%s", d->store_path);
 }
 
-static bool same_entry(const struct manifest_entry *a, const struct manifest_entry *b)
+/* Set-id bits that staging could not give are no change. */
+static bool same_mode(uint32_t staged, uint32_t now)
 {
-	if (a->kind != b->kind)
+	return now == staged || now == (staged & ~(uint32_t)(S_ISUID | S_ISGID));
+}
+
+static bool same_entry(const struct manifest_entry *staged, const struct manifest_entry *now)
+{
+	if (staged->kind != now->kind)
+		return false;
+	if (now->kind == MANIFEST_SYMLINK)
+		return strcmp(staged->target, now->target) == 0;
+	if (!same_mode(staged->mode, now->mode))
 		return false;
 	/* A directory's time changes with what is put into it, which speaks for itself. */
-	if (a->kind == MANIFEST_DIR)
-		return a->mode == b->mode;
-	if (a->kind == MANIFEST_SYMLINK)
-		return strcmp(a->target, b->target) == 0;
-	return a->size == b->size && a->mtime == b->mtime && a->mtime_ns == b->mtime_ns &&
-		a->mode == b->mode;
+	return now->kind == MANIFEST_DIR ||
+		(staged->size == now->size && staged->mtime == now->mtime &&
+			staged->mtime_ns == now->mtime_ns);
 }
 
 static bool unchanged(const struct staged *s, const char *path, const struct manifest_entry *e)

@@ -125,7 +125,8 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 	struct drain *d = k->d;
 	SCOPED_BUF struct buf pieces = {0}, links = {0}, b = {0};
 	const struct manifest_entry *e = &d->m->entries[i];
-	struct drain_source source = {.node = (uint32_t)d->job.node, .entry = i, .size = e->size,
+	struct drain_source source = {.where = drain_where(d),
+		.node = (uint32_t)d->job.node, .entry = i, .size = e->size,
 		.mtime = e->mtime, .mtime_ns = e->mtime_ns};
 	struct drain_task t = {.e = *e, .sources = &source, .n_sources = 1}, *made;
 	char name[PATH_MAX] = "", other[PATH_MAX] = "";
@@ -179,6 +180,9 @@ static int make_tasks(struct drain *d, struct drain_task **list, struct ebt_err 
 		const struct manifest_entry *e = &d->m->entries[i];
 		uint32_t g = e->group == MANIFEST_NONE ? i : e->group;
 
+		if (e->kind != MANIFEST_DIR &&
+			(d->verdict[i] == DRAIN_IN_PLACE || d->verdict[i] == DRAIN_SAME))
+			d->rep->in_place++;
 		if (e->kind == MANIFEST_SYMLINK && d->verdict[i] == DRAIN_WRITE)
 			r = make_task(&k, i, err);
 		else if (e->kind == MANIFEST_FILE && heads[g] == i &&
@@ -489,8 +493,11 @@ static int report_targets(struct drain *d, struct ebt_err *err)
 	if (!rep->target)
 		return ebt_fail(err, -ENOMEM, "report");
 	rep->n_targets = d->n_targets;
-	for (uint32_t i = 0; i < d->n_targets; i++)
+	for (uint32_t i = 0; i < d->n_targets; i++) {
 		rep->target[i].index = place_index(d->place, i);
+		rep->target[i].unused =
+			d->targets && !pfs_target_usable(&d->targets->target[i]);
+	}
 	return 0;
 }
 

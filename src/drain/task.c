@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define NS_PER_S   1000000000u
-#define SOURCE_LEN 28
+#define SOURCE_LEN 36
 #define PIECE_LEN  21
 
 static int damaged(struct ebt_err *err, const char *what)
@@ -133,6 +133,7 @@ void drain_task_encode(const struct drain_task *t, struct buf *out)
 	buf_put64(out, t->stripe_size);
 	drain_entry_encode(&t->e, t->e.name, out);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
+		buf_put64(out, t->sources[i].where);
 		buf_put32(out, t->sources[i].node);
 		buf_put32(out, t->sources[i].entry);
 		buf_put64(out, t->sources[i].size);
@@ -244,6 +245,7 @@ static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *er
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		struct drain_source *s = &t->sources[i];
 
+		s->where = reader_get64(r);
 		s->node = reader_get32(r);
 		s->entry = reader_get32(r);
 		s->size = reader_get64(r);

@@ -311,7 +311,7 @@ static void versions_get_names_of_their_own_unless_these_are_taken(MPI_Comm comm
 		put_text(f.dest, f.size > 1 ? "x.n0" : "x", "old", 1000);
 	}
 	MPI_Barrier(comm);
-	check_refused(&f, merge_all(&f), "1 targets exist already", f.size > 1 ? "x.n0" : "x");
+	check_refused(&f, merge_all(&f), "1 target exists already", f.size > 1 ? "x.n0" : "x");
 	close_drain(&f);
 }
 
@@ -460,7 +460,7 @@ static void existing_targets_are_refused_replaced_or_compared(MPI_Comm comm)
 	}
 	MPI_Barrier(comm);
 	f.o.overwrite = EBT_OVERWRITE_ALWAYS;
-	check_refused(&f, merge_all(&f), "1 targets cannot be replaced", "d/y");
+	check_refused(&f, merge_all(&f), "1 target cannot be replaced", "d/y");
 	close_drain(&f);
 }
 
@@ -479,6 +479,8 @@ static void sealed_files_are_in_place_and_leftovers_go(MPI_Comm comm)
 
 	open_field_all(&f, comm);
 	last = f.rank == f.size - 1;
+	snprintf(path, sizeof(path), "n%d", f.size - 1);
+	source.where = digest_bytes(path, strlen(path)).lo;
 	put_dir(f.mine, "d", 0755);
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
 	/* The first node led the file, the last has it. */
@@ -508,7 +510,7 @@ static void sealed_files_are_in_place_and_leftovers_go(MPI_Comm comm)
 	if (f.rank == 0)
 		put_text(f.dest, "d/x", "changed", 3000);
 	MPI_Barrier(comm);
-	check_refused(&f, merge_all(&f), "1 targets exist already", "d/x");
+	check_refused(&f, merge_all(&f), "1 target exists already", "d/x");
 	close_drain(&f);
 }
 

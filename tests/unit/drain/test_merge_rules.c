@@ -196,6 +196,25 @@ static void a_shared_file_is_in_place_only_with_all_its_sources(void)
 	free(s);
 }
 
+static void what_another_node_freed_is_not_replaced_behind_its_back(void)
+{
+	struct merge_target t = {.kind = F, .size = 100, .mtime = 5};
+	struct merge_seal *s = make_seal(SEAL);
+	bool settled = false;
+
+	s->sources[0].where = 7;
+	for (uint64_t where = 6; where <= 7; where++) {
+		struct merge_claim c = {
+			.path = "p", .kind = F, .size = 50, .mtime = 9, .where = where};
+
+		CU_ASSERT_EQUAL(
+			merge_settle(&c, 1, EBT_OVERWRITE_REFUSE, &t, s, &settled),
+			where == 7 ? MERGE_WRONGS : MERGE_EXISTS);
+		CU_ASSERT_EQUAL(c.replaces, where == 7);
+	}
+	free(s);
+}
+
 static void update_compares_a_shared_file_as_it_would_become(void)
 {
 	static const uint8_t kinds[3] = {F, F, F};
@@ -227,6 +246,7 @@ static const struct test tests[] = {
 	TEST(a_new_name_is_in_the_way_of_whatever_has_it),
 	TEST(targets_stand_in_the_way_unless_policy_or_journal_say_else),
 	TEST(a_shared_file_is_in_place_only_with_all_its_sources),
+	TEST(what_another_node_freed_is_not_replaced_behind_its_back),
 	TEST(update_compares_a_shared_file_as_it_would_become),
 	TEST(only_the_first_few_complaints_are_kept_and_all_are_counted),
 };
