@@ -171,6 +171,8 @@ static inline bool manifest_moves(const struct manifest *m, const uint64_t *need
 void manifest_sum_digest(struct manifest *m, uint32_t i, struct ebt_digest part);
 /* One digest over everything in the manifest that all nodes must agree on. */
 struct ebt_digest manifest_digest(const struct manifest *m);
+/* The same without the entries before @from and from @to on: where do two disagree? */
+struct ebt_digest manifest_digest_range(const struct manifest *m, uint32_t from, uint32_t to);
 
 /*
  * To bytes and back. The format is described in manifest_format.c and share/man. Flat
@@ -194,6 +196,12 @@ int manifest_save(
  */
 int manifest_merge(const struct manifest *base, const struct manifest *top,
 	struct manifest **out, struct ebt_err *err);
+
+/*
+ * True for what names something below a directory: between slashes there is always a name, and
+ * never "." or "..". Length is not looked at.
+ */
+bool manifest_path_ok(const char *path);
 
 struct manifest_totals {
 	uint64_t files, dirs, symlinks, links; /* links: later names of an inode */

@@ -15,8 +15,7 @@
 
 #define NS_PER_S 1000000000u
 
-/* Between slashes there is always a name, and never "." or "..". */
-static bool path_ok(const char *p)
+bool manifest_path_ok(const char *p)
 {
 	size_t len;
 
@@ -35,7 +34,7 @@ static const char *name_flaw(const char *name, bool tree)
 {
 	if (!name || strlen(name) > MANIFEST_PATH_MAX)
 		return "the name is missing or too long";
-	if (!path_ok(name))
+	if (!manifest_path_ok(name))
 		return "the name has an empty part, \".\" or \"..\" in it";
 	if (tree && strchr(name, '/'))
 		return "the name has a '/' in it";

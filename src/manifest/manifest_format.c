@@ -197,7 +197,7 @@ int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *e
 			   : ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
 }
 
-struct ebt_digest manifest_digest(const struct manifest *m)
+struct ebt_digest manifest_digest_range(const struct manifest *m, uint32_t from, uint32_t to)
 {
 	struct digest_run run = {0};
 	unsigned char fixed[ENTRY_LEN];
@@ -208,7 +208,7 @@ struct ebt_digest manifest_digest(const struct manifest *m)
 	for (uint32_t i = 0; i < m->n_sources; i++)
 		digest_run_add(
 			&run, digest_bytes(m->sources[i], strlen(m->sources[i])));
-	for (uint32_t i = 0; i < m->count; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		const struct manifest_entry *e = &m->entries[i];
 		size_t name = strlen(e->name),
 		       target = e->target ? strlen(e->target) : 0;
@@ -226,6 +226,11 @@ struct ebt_digest manifest_digest(const struct manifest *m)
 					      e->n_extents * sizeof(*e->extents)));
 	}
 	return digest_run_end(&run);
+}
+
+struct ebt_digest manifest_digest(const struct manifest *m)
+{
+	return manifest_digest_range(m, 0, m->count);
 }
 
 static int damaged(struct ebt_err *err, const char *what)

@@ -102,7 +102,7 @@ int plan_stage(const struct manifest *m, const uint64_t *need,
 	for (uint32_t j = 0; j < p->n_streams; j++)
 		p->streams[j].reader = plan_reader_node(j, p->n_streams, p->nodes);
 	choose(o, p);
-	r = plan_deal(m, need, p, err);
+	r = plan_deal(m, need, o->layouts, p, err);
 	if (r < 0)
 		return r;
 	p->predicted = cost_predict(

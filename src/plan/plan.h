@@ -3,12 +3,17 @@
  * The staging plan: who reads what, in which parcels, and which schedule carries them. Pure
  * and deterministic: every rank computes the same plan from the same manifest and options.
  *
- * Content is dealt to R readers as segments (a range of one file); a reader's segments in
- * order are its stream; a stream is cut into parcels: many small files whole, or a piece of a
- * large one at a multiple of DIGEST_LEAF. What a parcel holds follows from the plan, so only
- * bytes and digests travel, never descriptions.
+ * Content is dealt to R readers as segments (a range of one file); a reader's segments,
+ * which ascend by entry and offset, are its stream; a stream is cut into parcels: many small
+ * files whole, or pieces of large ones at multiples of DIGEST_LEAF. What a parcel holds
+ * follows from the plan, so only bytes and digests travel, never descriptions.
  *
- * Memory: 24 bytes a segment (at most one a file and split) and 16 bytes a parcel.
+ * Where layouts are known, whole OSTs are dealt to readers first, and what lies on no known
+ * OST makes the readers level. Parcels follow the order of segments, except that a reader's
+ * OSTs take turns: so reading ahead keeps several of them busy.
+ *
+ * Memory: 24 bytes a segment (at most one a file and split, or one a stripe) and 16 bytes a
+ * parcel.
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
@@ -21,6 +26,7 @@
 #include "ebt/err.h"
 #include "manifest/manifest.h"
 #include "plan/cost.h"
+#include "pfs/pfs.h"
 #include "plan/schedule.h"
 
 #define PLAN_PARCEL_MIN (128 * 1024)
@@ -55,6 +61,16 @@ struct plan_stream {
 	uint64_t bytes;
 };
 
+/* Layouts of some of the files, ascending by entry. Whose they are is up to the caller. */
+struct plan_layout {
+	uint32_t entry; /* in the manifest */
+	struct pfs_layout *layout;
+};
+struct plan_layouts {
+	struct plan_layout *of;
+	uint32_t count;
+};
+
 struct plan_options {
 	uint32_t nodes;        /* >= 1 */
 	uint32_t readers;      /* 0: chosen */
@@ -62,6 +78,7 @@ struct plan_options {
 	uint64_t parcel_max;   /* upper limit of the choice, from the memory bound; 0: none */
 	enum schedule_algo algo;
 	struct cost_model cost;
+	const struct plan_layouts *layouts; /* or NULL; not used with one reader */
 };
 
 struct plan {
@@ -83,8 +100,8 @@ uint32_t plan_rank(const struct plan *p, uint32_t stream, uint32_t node);
 uint32_t plan_node(const struct plan *p, uint32_t stream, uint32_t rank);
 
 /*
- * Content of the entries whose bit is set in @need (NULL: all), dealt to readers in manifest
- * order by bytes. @m is a tree.
+ * Content of the entries whose bit is set in @need (NULL: all), dealt to readers by OSTs as
+ * far as layouts are known, and the rest in manifest order by bytes. @m is a tree.
  */
 int plan_stage(const struct manifest *m, const uint64_t *need, const struct plan_options *o,
 	struct plan **out, struct ebt_err *err);

@@ -31,8 +31,8 @@ bool plan_walk_next(struct plan_walk *w, struct plan_piece *piece)
 		return false;
 	seg = &w->s->segments[w->segment];
 	len = seg->len - w->skip;
-	if (len > w->p->parcel)
-		len = w->p->parcel;
+	if (len > w->p->parcel - w->at) /* the rest is in the next parcel */
+		len = (w->p->parcel - w->at) / DIGEST_LEAF * DIGEST_LEAF;
 	*piece = (struct plan_piece){
 		.off = seg->off + w->skip,
 		.len = (uint32_t)len,

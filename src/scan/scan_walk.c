@@ -74,7 +74,7 @@ void scan_push(struct scan *s, struct scan_item *list)
 
 static int fail_path(struct walker *w, const char *path, int code, const char *what)
 {
-	char name[PATH_MAX];
+	char name[EBT_ERR_TEXT - 160]; /* what, why and on which rank have to fit as well */
 
 	return ebt_fail(&w->err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
 }
@@ -151,8 +151,28 @@ static int map_sparse(struct walker *w, const char *path, struct manifest_entry 
 	return 0;
 }
 
-/* What lstat does not tell: link target, attributes, map. @path is the source. */
-static int add_entry(struct walker *w, const char *path, struct manifest_entry *e)
+/* @followed: @path names a directory that a link may lead to. */
+static int get_xattrs(struct walker *w, const char *path, bool followed)
+{
+	char itself[PATH_MAX + 2];
+	int r;
+
+	/* The link's own attributes are none that travel. */
+	if (followed) {
+		snprintf(itself, sizeof(itself), "%s/.", path);
+		path = itself;
+	} else if (w->inside) {
+		path = strrchr(path, '/') + 1;
+	}
+	r = fsio_xattrs_get_at(path, &w->xattrs);
+	return r < 0 ? fail_path(w, path, r, "extended attributes") : 0;
+}
+
+/*
+ * What lstat does not tell: link target, attributes, map. @path is the source, @followed if
+ * that was by stat.
+ */
+static int add_entry(struct walker *w, const char *path, bool followed, struct manifest_entry *e)
 {
 	SCOPED_BUF struct buf map = {0};
 	char target[PATH_MAX];
@@ -167,9 +187,9 @@ static int add_entry(struct walker *w, const char *path, struct manifest_entry *
 		target[n] = '\0';
 		e->target = target;
 	} else if (!w->s->no_xattrs) {
-		r = fsio_xattrs_get_at(w->inside ? strrchr(path, '/') + 1 : path, &w->xattrs);
+		r = get_xattrs(w, path, followed && e->kind == MANIFEST_DIR);
 		if (r < 0)
-			return fail_path(w, path, r, "extended attributes");
+			return r;
 		e->xattrs = w->xattrs.len ? w->xattrs.data : NULL;
 		e->xattrs_len = (uint32_t)w->xattrs.len;
 	}
@@ -209,6 +229,7 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 {
 	struct manifest_entry e = {.name = name};
 	unsigned follow = it->flags & SCAN_ROOT ? it->flags & SCAN_FOLLOW : 0;
+	bool followed = follow || (it->flags & SCAN_PARENT);
 	struct scan *s = w->s;
 	struct scan_item *dir;
 	int r;
@@ -243,7 +264,7 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 	fill_entry(s, st, &e);
 	r = manifest_add_source(w->m, s->bases[it->base], &e.source, &w->err);
 	if (r == 0)
-		r = add_entry(w, path, &e);
+		r = add_entry(w, path, followed, &e);
 	if (r < 0 || e.kind != MANIFEST_DIR || (it->flags & SCAN_PARENT))
 		return r;
 	dir = scan_item_new(it->base, follow, name, NULL, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Everything that is found out before a byte moves: what earlier runs left, which targets
- * stand in the way, what is needed at all, whether it fits on every node.
+ * Everything that is found out before a byte moves: which targets stand in the way, what is
+ * needed at all, whether it fits on every node.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,70 +21,6 @@
 #define CONFLICTS_NAMED 5
 #define ENTRY 512  /* bytes of an entry in a manifest, generously */
 #define BLOCK 4096 /* what a file takes at least, and in multiples of, on usual file systems */
-
-/* A publication that began here: its run, "" for none, and what it may replace. */
-struct pending {
-	char id[33];
-	enum store_overwrite how;
-};
-
-/*
- * A run that was cut short while publishing left a record on at least one node, which says
- * that all nodes had everything verified. Nodes that had not written theirs go forward too.
- */
-static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *err)
-{
-	SCOPED_FREE struct pending *all = NULL;
-	struct pending mine = {0};
-	uint32_t n = 0;
-	int r, sealed;
-
-	r = store_pending(st->store, mine.id, &mine.how, err);
-	all = calloc((size_t)st->job.n_nodes, sizeof(*all));
-	if (r == 0 && !all)
-		r = ebt_fail(err, -ENOMEM, "recovery");
-	r = job_agree_all(&st->job, r, err);
-	if (r < 0)
-		return r;
-	transport_allgather_all(st->job.nodes, &mine, sizeof(mine), all);
-	for (int i = 0; i < st->job.n_nodes && !mine.id[0] && r == 0; i++) {
-		if (!all[i].id[0])
-			continue;
-		sealed = store_has_incoming(st->store, all[i].id);
-		if (sealed < 0)
-			r = ebt_fail(err, sealed, "%s", store_path(st->store));
-		if (sealed <= 0)
-			continue;
-		r = store_commit(st->store, all[i].id, all[i].how, err);
-		if (r == 0)
-			mine = all[i];
-	}
-	if (r == 0 && mine.id[0]) {
-		log_warn(&st->job.log, "%s: finishing the publication of run %s, which was cut short",
-			store_path(st->store), mine.id);
-		r = store_publish(st->store, &st->job.log, err);
-		n = r == 0;
-	}
-	if (r == 0)
-		r = store_clean(st->store, NULL, err);
-	transport_reduce_all(st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
-	if (done)
-		*done = n;
-	return job_agree_all(&st->job, r, err);
-}
-
-int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
-	struct ebt_err *err)
-{
-	char path[PATH_MAX];
-	int r;
-
-	r = job_expand(st->o->dest, "DEST", st->job.rank, path, sizeof(path), err);
-	if (r == 0)
-		r = store_open(path, create, &st->store, err);
-	r = job_agree_all(&st->job, r, err);
-	return r < 0 ? r : roll_forward_all(st, recovered, err);
-}
 
 int stage_check_conflicts(struct stage *st, struct ebt_err *err)
 {
@@ -198,6 +134,7 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 		.readers = st->o->readers,
 		.parcel = st->o->parcel,
 		.cost = st->cost,
+		.layouts = &st->layouts,
 	};
 	int r = 0;
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a run would read from each OST, for a dry run. One attribute of every file is asked
- * for, from one node and one after the other: gentle to the metadata server, and slow with
- * very many files, which is why a real run does not do it.
+ * What a run would read from each OST, for a dry run. Of large files the layouts may be known
+ * from planning; of every other file one attribute is asked for, from one node and one
+ * after the other: gentle to the metadata server, and slow with very many files, which is
+ * why a real run does not do it.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/text.h"
@@ -25,19 +27,25 @@ static void release_osts(struct osts *o)
 	pfs_shares_release(&o->shares);
 }
 
-static int add_file(const struct manifest *m, uint32_t i, const char *path,
-	struct osts *o, struct ebt_err *err)
+static int add_file(const struct stage *st, uint32_t i, char *path, struct osts *o,
+	struct ebt_err *err)
 {
-	SCOPED_LAYOUT struct pfs_layout *l = NULL;
-	const struct manifest_entry *e = &m->entries[i];
+	SCOPED_LAYOUT struct pfs_layout *asked = NULL;
+	const struct pfs_layout *l = stage_layout(st, i);
+	const struct manifest_entry *e = &st->m->entries[i];
 	const struct manifest_extent whole = {0, e->size};
 	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;
 	uint32_t n = e->n_extents ? e->n_extents : 1;
 	int r = 0;
 
-	if (pfs_layout_at(PFS_LUSTRE, path, &l) == 0) {
-		o->unknown++;
-		return 0;
+	if (!l) {
+		r = manifest_source_path(st->m, i, path, PATH_SIZE);
+		if (r >= 0 && pfs_layout_at(PFS_LUSTRE, path, &asked) == 0)
+			o->unknown++;
+		if (r < 0 || !asked)
+			return r < 0 ? r : 0;
+		l = asked;
+		r = 0;
 	}
 	for (uint32_t k = 0; k < n && r == 0; k++) {
 		r = pfs_shares_add(&o->shares, l, (uint64_t)i + 1, x[k].off,
@@ -69,7 +77,22 @@ static void say_osts(struct buf *b, const struct osts *o)
 			(unsigned long long)o->unknown, o->unknown == 1 ? "" : "s");
 }
 
-int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *err)
+static int list_osts(const struct pfs_shares *s, struct ebt_stage_report *rep,
+	struct ebt_err *err)
+{
+	rep->ost = calloc(s->count + 1, sizeof(*rep->ost));
+	if (!rep->ost)
+		return ebt_fail(err, -ENOMEM, "report");
+	for (size_t i = 0; i < s->count; i++)
+		rep->ost[i] = (struct ebt_stage_ost){.index = s->share[i].ost,
+			.bytes = s->share[i].bytes,
+			.files = s->share[i].files};
+	rep->osts = (uint32_t)s->count;
+	return 0;
+}
+
+int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_stage_report *rep,
+	struct ebt_err *err)
 {
 	SCOPED_FREE char *path = NULL;
 	SCOPED(release_osts) struct osts o = {0};
@@ -86,11 +109,10 @@ int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *e
 			continue;
 		r = job_stopped(&st->job, err);
 		if (r == 0)
-			r = manifest_source_path(m, i, path, PATH_SIZE);
-		if (r >= 0)
-			r = add_file(m, i, path, &o, err);
+			r = add_file(st, i, path, &o, err);
 	}
-	if (r == 0)
-		say_osts(b, &o);
-	return r;
+	if (r < 0)
+		return r;
+	say_osts(b, &o);
+	return list_osts(&o.shares, rep, err);
 }

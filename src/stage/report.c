@@ -20,8 +20,13 @@ void ebt_stage_report_free(struct ebt_stage_report *rep)
 {
 	free(rep->node);
 	free(rep->plan);
+	free(rep->reader);
+	free(rep->ost);
 	rep->node = NULL;
 	rep->plan = NULL;
+	rep->reader = NULL;
+	rep->ost = NULL;
+	rep->osts = 0;
 }
 
 static void describe_self(struct stage *st)
@@ -49,6 +54,18 @@ void stage_say(struct buf *b, const char *fmt, ...)
 	buf_put(b, line, strlen(line));
 }
 
+static int list_readers(const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
+{
+	rep->reader = calloc((size_t)p->n_streams + 1, sizeof(*rep->reader));
+	if (!rep->reader)
+		return ebt_fail(err, -ENOMEM, "report");
+	for (uint32_t i = 0; i < p->n_streams; i++)
+		rep->reader[i] = (struct ebt_stage_reader){.node = p->streams[i].reader,
+			.bytes = p->streams[i].bytes,
+			.parcels = p->streams[i].n_parcels};
+	return 0;
+}
+
 /* The plan as people read it: a line a reader and an OST, the most loaded link, the prediction. */
 static int describe_plan(
 	const struct stage *st, struct ebt_stage_report *rep, struct ebt_err *err)
@@ -73,7 +90,7 @@ static int describe_plan(
 			(unsigned long long)p->streams[i].n_parcels, p->streams[i].n_segments);
 	if (p->n_streams > LINES)
 		stage_say(b, "  ... and %u more readers\n", p->n_streams - LINES);
-	r = stage_describe_osts(st, b, err);
+	r = stage_describe_osts(st, b, rep, err);
 	if (r < 0)
 		return r;
 	stage_say(b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
@@ -145,6 +162,8 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	if (st->job.node == 0) {
 		if (st->o->dry_run) {
 			r = most_loaded(p, rep, err);
+			if (r == 0)
+				r = list_readers(p, rep, err);
 			if (r == 0)
 				r = describe_plan(st, rep, err);
 		}

@@ -18,9 +18,11 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 void stage_say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * osts.c: a line an OST on what the plan reads from it; nothing unless the first source is
- * on Lustre. Asks the file system about every file. -EINTR when the user wants us to stop.
+ * osts.c: a line an OST on what the plan reads from it, and the same in rep->ost; nothing
+ * unless the first source is on Lustre. Asks the file system about every file. -EINTR when the
+ * user wants us to stop.
  */
-int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_err *err);
+int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_stage_report *rep,
+	struct ebt_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "stage/scan_share.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -200,50 +201,47 @@ static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm 
 	return gather_all(st, &s, readers, mine, out, err);
 }
 
-/*
- * Readers lie spread over the nodes, the first one on the first node. Only they take part in
- * making their communicator; others get MPI_COMM_NULL.
- */
-static int open_readers(struct stage *st, unsigned readers, MPI_Comm *comm, struct ebt_err *err)
+MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes)
 {
-	SCOPED_FREE int *nodes = calloc(readers, sizeof(*nodes));
+	MPI_Comm comm = MPI_COMM_NULL;
 	MPI_Group all, some;
 	bool member = false;
 
-	*comm = MPI_COMM_NULL;
-	if (!nodes)
-		return ebt_fail(err, -ENOMEM, "readers");
 	for (unsigned i = 0; i < readers; i++) {
 		nodes[i] = (int)plan_reader_node(i, readers, (uint32_t)st->job.n_nodes);
 		member |= nodes[i] == st->job.node;
 	}
 	if (!member)
-		return 0;
+		return MPI_COMM_NULL;
 	MPI_Comm_group(st->job.nodes, &all);
 	MPI_Group_incl(all, (int)readers, nodes, &some);
-	MPI_Comm_create_group(st->job.nodes, some, 0, comm);
+	MPI_Comm_create_group(st->job.nodes, some, 0, &comm);
 	MPI_Group_free(&some);
 	MPI_Group_free(&all);
-	return 0;
+	return comm;
 }
 
 int stage_scan_all(struct stage *st, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf b = {0};
 	unsigned readers = st->o->readers ? st->o->readers : SCAN_READERS;
+	SCOPED_FREE int *nodes = NULL;
 	MPI_Comm comm;
 	int r;
 
 	if (readers > (unsigned)st->job.n_nodes)
 		readers = (unsigned)st->job.n_nodes;
-	r = st->job.node == 0 ? stage_roots(st->o, &b, err) : 0;
+	nodes = calloc(readers, sizeof(*nodes));
+	r = nodes ? 0 : ebt_fail(err, -ENOMEM, "readers");
+	if (r == 0 && st->job.node == 0)
+		r = stage_roots(st->o, &b, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
 	r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
 	if (r < 0)
 		return r;
-	r = open_readers(st, readers, &comm, err);
+	comm = stage_open_readers(st, readers, nodes);
 	if (comm != MPI_COMM_NULL) {
 		r = scan_readers_all(st, &b, comm, &st->m, err);
 		MPI_Comm_free(&comm);

@@ -95,6 +95,7 @@ void stage_close(struct stage *st)
 	if (st->treefd >= 0)
 		close(st->treefd);
 	plan_free(st->plan);
+	stage_layouts_release(&st->layouts);
 	free(st->need);
 	manifest_free(st->m);
 	store_close(st->store);
@@ -119,6 +120,9 @@ static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err
 		r = stage_compare_all(st, err);
 	note_step(st, "compared");
 	if (r == 0)
+		r = stage_layouts_all(st, err);
+	note_step(st, "layouts known");
+	if (r == 0)
 		r = job_agree_all(&st->job, stage_plan_all(st, err), err);
 	note_step(st, "planned");
 	if (r == 0 && st->store)
@@ -141,7 +145,7 @@ static void abandon(struct stage *st)
 /* The store is open. Whatever fails before the commit leaves the node as it was. */
 static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *err)
 {
-	bool committed = false;
+	bool keep = false;
 	int r;
 
 	r = plan_all(st, t, err);
@@ -149,9 +153,9 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 		r = stage_stream_all(st, err);
 	t->stream = job_lap_all(&st->job);
 	if (r == 0)
-		r = stage_publish_all(st, &committed, err);
+		r = stage_publish_all(st, &keep, err);
 	t->publish = job_lap_all(&st->job);
-	if (r < 0 && !committed)
+	if (r < 0 && !keep)
 		abandon(st);
 	return r;
 }

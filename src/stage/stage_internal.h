@@ -23,6 +23,7 @@ struct stage {
 	uint64_t *need;  /* bit an entry; NULL: all */
 	uint64_t unchanged;
 	uint64_t skipped;
+	struct plan_layouts layouts; /* of large files, where more than one node reads */
 	struct plan *plan;
 	int treefd;
 	struct ebt_stage_node self; /* what this node has to report */
@@ -38,8 +39,14 @@ uint64_t stage_memory(const struct ebt_stage_options *o);
 int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err);
 /* scan.c: fills st->m on all nodes. */
 int stage_scan_all(struct stage *st, struct ebt_err *err);
+/*
+ * scan.c: readers lie spread over the nodes, the first one on the first node. Only they take
+ * part in making their communicator, and none may be missing then; others get MPI_COMM_NULL.
+ * @nodes has room for all of them.
+ */
+MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes);
 
-/* check.c: open the store, finish or remove what earlier runs left. */
+/* recover.c: open the store, finish or remove what earlier runs left. */
 int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
 	struct ebt_err *err);
 /* check.c: targets in the way, what is needed (st->need, st->unchanged). */
@@ -48,13 +55,26 @@ int stage_compare_all(struct stage *st, struct ebt_err *err);
 int stage_check_conflicts(struct stage *st, struct ebt_err *err);
 /* check.c: space and inodes for what is needed, on every node. */
 int stage_space_all(struct stage *st, struct ebt_err *err);
+/* layouts.c: st->layouts, the same on all nodes; empty where OSTs do not matter. */
+int stage_layouts_all(struct stage *st, struct ebt_err *err);
+void stage_layouts_release(struct plan_layouts *l);
+/* The one of @entry, or NULL. */
+const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry);
 /* check.c: the plan from the manifest, the same on all nodes. */
 int stage_plan_all(struct stage *st, struct ebt_err *err);
 
 /* stream.c, stream_bcast.c: all content of the plan into incoming of all nodes. */
 int stage_stream_all(struct stage *st, struct ebt_err *err);
 
-/* publish.c: agree on digests, seal, commit, rename. *committed: the point of no return is past. */
-int stage_publish_all(struct stage *st, bool *committed, struct ebt_err *err);
+/*
+ * publish.c: agree on digests, seal, commit, rename. *keep: a record may be left, on whatever
+ * node, which speaks of what was brought: it must stay everywhere.
+ */
+int stage_publish_all(struct stage *st, bool *keep, struct ebt_err *err);
+/* publish.c: store_publish; a failure says how to give the publication up. */
+int stage_finish(struct stage *st, struct ebt_err *err);
+#define STAGE_WAY_OUT 512
+/* publish.c: how to give it up, in parentheses, as the end of a message. Returns @out. */
+const char *stage_way_out(const struct stage *st, char out[STAGE_WAY_OUT]);
 
 #endif

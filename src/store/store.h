@@ -18,7 +18,8 @@
  *
  * The record says that all nodes had everything in place and verified. Recovery
  * therefore rolls forward, and a node without a record of its own may do so too if
- * another node of the job has one for the same ID (store_commit, then store_publish).
+ * another node of the job has one for the same ID (store_commit, and when all nodes have
+ * done that, store_publish).
  *
  * One process per store; calls of one store from one thread. Local: nothing here is
  * collective.
@@ -104,10 +105,11 @@ int store_compare(struct store *s, const struct manifest *m, uint64_t *need,
 /*
  * Save @m, complete with digests, as incoming's manifest. Non-directories whose bit in
  * @need is clear were not brought (need NULL: all were) and stay as they are in the
- * store. -EINVAL if @m has a `.ebt` at its top.
+ * store. @no_xattrs: @m knows of no extended attributes, so directories that exist keep
+ * theirs. -EINVAL if @m has a `.ebt` at its top.
  */
 int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
-	struct ebt_err *err);
+	bool no_xattrs, struct ebt_err *err);
 /*
  * Write the record of sealed run @id, begun here or in an earlier process. It names the
  * boot in which the run was sealed.
@@ -124,9 +126,14 @@ int store_commit(struct store *s, const char *id, enum store_overwrite how,
  */
 int store_publish(struct store *s, const struct log *log, struct ebt_err *err);
 /*
- * Give up run @id, before store_publish: remove record and incoming/ID and, if it was
- * all we ever put here, `.ebt` and DEST when this process created them. Then only
- * store_close.
+ * Giving up run @id, before store_publish, is two steps, and all nodes finish the first before
+ * any begins the second: a node whose tree is gone beside one with a record could not be told
+ * from one that lost its data. First the record, if it names @id; what was sealed stays.
+ */
+int store_uncommit(struct store *s, const char *id, struct ebt_err *err);
+/*
+ * Then incoming/ID and, if it was all we ever put here, `.ebt` and DEST when this process
+ * created them; after that only store_close. -EBUSY: the record still names @id.
  */
 int store_abandon(struct store *s, const char *id, struct ebt_err *err);
 

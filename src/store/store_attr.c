@@ -103,8 +103,8 @@ static int set_xattrs(
 	return r == -ENOTSUP && exact ? 0 : r;
 }
 
-int store_set_attributes(int fd, const struct manifest_entry *e,
-	const struct store_made *made, struct ebt_err *err)
+static int set_all(int fd, const struct manifest_entry *e, const struct store_made *made,
+	bool exact, struct ebt_err *err)
 {
 	struct store_made now;
 	struct timespec times[2];
@@ -123,7 +123,7 @@ int store_set_attributes(int fd, const struct manifest_entry *e,
 	r = set_owner(fd, e, &now);
 	if (r < 0)
 		return fail(e, r, "owner", err);
-	r = set_xattrs(fd, e, !made, &now);
+	r = set_xattrs(fd, e, exact, &now);
 	if (r < 0)
 		return fail(e, r, "extended attributes", err);
 	mode = store_mode(e, now.uid, now.gid);
@@ -131,6 +131,17 @@ int store_set_attributes(int fd, const struct manifest_entry *e,
 		return fail(e, -errno, "mode", err);
 	times_of(e, times);
 	return futimens(fd, times) < 0 ? fail(e, -errno, "times", err) : 0;
+}
+
+int store_set_attributes(int fd, const struct manifest_entry *e,
+	const struct store_made *made, struct ebt_err *err)
+{
+	return set_all(fd, e, made, !made, err);
+}
+
+int store_set_directory(int fd, const struct manifest_entry *e, bool keep, struct ebt_err *err)
+{
+	return set_all(fd, e, NULL, !keep, err);
 }
 
 int store_set_link_attributes(

@@ -206,10 +206,9 @@ int store_abandon(struct store *s, const char *id, struct ebt_err *err)
 
 	if (!store_id_ok(id))
 		return fail(s, -EINVAL, "(bad ID)", err);
-	/* Committed here, but another node could not: nothing was renamed yet. */
 	r = store_pending(s, pending, NULL, err);
 	if (r == 0 && strcmp(pending, id) == 0)
-		r = store_record_drop(s, err);
+		r = fail(s, -EBUSY, id, err);
 	if (r == 0)
 		r = store_remove_run(s, id, err);
 	if (r == 0)

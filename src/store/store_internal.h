@@ -136,6 +136,14 @@ int store_remove_run(struct store *s, const char *id, struct ebt_err *err);
 int store_load_need(
 	struct store *s, const struct manifest *m, uint64_t **need, struct ebt_err *err);
 
+/* True if the open run was sealed with no_xattrs. */
+bool store_no_xattrs(const struct store *s);
+/*
+ * As store_set_attributes on a directory that may have existed; with @keep its extended
+ * attributes are left alone.
+ */
+int store_set_directory(int fd, const struct manifest_entry *e, bool keep, struct ebt_err *err);
+
 struct store_verify {
 	const struct manifest *m;
 	int roots[2];         /* the first that has the entry counts; -1: only one */

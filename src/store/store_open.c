@@ -124,18 +124,50 @@ static int lock_own(struct store *s, bool create, struct ebt_err *err)
 	return 0;
 }
 
+/*
+ * DEST as it was opened, @st, is for us alone to fill. 1: it changed meanwhile, try again.
+ * Whoever owns a directory, or may write in one that is not sticky, can rename all that is in
+ * it; root knows whose directories it names. A link of somebody else's leads wherever he
+ * wants, root too: in a sticky directory the kernel may forbid that, see proc(5),
+ * protected_symlinks, or not.
+ */
+static int check_dest(const struct store *s, const struct stat *st, struct ebt_err *err)
+{
+	SCOPED_FREE char *path = strdup(s->path);
+	struct stat name;
+
+	if (!path)
+		return complain(s, -ENOMEM, "", err);
+	/* With a slash at its end lstat would follow it. */
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = '\0';
+	if (lstat(path, &name) < 0)
+		return errno == ENOENT ? 1 : complain(s, -errno, "", err);
+	if (!S_ISLNK(name.st_mode) &&
+		(name.st_dev != st->st_dev || name.st_ino != st->st_ino))
+		return 1;
+	if (S_ISLNK(name.st_mode) && name.st_uid != geteuid() && name.st_uid != 0)
+		return complain(s, -EPERM, ": is a link of another user's", err);
+	if (geteuid() == 0)
+		return 0;
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return complain(s, -EPERM, ": belongs to another user", err);
+	if (st->st_mode & S_IWOTH && !(st->st_mode & S_ISVTX))
+		return complain(s, -EPERM,
+			": others could replace what is in it, it is writable by all without "
+			"sticky bit",
+			err);
+	return 0;
+}
+
 static int open_dest(struct store *s, bool create, struct ebt_err *err)
 {
 	struct stat st;
 
 	s->dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* Whoever owns the directory can rename all that is in it. */
-	if (s->dirfd >= 0 && fstat(s->dirfd, &st) < 0)
-		return complain(s, -errno, "", err);
-	if (s->dirfd >= 0 && geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)
-		return complain(s, -EPERM, ": belongs to another user", err);
 	if (s->dirfd >= 0)
-		return 0;
+		return fstat(s->dirfd, &st) < 0 ? complain(s, -errno, "", err)
+						: check_dest(s, &st, err);
 	if (errno != ENOENT || !create)
 		return complain(s, -errno, "", err);
 	s->dirfd = fsio_mkdirs(s->path, 0700, err);

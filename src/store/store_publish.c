@@ -119,30 +119,57 @@ static int move_all(struct store *s, const struct manifest *m, enum store_overwr
 	return 0;
 }
 
-/* Pass 2. */
-static int set_directories(struct store *s, const struct manifest *m,
+/* The attributes of directory @i; 1: it is not ours and stays as it is. */
+static int set_directory(struct store *s, struct store_walk *w, uint32_t i, struct buf *kept,
+	struct ebt_err *err)
+{
+	struct manifest_entry *e = &w->m->entries[i];
+	int fd = store_walk_to(w, i), r;
+	size_t len = kept ? kept->len : 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return store_fail(s, fd < 0 ? fd : -errno, "enter", w->m, i, err);
+	if (geteuid() != 0 && st.st_uid != geteuid())
+		return 1;
+	r = store_set_directory(fd, e, kept, err);
+	if (r == 0 && kept)
+		r = fsio_xattrs_get_fd(fd, kept);
+	if (r < 0)
+		return store_fail(s, r, "attributes of", w->m, i, err);
+	if (kept)
+		e->xattrs_len = (uint32_t)(kept->len - len);
+	store_step(s);
+	return 0;
+}
+
+/*
+ * Pass 2. @kept: directories that exist keep their extended attributes, and as the manifest
+ * says what is there, they go into it. They lie in *kept.
+ */
+static int set_directories(struct store *s, struct manifest *m, struct buf *kept,
 	const struct log *log, struct ebt_err *err)
 {
 	SCOPED_WALK struct store_walk w = {
 		.m = m, .root = s->dirfd, .flags = O_RDONLY, .force = true};
 	uint64_t foreign = 0;
-	struct stat st;
-	int fd, r;
+	size_t at = 0;
+	int r;
 
 	for (uint32_t i = m->count; i-- > 0;) {
 		if (m->entries[i].kind != MANIFEST_DIR)
 			continue;
-		fd = store_walk_to(&w, i);
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return store_fail(s, fd < 0 ? fd : -errno, "enter", m, i, err);
-		if (geteuid() != 0 && st.st_uid != geteuid()) {
-			foreign++;
-			continue;
-		}
-		r = store_set_attributes(fd, &m->entries[i], NULL, err);
+		r = set_directory(s, &w, i, kept, err);
 		if (r < 0)
-			return store_fail(s, r, "attributes of", m, i, err);
-		store_step(s);
+			return r;
+		foreign += (unsigned)r;
+	}
+	/* Only now does the buffer stay where it is. */
+	for (uint32_t i = m->count; kept && i-- > 0;) {
+		if (m->entries[i].kind != MANIFEST_DIR || !m->entries[i].xattrs_len)
+			continue;
+		m->entries[i].xattrs = kept->data + at;
+		at += m->entries[i].xattrs_len;
 	}
 	if (foreign)
 		log_warn(log,
@@ -198,6 +225,7 @@ static int save_merged(struct store *s, const struct manifest *m, struct ebt_err
 int store_publish(struct store *s, const struct log *log, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
+	SCOPED_BUF struct buf kept = {0};
 	struct store_record rec = {0};
 	char boot[40];
 	int r = store_record_load(s, &rec, err);
@@ -213,7 +241,7 @@ int store_publish(struct store *s, const struct log *log, struct ebt_err *err)
 	if (r == 0)
 		r = move_all(s, m, rec.how, err);
 	if (r == 0)
-		r = set_directories(s, m, log, err);
+		r = set_directories(s, m, store_no_xattrs(s) ? &kept : NULL, log, err);
 	if (r == 0)
 		r = save_merged(s, m, err);
 	if (r < 0)

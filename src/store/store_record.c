@@ -145,3 +145,11 @@ int store_commit(
 		memcpy(rec.boot, b.data, b.len);
 	return store_record_save(s, &rec, err);
 }
+
+int store_uncommit(struct store *s, const char *id, struct ebt_err *err)
+{
+	char pending[33];
+	int r = store_pending(s, pending, NULL, err);
+
+	return r == 0 && strcmp(pending, id) == 0 ? store_record_drop(s, err) : r;
+}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a run leaves beside its tree so that any later process can publish it: the
- * manifest, the boot ID and, if some entries were not brought, which. The manifest comes
- * last: it is the sign that the rest is complete. Format of `need`, little-endian: magic, version,
- * count of entries (32 bits each), a bit an entry in bytes from the lowest bit, digest
- * of all that.
+ * manifest, the boot ID and, if some entries were not brought, which; an empty file
+ * `no_xattrs` if extended attributes were left behind. The manifest comes last: it is the
+ * sign that the rest is complete. Format of `need`, little-endian: magic, version, count of
+ * entries (32 bits each), a bit an entry in bytes from the lowest bit, digest of all that.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 
 #define NEED_MAGIC   0x4e544245 /* "EBTN" */
 #define NEED_VERSION 1
+#define NO_XATTRS    "no_xattrs"
 
 static int save_need(struct store *s, const struct manifest *m, const uint64_t *need,
 	struct ebt_err *err)
@@ -68,8 +70,13 @@ int store_load_need(
 	return 0;
 }
 
+bool store_no_xattrs(const struct store *s)
+{
+	return faccessat(s->runfd, NO_XATTRS, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
-	struct ebt_err *err)
+	bool no_xattrs, struct ebt_err *err)
 {
 	uint32_t own = manifest_find(m, STORE_OWN);
 	char boot[40];
@@ -84,6 +91,10 @@ int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
 		r = save_need(s, m, need, err);
 	else if (unlinkat(s->runfd, "need", 0) < 0 && errno != ENOENT)
 		r = ebt_fail(err, -errno, "need");
+	if (r == 0 && no_xattrs)
+		r = fsio_save(s->runfd, NO_XATTRS, "", 0, err);
+	else if (r == 0 && unlinkat(s->runfd, NO_XATTRS, 0) < 0 && errno != ENOENT)
+		r = ebt_fail(err, -errno, NO_XATTRS);
 	/* Whoever commits later must know whether the node went down since. */
 	if (r == 0 && store_boot_id(boot) == 0)
 		r = fsio_save(s->runfd, "boot", boot, strlen(boot), err);

@@ -68,6 +68,18 @@ check "link stays a link" test -L k.1/elink
 expect 0 2 p/elink/ "$WORK/k2.%r"
 check "link with a slash is its directory" test -d k2.1/elink -a ! -L k2.1/elink
 exists k2.1/elink/lib/a.so
+if setfattr -n user.ebt -v its-own p/env 2>/dev/null; then
+	rm -rf k2.*
+	expect 0 2 p/elink/ "$WORK/k2.%r"
+	check "with its attributes" test "$(getfattr --only-values -n user.ebt k2.1/elink)" = its-own
+	mkdir -p k3.0/env k3.1/env
+	setfattr -n user.mine -v stays k3.1/env
+	expect 0 2 --no-xattrs p/env "$WORK/k3.%r"
+	check "left behind" test -z "$(getfattr --only-values -n user.ebt k3.1/env 2>/dev/null)"
+	check "not taken away" test "$(getfattr --only-values -n user.mine k3.1/env)" = stays
+	expect 0 2 --verify "$WORK/k3.%r"
+	setfattr -x user.ebt p/env
+fi
 
 # The same name from two places: directories merge, files do not.
 mkdir -p q/data
@@ -111,6 +123,10 @@ check "files" grep -q '"files":5,' out
 expect 0 3 --dry-run p "$WORK/n.%r"
 says "reader on node 0"
 absent n.0
+expect 0 3 --dry-run --json --readers=2 p "$WORK/n.%r"
+check "a line a reader" test "$(grep -c '"type":"reader","node":"[^"]*","rank":[01],"bytes":[0-9]*,"parcels":1}' out)" = 2
+check "one plan" test "$(grep -c '"type":"plan"' out)" = 1
+check "no OST" test "$(grep -c '"type":"ost"' out)" = 0
 export EBT_PFS=lustre # which it is not: no layout can be had
 expect 0 2 --dry-run p "$WORK/n.%r"
 unset EBT_PFS

@@ -264,6 +264,25 @@ static void the_digest_sees_every_change(void)
 	CU_ASSERT(!digest_equal(d, manifest_digest(same)));
 }
 
+static void the_digest_of_a_range_sees_its_entries_and_no_others(void)
+{
+	SCOPED_MANIFEST struct manifest *m = tree_of("a/ a/x a/y a/z b");
+	SCOPED_MANIFEST struct manifest *other = tree_of("a/ a/x a/y a/z b");
+
+	CU_ASSERT(digest_equal(manifest_digest_range(m, 0, m->count), manifest_digest(m)));
+	other->entries[2].mode ^= 1;
+	for (uint32_t from = 0; from < m->count; from++) {
+		for (uint32_t to = from; to <= m->count; to++) {
+			bool same = digest_equal(manifest_digest_range(m, from, to),
+				manifest_digest_range(other, from, to));
+
+			CU_ASSERT_EQUAL(same, from > 2 || to <= 2);
+		}
+	}
+	memset(other->id, 'a', 32);
+	CU_ASSERT(!digest_equal(manifest_digest_range(m, 0, 0), manifest_digest_range(other, 0, 0)));
+}
+
 static const struct test tests[] = {
 	TEST(a_source_is_kept_once),
 	TEST(many_sources_keep_their_numbers),
@@ -276,5 +295,6 @@ static const struct test tests[] = {
 	TEST(content_is_counted_once_an_inode),
 	TEST(digests_are_summed_by_any_thread),
 	TEST(the_digest_sees_every_change),
+	TEST(the_digest_of_a_range_sees_its_entries_and_no_others),
 };
 SUITE("manifest", tests)

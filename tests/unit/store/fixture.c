@@ -171,7 +171,7 @@ void fixture_prepare(struct store *s, const char *id, const struct manifest *m,
 
 	CU_ASSERT_EQUAL_FATAL(store_begin(s, id, &tree, NULL), 0);
 	fixture_bring(tree, m, need, items);
-	CU_ASSERT_EQUAL_FATAL(store_seal(s, m, need, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(store_seal(s, m, need, false, NULL), 0);
 	if (how >= 0)
 		CU_ASSERT_EQUAL_FATAL(
 			store_commit(s, id, (enum store_overwrite)how, NULL), 0);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,7 +61,7 @@ static void only_a_sealed_run_counts(void)
 	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
 	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
 	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
-	CU_ASSERT_EQUAL(store_seal(s, m, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(store_seal(s, m, NULL, false, NULL), 0);
 	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 1);
 }
 
@@ -92,8 +93,27 @@ static void a_run_given_up_leaves_no_trace(void)
 	SCOPED_STORE struct store *s = fixture_open(fixture_dest(tmp, "d", dest));
 
 	fixture_prepare(s, ID_A, m, NULL, ITEMS(one), STORE_REFUSE);
+	CU_ASSERT_EQUAL(store_uncommit(s, ID_A, NULL), 0);
 	CU_ASSERT_EQUAL(store_abandon(s, ID_A, NULL), 0);
 	CU_ASSERT_FALSE(exists(dir, "d"));
+}
+
+static void a_record_is_taken_back_before_what_it_speaks_of_goes(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(one), ID_A);
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+
+	fixture_prepare(s, ID_A, m, NULL, ITEMS(one), STORE_REFUSE);
+	CU_ASSERT_EQUAL(store_abandon(s, ID_A, NULL), -EBUSY);
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 1);
+	CU_ASSERT_EQUAL(store_uncommit(s, ID_B, NULL), 0);
+	CU_ASSERT_TRUE(exists(dir, ".ebt/publish"));
+	CU_ASSERT_EQUAL(store_uncommit(s, ID_A, NULL), 0);
+	CU_ASSERT_FALSE(exists(dir, ".ebt/publish"));
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 1);
+	CU_ASSERT_EQUAL(store_uncommit(s, ID_A, NULL), 0);
 }
 
 static void giving_up_leaves_a_directory_that_was_there(void)
@@ -153,6 +173,7 @@ static const struct test tests[] = {
 	TEST(cleaning_keeps_what_it_is_told_to),
 	TEST(cleaning_removes_what_was_being_saved),
 	TEST(a_run_given_up_leaves_no_trace),
+	TEST(a_record_is_taken_back_before_what_it_speaks_of_goes),
 	TEST(giving_up_leaves_a_directory_that_was_there),
 	TEST(giving_up_keeps_what_other_runs_published),
 };

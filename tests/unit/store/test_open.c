@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -110,6 +112,71 @@ static void a_store_of_somebody_else_is_refused(void)
 	CU_ASSERT_EQUAL(store_open(tmp, true, &s, NULL), -EPERM);
 }
 
+#define NOBODY 65534
+
+/* What store_open says to user @uid, who has to be us unless we are root. */
+static int open_as(uid_t uid, const char *dest)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct store *s = NULL;
+		int r;
+
+		if (geteuid() != uid && setresuid(uid, uid, uid) < 0)
+			_exit(99);
+		r = store_open(dest, true, &s, NULL);
+		store_close(s);
+		_exit(r < 0 ? -r : 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static void a_directory_whose_content_others_could_replace_is_refused(void)
+{
+	static const struct {
+		mode_t mode;
+		int result;
+	} cases[] = {{0777, -EPERM}, {0702, -EPERM}, {0703, -EPERM}, {01777, 0}, {0775, 0},
+		{0700, 0}};
+	uid_t uid = geteuid() == 0 ? NOBODY : geteuid();
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+
+	CU_ASSERT_EQUAL(fchmod(dir, 0711), 0);
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0700), 0);
+	CU_ASSERT_EQUAL(fchownat(dir, "d", uid, (gid_t)-1, 0), 0);
+	fixture_dest(tmp, "d", dest);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CU_ASSERT_EQUAL(fchmodat(dir, "d", cases[i].mode, 0), 0);
+		CU_ASSERT_EQUAL(open_as(uid, dest), cases[i].result);
+	}
+}
+
+static void a_link_of_somebody_else_is_not_followed_to_the_store(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store *s = NULL;
+	struct ebt_err err;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0700), 0);
+	CU_ASSERT_EQUAL(symlinkat("d", dir, "link"), 0);
+	fixture_dest(tmp, "link", dest);
+	CU_ASSERT_EQUAL(store_open(dest, true, &s, NULL), 0);
+	store_close(TAKE(s));
+	if (geteuid() != 0)
+		return; /* cannot be set up */
+	CU_ASSERT_EQUAL(fchownat(dir, "link", NOBODY, NOBODY, AT_SYMLINK_NOFOLLOW), 0);
+	CU_ASSERT_EQUAL(store_open(dest, true, &s, &err), -EPERM);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "link of another user"));
+	strcat(dest, "//");
+	CU_ASSERT_EQUAL(store_open(dest, true, &s, NULL), -EPERM);
+}
+
 static void an_empty_store_has_no_manifest(void)
 {
 	char tmp[64];
@@ -132,6 +199,8 @@ static const struct test tests[] = {
 	TEST(a_planted_link_is_refused),
 	TEST(a_store_open_to_others_is_refused),
 	TEST(a_store_of_somebody_else_is_refused),
+	TEST(a_directory_whose_content_others_could_replace_is_refused),
+	TEST(a_link_of_somebody_else_is_not_followed_to_the_store),
 	TEST(an_empty_store_has_no_manifest),
 };
 SUITE("store_open", tests)

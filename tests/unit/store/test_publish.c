@@ -188,7 +188,7 @@ static void directories_that_nobody_brought_are_made(void)
 	uint64_t need[1] = {0};
 
 	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
-	CU_ASSERT_EQUAL(store_seal(s, m, need, NULL), 0);
+	CU_ASSERT_EQUAL(store_seal(s, m, need, false, NULL), 0);
 	CU_ASSERT_EQUAL(store_commit(s, ID_A, STORE_UPDATE, NULL), 0);
 	CU_ASSERT_EQUAL(store_publish(s, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(fixture_verify(tmp, m), 0);
@@ -218,6 +218,59 @@ static void nothing_leaks_from_a_shared_directory_into_files(void)
 			       "system.posix_acl_default", NULL, 0) < 0);
 }
 
+/* Sealed without attributes; published by a later process. */
+static void publish_without_xattrs(const char *dest, const char *id, struct items items)
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(items, id);
+	SCOPED_STORE struct store *s = fixture_open(dest);
+	SCOPED_FD int tree = -1;
+	struct ebt_err err = {0};
+
+	CU_ASSERT_EQUAL(store_begin(s, id, &tree, NULL), 0);
+	fixture_bring(tree, m, NULL, items);
+	CU_ASSERT_EQUAL(store_seal(s, m, NULL, true, NULL), 0);
+	CU_ASSERT_EQUAL(store_commit(s, id, STORE_ALWAYS, NULL), 0);
+	store_close(TAKE(s));
+	s = fixture_open(dest);
+	CU_ASSERT_EQUAL(store_publish(s, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(err.text, "");
+}
+
+static void directories_keep_their_xattrs_if_those_were_left_behind(void)
+{
+	static const struct item first[] = {
+		{.path = "d", .kind = MANIFEST_DIR, .mode = 0755, .xattr = "brought"},
+		DIRECTORY("d/plain", 0755),
+		{.path = "e", .kind = MANIFEST_DIR, .mode = 0755, .xattr = "replaced"}};
+	static const struct item second[] = {DIRECTORY("d", 0750), PLAIN("d/f", "x"),
+		DIRECTORY("d/plain", 0755), DIRECTORY("own", 0700), PLAIN("own/f", "y")};
+	static const struct item third[] = {DIRECTORY("e", 0755)};
+	char tmp[64], path[128], value[16] = "";
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	struct stat st;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "own", 0700), 0);
+	if (setxattr(fixture_dest(tmp, "own", path), "user.mine", "stays", 5, 0) < 0)
+		return; /* no attributes here */
+	fixture_publish(tmp, ID_A, ITEMS(first), STORE_REFUSE);
+	publish_without_xattrs(tmp, ID_B, ITEMS(second));
+	CU_ASSERT_EQUAL(getxattr(path, "user.mine", value, sizeof(value)), 5);
+	CU_ASSERT_EQUAL(getxattr(fixture_dest(tmp, "d", path), "user.test", value,
+		sizeof(value)), 7);
+	CU_ASSERT_EQUAL(stat(path, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0750);
+	/* And nothing looks damaged because of that. */
+	SCOPED_STORE struct store *s = fixture_open(tmp);
+	CU_ASSERT_EQUAL_FATAL(store_manifest(s, &m, NULL), 0);
+	CU_ASSERT_EQUAL(fixture_verify(tmp, m), 0);
+	store_close(TAKE(s));
+	/* With attributes, a directory gets those of the source, and only those. */
+	fixture_publish(tmp, "00000000000000000000000000000000", ITEMS(third), STORE_ALWAYS);
+	CU_ASSERT_TRUE(
+		getxattr(fixture_dest(tmp, "e", path), "user.test", NULL, 0) < 0);
+}
+
 static void our_own_name_cannot_be_published(void)
 {
 	static const struct item items[] = {
@@ -229,7 +282,7 @@ static void our_own_name_cannot_be_published(void)
 	SCOPED_STORE struct store *s = fixture_open(tmp);
 
 	CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
-	CU_ASSERT_EQUAL(store_seal(s, m, NULL, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(store_seal(s, m, NULL, false, NULL), -EINVAL);
 }
 
 static void without_a_record_nothing_is_published(void)
@@ -255,6 +308,7 @@ static const struct test tests[] = {
 	TEST(what_was_not_brought_stays),
 	TEST(directories_that_nobody_brought_are_made),
 	TEST(nothing_leaks_from_a_shared_directory_into_files),
+	TEST(directories_keep_their_xattrs_if_those_were_left_behind),
 	TEST(our_own_name_cannot_be_published),
 	TEST(without_a_record_nothing_is_published),
 };
