@@ -167,6 +167,10 @@ static void drain_close(struct drain *d)
 	free(d->visible);
 	if (d->rootfd >= 0)
 		close(d->rootfd);
+	if (d->calls != MPI_COMM_NULL) {
+		MPI_Comm_free(&d->calls);
+		MPI_Comm_free(&d->data);
+	}
 	job_close(&d->job);
 }
 
@@ -273,10 +277,21 @@ static int watch_all(struct drain *d, struct ebt_err *err)
 	return r;
 }
 
+static void open_comms_all(struct drain *d)
+{
+	MPI_Request req[2];
+
+	MPI_Comm_idup(d->job.nodes, &d->calls, &req[0]);
+	MPI_Comm_idup(d->job.nodes, &d->data, &req[1]);
+	transport_wait(&req[0]);
+	transport_wait(&req[1]);
+}
+
 static int drain_all(struct drain *d, struct ebt_err *err)
 {
 	int r;
 
+	open_comms_all(d);
 	transport_barrier_all(d->job.nodes);
 	d->rep->start = job_lap_all(&d->job);
 	r = open_all(d, err);
@@ -289,7 +304,7 @@ static int drain_all(struct drain *d, struct ebt_err *err)
 int ebt_drain_all(MPI_Comm comm, const struct ebt_drain_options *o,
 	struct ebt_drain_report *report, struct ebt_err *err)
 {
-	struct drain d = {.o = o, .rootfd = -1, .rep = report};
+	struct drain d = {.o = o, .rootfd = -1, .rep = report, .calls = MPI_COMM_NULL};
 	int failed, r;
 
 	memset(report, 0, sizeof(*report));

@@ -49,6 +49,7 @@ struct drain_dir {
 struct drain {
 	const struct ebt_drain_options *o;
 	struct job job;
+	MPI_Comm calls, data;  /* of nodes too, for the move */
 	char id[33];
 	char node_name[300];   /* host; with per_rank also "." and the rank */
 	struct store *store;   /* locked */

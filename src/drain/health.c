@@ -67,7 +67,7 @@ bool health_is_bad(struct health *h, uint32_t target)
 
 static void mark_locked(struct health *h, uint32_t target, const char *why)
 {
-	if (h->bad[target])
+	if (h->bad[target] || h->passive)
 		return;
 	h->bad[target] = true;
 	log_warn(h->log, "target %u is %s: what is left goes elsewhere",

@@ -46,6 +46,7 @@ struct health {
 	bool *bad;                    /* lock; a copy is handed out */
 	uint32_t n;
 	uint64_t counter;             /* lock: of substitutes */
+	bool passive;                 /* nothing can be placed: measures only */
 	double pace;                  /* lock: seconds a byte, mean of all nodes; 0: not known */
 	const struct place *place;
 	const struct log *log;

@@ -310,11 +310,12 @@ int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 	pthread_cond_init(&m.changed, NULL);
 	m.total = d->total_bytes;
 	choose_threads(&m);
-	r = net_open_all(&m.net, d->job.nodes, &m.requests, &m.objects, err);
+	r = net_open(&m.net, d->calls, d->data, &m.requests, &m.objects, err);
 	if (r == 0)
 		r = health_init(&m.health, d->place, d->n_targets, &d->job.log, err);
 	if (r == 0 && !v)
 		r = ebt_fail(err, -ENOMEM, "rounds");
+	m.health.passive = !d->targets;
 	for (uint32_t i = 0; r == 0 && d->targets && i < d->n_targets; i++)
 		m.health.bad[i] = !pfs_target_usable(&d->targets->target[i]);
 	if (r == 0)

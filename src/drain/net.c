@@ -15,20 +15,16 @@ enum { TAG_FETCH = 1, TAG_FETCHED, TAG_CALL, TAG_ANSWER };
 #define SLOTS  4096 /* fetches of this node under way; tags go to 32767 at least */
 #define NOTES  64   /* notes taken before the rest gets its turn */
 
-int net_open_all(struct net *n, MPI_Comm comm, struct queue *requests, struct queue *jobs,
-	struct ebt_err *err)
+int net_open(struct net *n, MPI_Comm calls, MPI_Comm data, struct queue *requests,
+	struct queue *jobs, struct ebt_err *err)
 {
-	MPI_Request req;
-
 	memset(n, 0, sizeof(*n));
-	MPI_Comm_idup(comm, &n->calls, &req);
-	transport_wait(&req);
-	MPI_Comm_idup(comm, &n->data, &req);
-	transport_wait(&req);
-	MPI_Comm_rank(comm, &n->self);
+	n->calls = calls;
+	n->data = data;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->changed, NULL);
 	queue_init(&n->out);
+	queue_init(&n->asked);
 	n->requests = requests;
 	n->jobs = jobs;
 	n->n_slots = SLOTS;
@@ -38,9 +34,8 @@ int net_open_all(struct net *n, MPI_Comm comm, struct queue *requests, struct qu
 
 void net_close(struct net *n)
 {
-	MPI_Comm_free(&n->calls);
-	MPI_Comm_free(&n->data);
 	queue_destroy(&n->out);
+	queue_destroy(&n->asked);
 	pthread_cond_destroy(&n->changed);
 	pthread_mutex_destroy(&n->lock);
 	free(n->active);
@@ -51,7 +46,7 @@ static void submit(struct net *n, struct net_op *op, int kind)
 {
 	op->kind = kind;
 	op->n_req = 0;
-	queue_put(&n->out, &op->item);
+	queue_put(kind == NET_FETCH ? &n->asked : &n->out, &op->item);
 }
 
 void net_start(struct net *n, struct net_fetch *f)
@@ -137,6 +132,7 @@ static void post_fetch(struct net *n, struct net_fetch *f)
 		n->next_slot++;
 	f->slot = n->next_slot++ % n->n_slots;
 	n->slots[f->slot] = f;
+	n->used_slots++;
 	MPI_Irecv(f->to, (int)f->len, MPI_BYTE, f->op.node, (int)f->slot, n->data, &f->op.req[0]);
 	put32(f->head, f->slot);
 	put32(f->head + 4, f->entry);
@@ -255,6 +251,7 @@ static void fetched(struct net *n, const unsigned char *head)
 	f->code = (int)get32(head + 4);
 	f->digest = (struct ebt_digest){.lo = get64(head + 8), .hi = get64(head + 16)};
 	n->slots[f->slot] = NULL;
+	n->used_slots--;
 	if (f->op.n_req == 0)
 		wake(n, &f->done);
 }
@@ -352,7 +349,8 @@ bool net_step(struct net *n)
 	struct queue_item *it;
 	bool moved = false;
 
-	while (n->n_active < SLOTS / 2 && (it = queue_poll(&n->out))) {
+	while ((it = queue_poll(&n->out)) ||
+		(n->used_slots < n->n_slots && (it = queue_poll(&n->asked)))) {
 		post(n, (struct net_op *)it);
 		moved = true;
 	}

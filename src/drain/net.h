@@ -90,23 +90,24 @@ struct net_job {
 
 struct net {
 	MPI_Comm calls, data;
-	int self;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct queue out;        /* struct net_op from workers */
+	struct queue out;        /* struct net_op from workers, but for fetches: those */
+	struct queue asked;      /* wait for a slot, and what others wait for must not */
 	struct queue *requests;  /* struct net_request to readers */
 	struct queue *jobs;      /* struct net_job to workers */
 	struct net_op **active;
 	size_t n_active, cap_active;
 	struct net_fetch **slots; /* fetches under way, by slot */
-	uint32_t n_slots, next_slot;
+	uint32_t n_slots, next_slot, used_slots;
 	struct net_call *waiting;
 	uint64_t next_id;
 	uint64_t bytes_in;
 };
 
-int net_open_all(struct net *n, MPI_Comm comm, struct queue *requests, struct queue *jobs,
-	struct ebt_err *err);
+/* @calls and @data: communicators of the same nodes, the caller's. */
+int net_open(struct net *n, MPI_Comm calls, MPI_Comm data, struct queue *requests,
+	struct queue *jobs, struct ebt_err *err);
 void net_close(struct net *n);
 
 /* Workers. The fetch or call is filled in but for the private fields. */

@@ -494,7 +494,8 @@ static int report_targets(struct drain *d, struct ebt_err *err)
 		return ebt_fail(err, -ENOMEM, "report");
 	rep->n_targets = d->n_targets;
 	for (uint32_t i = 0; i < d->n_targets; i++) {
-		rep->target[i].index = place_index(d->place, i);
+		rep->target[i].index =
+			d->targets ? d->targets->target[i].index : i;
 		rep->target[i].unused =
 			d->targets && !pfs_target_usable(&d->targets->target[i]);
 	}

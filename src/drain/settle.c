@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ static bool open_for_writing(const struct drain *d, const char *path)
 
 	if (fd < 0)
 		return fd != -EACCES; /* gone or replaced: not finished either */
+	/* Whoever opens it in between makes the kernel send a signal: one that is ignored. */
+	fcntl(fd, F_SETSIG, SIGURG);
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
 		fcntl(fd, F_SETLEASE, F_UNLCK);
 		return false;
