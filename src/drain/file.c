@@ -318,6 +318,7 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 		.n_sources = t->n_sources,
 	};
 	const char *p = t->links;
+	int r;
 
 	buf_put(&names, t->e.name, strlen(t->e.name) + 1);
 	for (uint32_t i = 0; i < t->n_links; i++, p += strlen(p) + 1)
@@ -331,7 +332,17 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 			.size = t->sources[i].size,
 			.mtime = t->sources[i].mtime,
 			.mtime_ns = t->sources[i].mtime_ns};
-	return journal_seal(c->m->d->journal, &s, err);
+	/*
+	 * A store without room for a record loses nothing by it: a drain that is killed would
+	 * find the file in dest and ask before replacing it.
+	 */
+	r = journal_seal(c->m->d->journal, &s, err);
+	if (r != -ENOSPC)
+		return r;
+	if (!__atomic_exchange_n(&c->m->unsealed, true, __ATOMIC_RELAXED))
+		log_warn(&c->m->d->job.log, "%s: the journal has no room: a drain that is killed "
+			"now needs --overwrite=update to go on", c->m->d->store_path);
+	return 0;
 }
 
 /* Complete and synced: attributes, seal, name. */

@@ -355,7 +355,7 @@ static int describe(struct merge *g, const uint64_t *count, const struct merge_w
 	while (!count[k])
 		k++;
 	for (size_t i = 0; i < n && line; i++) {
-		for (size_t t = 0; t < MERGE_NAMED && t < all[i].count[k]; t++)
+		for (size_t t = 0; t < all[i].named[k]; t++)
 			memcpy(line + lines++ * MERGE_SHOWN, all[i].text[k][t], MERGE_SHOWN);
 	}
 	if (lines)

@@ -78,6 +78,7 @@ enum merge_wrong {
 #define MERGE_SHOWN 180 /* bytes of one of them */
 struct merge_wrongs {
 	uint64_t count[MERGE_WRONGS];
+	uint32_t named[MERGE_WRONGS]; /* texts there are */
 	char text[MERGE_WRONGS][MERGE_NAMED][MERGE_SHOWN];
 };
 void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *fmt, ...)

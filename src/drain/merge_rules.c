@@ -204,11 +204,13 @@ const char *merge_shown(const char *path, char *out)
 
 void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *fmt, ...)
 {
-	uint64_t at = w->count[kind]++;
+	uint32_t at = w->named[kind];
 	va_list ap;
 
+	w->count[kind]++;
 	if (at >= MERGE_NAMED)
 		return;
+	w->named[kind]++;
 	va_start(ap, fmt);
 	vsnprintf(w->text[kind][at], MERGE_SHOWN, fmt, ap);
 	va_end(ap);

@@ -112,6 +112,7 @@ struct move {
 	int code;                   /* lock: what ends the drain here */
 	struct ebt_err err;         /* lock */
 	bool stop;                  /* atomic */
+	bool unsealed;              /* atomic: said that the journal is full */
 	uint64_t seq;               /* atomic: of temporary names */
 	uint64_t bytes;             /* atomic: written here */
 	uint64_t moved;             /* atomic: of them from other nodes */
