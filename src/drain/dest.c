@@ -26,6 +26,7 @@
 struct sight {
 	uint64_t ino, type;
 	bool fresh;          /* the directory above: there is none yet to work in */
+	bool published;
 	char node_name[300];
 };
 
@@ -146,7 +147,7 @@ static int work_path(const struct drain *d, bool fresh, char **out, struct ebt_e
 		*out = TAKE(parent);
 		return 0;
 	}
-	if (!d->o->atomic) {
+	if (!d->o->atomic || d->published) {
 		*out = strdup(d->root);
 	} else {
 		r = hidden_name(d, hidden, sizeof(hidden), err);
@@ -159,7 +160,7 @@ static int work_path(const struct drain *d, bool fresh, char **out, struct ebt_e
 }
 
 /* On the first node: is there something to go on with? */
-static int find(const struct drain *d, bool *fresh, struct ebt_err *err)
+static int find(const struct drain *d, bool *fresh, bool *published, struct ebt_err *err)
 {
 	SCOPED_FREE char *work = NULL;
 	struct stat st;
@@ -168,6 +169,9 @@ static int find(const struct drain *d, bool *fresh, struct ebt_err *err)
 	*fresh = lstat(d->root, &st) < 0;
 	if (*fresh && errno != ENOENT)
 		return fail(d->root, -errno, "", err);
+	*published = !*fresh && d->o->atomic && d->known && S_ISDIR(st.st_mode);
+	if (*published)
+		return 0;
 	if (!*fresh && d->o->atomic)
 		return failx(d->root, -EEXIST,
 			" exists, and an atomic drain makes it as a whole", err);
@@ -236,7 +240,8 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err)
 
 	if (d->job.node == 0) {
 		snprintf(first.node_name, sizeof(first.node_name), "%s", d->node_name);
-		r = find(d, &first.fresh, err);
+		r = find(d, &first.fresh, &first.published, err);
+		d->published = first.published;
 		if (r == 0)
 			r = look(d, first.fresh, &first, err);
 	}
@@ -244,6 +249,7 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	transport_bcast_all(d->job.nodes, &first, sizeof(first), 0);
+	d->published = first.published;
 	if (d->job.node != 0) {
 		r = look(d, first.fresh, &mine, err);
 		if (r == 0 && (mine.ino != first.ino || mine.type != first.type))

@@ -94,6 +94,7 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 	if (same)
 		from = d->job.node;
 	transport_reduce_all(d->job.nodes, &from, 1, MPI_INT, MPI_MIN);
+	d->known = from != INT_MAX;
 	if (from == INT_MAX)
 		return job_new_id_all(&d->job, d->id, err);
 	if (from == d->job.node)
@@ -107,9 +108,18 @@ static int begin_journal(struct drain *d, struct ebt_err *err)
 	const struct journal_head *h = journal_head(d->journal);
 	bool same = h && strcmp(h->dest, d->root) == 0 && h->atomic == d->o->atomic;
 
-	if (same && !h->finished && strcmp(h->id, d->id) == 0)
+	int r;
+
+	if (d->published || (same && !h->finished && strcmp(h->id, d->id) == 0))
 		return 0;
-	return journal_begin(d->journal, d->id, d->root, d->o->atomic, same, err);
+	r = journal_begin(d->journal, d->id, d->root, d->o->atomic, same, err);
+	if (r != -ENOSPC)
+		return r;
+	/* A full store is a good reason to drain it. */
+	log_warn(&d->job.log, "%s: no room for a journal: a drain that is killed begins anew, with "
+		"--overwrite=update", d->store_path);
+	journal_close(TAKE(d->journal));
+	return 0;
 }
 
 static int open_all(struct drain *d, struct ebt_err *err)
@@ -224,9 +234,40 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	if (r == 0 && d->o->free_local)
 		r = job_agree_all(&d->job, drain_free(d, done, err), err);
 	if (r == 0 && !failed)
-		r = job_agree_all(&d->job, journal_finish(d->journal, err), err);
+		r = job_agree_all(&d->job, d->journal ? journal_finish(d->journal, err) : 0,
+			err);
 	d->rep->publish += job_lap_all(&d->job);
 	return r;
+}
+
+/* An atomic drain that was cut short after its rename: all there is to do is to see that. */
+static int complete_all(struct drain *d, struct ebt_err *err)
+{
+	uint64_t missing = 0;
+	int r = 0;
+
+	for (const struct drain_task *t = d->tasks; t; t = t->next)
+		missing++;
+	for (uint32_t i = 0; i < d->n_dirs; i++)
+		missing += !d->dirs[i].exists && !d->dirs[i].present;
+	transport_reduce_all(d->job.nodes, &missing, 1, MPI_UINT64_T, MPI_SUM);
+	if (missing)
+		return ebt_failx(err, -EEXIST,
+			"DEST %s exists, and %llu of what is to be drained is not in it: an atomic "
+			"drain makes it as a whole",
+			d->root, (unsigned long long)missing);
+	if (d->o->dry_run)
+		return 0;
+	if (d->o->free_local) {
+		SCOPED_FREE uint64_t *done =
+			calloc((size_t)d->m->count / 64 + 1, sizeof(*done));
+
+		r = done ? drain_free(d, done, err) : ebt_fail(err, -ENOMEM, "results");
+	}
+	if (r == 0 && d->journal && journal_head(d->journal) &&
+		!journal_head(d->journal)->finished)
+		r = journal_finish(d->journal, err);
+	return job_agree_all(&d->job, r, err);
 }
 
 static int pass_all(struct drain *d, struct ebt_err *err)
@@ -234,6 +275,8 @@ static int pass_all(struct drain *d, struct ebt_err *err)
 	int r = plan_all(d, err);
 
 	d->rep->passes++;
+	if (r == 0 && d->published)
+		return complete_all(d, err);
 	if (r == 0 && !d->o->dry_run)
 		r = carry_out_all(d, err);
 	return r;

@@ -68,6 +68,8 @@ struct drain {
 	char *root;            /* absolute path of dest */
 	char *visible;         /* what rootfd is, or the directory above: it exists */
 	bool root_fresh;       /* dest did not exist: nothing below it needs a look */
+	bool known;            /* a journal of these nodes has this dest already */
+	bool published;        /* with atomic: an earlier run made dest visible */
 
 	/* Of the paths whose hash is ours. */
 	struct drain_task *shared; /* a list: files of several nodes, to be placed */

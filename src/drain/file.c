@@ -73,6 +73,8 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 	struct pfs_stripes wish = {.size = (uint32_t)t->stripe_size,
 		.count = t->stripe_count, .osts = osts};
 	bool kept = true;
+	struct ebt_err reason;
+	char name[LEAD_PATH];
 	struct stat st;
 
 	for (uint32_t i = 0; i < t->stripe_count; i++)
@@ -85,11 +87,14 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		real && t->stripe_count ? &wish : NULL, &got, &kept, &res->err);
 	if (c->fd < 0) {
 		create_failed(c, c->fd, res);
+		/* What was tried, the temporary name and its targets, comes after the file. */
+		reason = res->err;
+		ebt_failx(&res->err, c->fd, "%s: %.300s", lead_path(c, t->e.name, name), reason.text);
 		return c->fd;
 	}
 	c->temp_there = true;
 	if (fstat(c->fd, &st) < 0) {
-		res->code = lead_fail(t->e.name, -errno, "stat", &res->err);
+		res->code = lead_fail(c, t->e.name, -errno, "stat", &res->err);
 		return res->code;
 	}
 	c->made = (struct store_made){
@@ -190,12 +195,12 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	bool mine = false;
 
 	if (!hands) {
-		res->code = lead_fail(c->t->e.name, -ENOMEM, "objects", &res->err);
+		res->code = lead_fail(c, c->t->e.name, -ENOMEM, "objects", &res->err);
 		return;
 	}
 	for (; n < c->count; n++) {
 		if (hand_out(c, n, can_move, &hands[n]) < 0) {
-			res->code = lead_fail(c->t->e.name, -ENOMEM, "objects", &res->err);
+			res->code = lead_fail(c, c->t->e.name, -ENOMEM, "objects", &res->err);
 			break;
 		}
 		mine |= !hands[n].remote;
@@ -209,7 +214,7 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	res->bytes = bytes;
 	/* Those written here share the descriptor; others have synced theirs. */
 	if (res->code == 0 && mine && fsync(c->fd) < 0) {
-		res->code = lead_fail(c->t->e.name, -errno, "sync", &res->err);
+		res->code = lead_fail(c, c->t->e.name, -errno, "sync", &res->err);
 		res->side = MOVE_TARGET;
 		res->target = PLACE_NONE;
 	}
@@ -220,7 +225,7 @@ static int set_size(struct lead *c, struct move_result *res)
 	move_count(&c->m->d->rep->setattrs);
 	if (ftruncate(c->fd, (off_t)c->t->e.size) == 0)
 		return 0;
-	res->code = lead_fail(c->t->e.name, -errno, "size", &res->err);
+	res->code = lead_fail(c, c->t->e.name, -errno, "size", &res->err);
 	res->side = MOVE_TARGET;
 	return res->code;
 }
@@ -255,10 +260,10 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 	const struct drain_task *t = c->t;
 	SCOPED_FREE struct net_fetch *f = calloc(t->n_sources, sizeof(*f));
 	int r = 0, code;
-	char name[512];
+	char name[LEAD_PATH];
 
 	if (!f)
-		return lead_fail(t->e.name, -ENOMEM, "sources", err);
+		return lead_fail(c, t->e.name, -ENOMEM, "sources", err);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		if (t->sources[i].node == (uint32_t)c->m->d->job.node)
 			continue;
@@ -273,8 +278,7 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 			code = net_wait(&c->m->net, &f[i]);
 			if (code < 0 && r == 0)
 				r = ebt_fail(err, code, "%s: source on node %u",
-					text_name(t->e.name, name, sizeof(name)),
-					t->sources[i].node);
+					lead_path(c, t->e.name, name), t->sources[i].node);
 		} else {
 			code = move_read(c->m, &c->l->source, t->sources[i].entry, 0, NULL, 0, true,
 				r == 0 ? err : NULL);
@@ -295,12 +299,12 @@ int lead_name(struct lead *c, const char *from, struct ebt_err *err)
 		if (renameat2(c->dirfd, from, c->dirfd, c->name, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno != EINVAL && errno != ENOSYS)
-			return lead_fail(c->t->e.name, -errno, "rename", err);
+			return lead_fail(c, c->t->e.name, -errno, "rename", err);
 		if (fstatat(c->dirfd, c->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			return lead_fail(c->t->e.name, -EEXIST, "rename", err);
+			return lead_fail(c, c->t->e.name, -EEXIST, "rename", err);
 	}
 	if (renameat(c->dirfd, from, c->dirfd, c->name) < 0)
-		return lead_fail(c->t->e.name, -errno, "rename", err);
+		return lead_fail(c, c->t->e.name, -errno, "rename", err);
 	return 0;
 }
 
@@ -324,7 +328,7 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 	for (uint32_t i = 0; i < t->n_links; i++, p += strlen(p) + 1)
 		buf_put(&names, p, strlen(p) + 1);
 	if (!sources || !buf_ok(&names))
-		return lead_fail(t->e.name, -ENOMEM, "journal", err);
+		return lead_fail(c, t->e.name, -ENOMEM, "journal", err);
 	s.names = (const char *)names.data;
 	for (uint32_t i = 0; i < t->n_sources; i++)
 		sources[i] = (struct journal_source){
@@ -336,7 +340,7 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 	 * A store without room for a record loses nothing by it: a drain that is killed would
 	 * find the file in dest and ask before replacing it.
 	 */
-	r = journal_seal(c->m->d->journal, &s, err);
+	r = c->m->d->journal ? journal_seal(c->m->d->journal, &s, err) : 0;
 	if (r != -ENOSPC)
 		return r;
 	if (!__atomic_exchange_n(&c->m->unsealed, true, __ATOMIC_RELAXED))
@@ -361,7 +365,7 @@ static int finish_file(struct lead *c, struct ebt_err *err)
 	r = store_set_attributes(c->fd, &e, &c->made, err);
 	if (r < 0)
 		return r;
-	r = close(c->fd) < 0 ? lead_fail(e.name, -errno, "close", err) : 0;
+	r = close(c->fd) < 0 ? lead_fail(c, e.name, -errno, "close", err) : 0;
 	c->fd = -1;
 	if (r == 0)
 		r = lead_seal(c, err);
@@ -469,7 +473,7 @@ void lead_file(struct lead *c, struct move_result *res)
 
 	*res = (struct move_result){.target = PLACE_NONE};
 	if (!osts) {
-		res->code = lead_fail(c->t->e.name, -ENOMEM, "targets", &res->err);
+		res->code = lead_fail(c, c->t->e.name, -ENOMEM, "targets", &res->err);
 		return;
 	}
 	for (int i = 0; i < MOVE_TRIES; i++) {

@@ -21,8 +21,12 @@ struct lead {
 	struct store_made made;
 };
 
-/* "PATH: @what: the error" */
-int lead_fail(const char *path, int code, const char *what, struct ebt_err *err);
+/* A path below dest for messages; @out holds LEAD_PATH bytes. */
+#define LEAD_PATH 800
+const char *lead_path(const struct lead *c, const char *path, char *out);
+/* "DEST/PATH: @what: the error" */
+int lead_fail(const struct lead *c, const char *path, int code, const char *what,
+	struct ebt_err *err);
 /* A name beside @c->name that nobody can guess. */
 void lead_temp(struct lead *c);
 /* file.c. The content, from nothing to its name. */
