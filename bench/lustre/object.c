@@ -280,6 +280,7 @@ int object_read(struct object *b, int client, void *data, size_t len, uint64_t a
 		extent_lock_locked(b, client, false);
 		ost_queue_read_locked(o, client, len);
 		o->counts.bytes_read += len;
+		o->read_by[client] += len;
 		o->counts.reads++;
 		extent_unlock_locked(b);
 		o->counts.in_flight--;

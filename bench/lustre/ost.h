@@ -64,6 +64,7 @@ struct ost {
 	int64_t free_at; /* the queue is empty from then on */
 	uint64_t queued[OST_CLIENTS_MAX];
 	struct ost_counts counts;
+	uint64_t read_by[OST_CLIENTS_MAX]; /* bytes */
 };
 
 /* 0 or negative. @dir is the OST's from then on. */

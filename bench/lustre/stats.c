@@ -52,6 +52,17 @@ static void print_kinds_json(FILE *out, const uint64_t *kinds)
 			mds_kind_name((enum mds_kind)k), kinds[k]);
 }
 
+/* What a client read from each OST. */
+static void print_reads_json(FILE *out, struct emul *e, int client)
+{
+	for (unsigned k = 0; k < e->n_osts; k++) {
+		struct ost *o = &e->osts[k];
+		SCOPED_LOCK(&o->lock);
+
+		fprintf(out, "%s%" PRIu64, k ? "," : "", o->read_by[client]);
+	}
+}
+
 static void print_json(struct emul *e, const struct mds *m, FILE *out)
 {
 	struct ost_counts sum = sum_of(e);
@@ -82,7 +93,9 @@ static void print_json(struct emul *e, const struct mds *m, FILE *out)
 		fprintf(out, "%s{\"client\":\"%s\",\"mds\":{", first ? "" : ",",
 			c->name);
 		print_kinds_json(out, c->mds);
-		fprintf(out, "}}");
+		fprintf(out, "},\"bytes_read\":[");
+		print_reads_json(out, e, c->index);
+		fprintf(out, "]}");
 		first = false;
 	}
 	fprintf(out, "]}\n");
@@ -132,6 +145,7 @@ void stats_reset(struct emul *e)
 		unsigned now = o->counts.in_flight;
 
 		o->counts = (struct ost_counts){.in_flight = now, .peak = now};
+		memset(o->read_by, 0, sizeof(o->read_by));
 	}
 
 	SCOPED_LOCK(&e->mds.lock);

@@ -21,7 +21,8 @@
 /* A stream in the making. */
 struct hand {
 	uint64_t fill; /* bytes in its last parcel; the parcel size: start a new one */
-	uint64_t off, len; /* the run of stripes that is not put down yet; len 0: none */
+	uint64_t off,
+		len; /* the run of stripes that is not put down yet; len 0: none */
 	uint32_t entry, ost; /* of the run */
 	uint32_t pieces;     /* in the last parcel */
 	uint32_t *lanes;     /* of each parcel, the OST of its start; or NULL */
@@ -61,8 +62,8 @@ static bool is_last(const struct dealer *d)
 	return d->stream + 1 == d->p->n_streams;
 }
 
-static void open_parcel(
-	struct dealer *d, uint32_t stream, uint32_t segment, uint64_t skip, uint32_t ost)
+static void open_parcel(struct dealer *d, uint32_t stream, uint32_t segment,
+	uint64_t skip, uint32_t ost)
 {
 	struct plan_stream *s = &d->p->streams[stream];
 	struct hand *h = &d->hands[stream];
@@ -127,8 +128,8 @@ static void put_run(struct dealer *d, uint32_t stream)
 }
 
 /* Bytes on an OST: more of the stream's run, or the start of another. */
-static void add_run(struct dealer *d, uint32_t stream, uint32_t entry,
-	const struct plan_stripe *s)
+static void add_run(
+	struct dealer *d, uint32_t stream, uint32_t entry, const struct plan_stripe *s)
 {
 	struct hand *h = &d->hands[stream];
 

@@ -29,7 +29,7 @@ struct plan_ost {
 };
 struct plan_osts {
 	const struct plan_layouts *layouts;
-	bool *use; /* of each layout: the file is dealt by it */
+	bool *use;	      /* of each layout: the file is dealt by it */
 	struct plan_ost *ost; /* ascending by index */
 	uint32_t count, cap;
 	uint32_t *slot; /* of each OST of the layout at hand: its place in ost[] */
@@ -44,7 +44,8 @@ int plan_osts_deal(const struct manifest *m, const uint64_t *need, const struct 
  * The layout by which entry @i is dealt, or NULL; o->slot is then that of it. Entries are
  * asked for in their order; @next starts from 0.
  */
-const struct pfs_layout *plan_osts_layout(struct plan_osts *o, uint32_t i, uint32_t *next);
+const struct pfs_layout *plan_osts_layout(
+	struct plan_osts *o, uint32_t i, uint32_t *next);
 
 /* The stripes of a range of a file, ascending. */
 struct plan_stripes {

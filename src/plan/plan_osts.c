@@ -79,8 +79,8 @@ static uint64_t most_stripes(const struct pfs_layout *l, uint64_t off, uint64_t 
 	return n;
 }
 
-static bool is_usable(const struct manifest_entry *e, const struct pfs_layout *l,
-	uint64_t *room)
+static bool is_usable(
+	const struct manifest_entry *e, const struct pfs_layout *l, uint64_t *room)
 {
 	const struct manifest_extent whole = {0, e->size};
 	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;
@@ -138,8 +138,8 @@ static int add_ost(struct plan_osts *o, uint32_t index)
 }
 
 /* Which layouts are used, and the list of all their OSTs. */
-static int list_osts(const struct manifest *m, const uint64_t *need, struct plan_osts *o,
-	struct ebt_err *err)
+static int list_osts(const struct manifest *m, const uint64_t *need,
+	struct plan_osts *o, struct ebt_err *err)
 {
 	const struct plan_layouts *all = o->layouts;
 	uint64_t room = PLAN_STRIPES_MAX;
@@ -168,7 +168,8 @@ static int list_osts(const struct manifest *m, const uint64_t *need, struct plan
 	return 0;
 }
 
-const struct pfs_layout *plan_osts_layout(struct plan_osts *o, uint32_t i, uint32_t *next)
+const struct pfs_layout *plan_osts_layout(
+	struct plan_osts *o, uint32_t i, uint32_t *next)
 {
 	const struct plan_layouts *all = o->layouts;
 	const struct pfs_layout *l;
@@ -195,7 +196,8 @@ static void weigh_osts(const struct manifest *m, struct plan_osts *o)
 		const struct pfs_layout *l = plan_osts_layout(o, i, &next);
 		const struct manifest_entry *e = &m->entries[i];
 		const struct manifest_extent whole = {0, l ? e->size : 0};
-		const struct manifest_extent *x = l && e->n_extents ? e->extents : &whole;
+		const struct manifest_extent *x =
+			l && e->n_extents ? e->extents : &whole;
 		uint32_t n = l && e->n_extents ? e->n_extents : 1;
 
 		for (uint32_t j = 0; l && j < n; j++) {
@@ -298,8 +300,8 @@ static void deal_largest(
 	qsort(o->ost, o->count, sizeof(*o->ost), by_index);
 }
 
-static int choose_readers(struct plan_osts *o, const struct plan *p, uint64_t *load,
-	struct ebt_err *err)
+static int choose_readers(
+	struct plan_osts *o, const struct plan *p, uint64_t *load, struct ebt_err *err)
 {
 	uint32_t n = p->n_streams;
 	SCOPED_FREE uint32_t *heap = NULL;

@@ -132,7 +132,8 @@ int plan_turns(struct plan_stream *s, const uint32_t *lanes, uint32_t n_lanes,
 	t.open = calloc(n, sizeof(*t.open));
 	out = reallocarray(NULL, n, sizeof(*out));
 	if (!t.lanes || !t.queue || !t.file || !t.left || !t.open || !out)
-		return ebt_fail(err, -ENOMEM, "order of %llu parcels", (unsigned long long)n);
+		return ebt_fail(
+			err, -ENOMEM, "order of %llu parcels", (unsigned long long)n);
 	number_files(&t);
 	fill_lanes(&t, lanes, n_lanes);
 	for (uint64_t done = 0; done < n;)

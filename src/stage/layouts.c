@@ -16,7 +16,7 @@
 #include "stage/stage_internal.h"
 #include "transport/transport.h"
 
-#define LARGE        (16u << 20) /* bytes: smaller ones are not worth a request */
+#define LARGE	     (16u << 20) /* bytes: smaller ones are not worth a request */
 #define LAYOUT_BYTES (64u << 20)
 #define PATH_SIZE    (2 * MANIFEST_PATH_MAX + 3)
 
@@ -40,15 +40,17 @@ const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry)
 	const struct plan_layout key = {.entry = entry}, *found = NULL;
 
 	if (st->layouts.count)
-		found = bsearch(&key, st->layouts.of, st->layouts.count, sizeof(key), by_entry);
+		found = bsearch(
+			&key, st->layouts.of, st->layouts.count, sizeof(key), by_entry);
 	return found ? found->layout : NULL;
 }
 
 /* How many readers the plan will have; 1 where no file is worth a request. */
 static uint32_t count_readers(const struct stage *st)
 {
-	struct plan_options po = {
-		.nodes = (uint32_t)st->job.n_nodes, .readers = st->o->readers, .cost = st->cost};
+	struct plan_options po = {.nodes = (uint32_t)st->job.n_nodes,
+		.readers = st->o->readers,
+		.cost = st->cost};
 	uint64_t sum = 0;
 	bool any = false;
 
@@ -93,7 +95,8 @@ static int get_layout(struct reader *r, struct plan_layout *out)
 	n_osts = reader_get32(r);
 	if (n_parts > reader_left(r) || n_osts > reader_left(r))
 		return -EBADMSG;
-	l = malloc(sizeof(*l) + n_parts * sizeof(*l->parts) + n_osts * sizeof(*l->osts));
+	l = malloc(
+		sizeof(*l) + n_parts * sizeof(*l->parts) + n_osts * sizeof(*l->osts));
 	if (!l)
 		return -ENOMEM;
 	l->n_parts = n_parts;
@@ -134,7 +137,8 @@ static int ask(const struct stage *st, uint32_t first, uint32_t step, struct buf
 		SCOPED_LAYOUT struct pfs_layout *l = NULL;
 		uint32_t from = m->entries[i].source;
 
-		if (!manifest_moves(m, st->need, i) || manifest_data(&m->entries[i]) < LARGE)
+		if (!manifest_moves(m, st->need, i) ||
+			manifest_data(&m->entries[i]) < LARGE)
 			continue;
 		if (n++ % step != first)
 			continue;
@@ -144,7 +148,8 @@ static int ask(const struct stage *st, uint32_t first, uint32_t step, struct buf
 		if (!probed[from])
 			kind[from] = pfs_probe(m->sources[from]);
 		probed[from] = true;
-		if (kind[from] != PFS_LUSTRE || manifest_source_path(m, i, path, PATH_SIZE) < 0)
+		if (kind[from] != PFS_LUSTRE ||
+			manifest_source_path(m, i, path, PATH_SIZE) < 0)
 			continue;
 		if (pfs_layout_at(kind[from], path, &l) > 0)
 			put_layout(b, i, l);
@@ -170,7 +175,8 @@ static int decode(const struct buf *b, struct plan_layouts *out, struct ebt_err 
 	while (reader_left(&r) && code == 0) {
 		if (out->count == cap) {
 			uint32_t more = cap ? 2 * cap : 64;
-			struct plan_layout *of = reallocarray(out->of, more, sizeof(*of));
+			struct plan_layout *of =
+				reallocarray(out->of, more, sizeof(*of));
 
 			if (!of)
 				return ebt_fail(err, -ENOMEM, "layouts");
@@ -189,7 +195,8 @@ static int decode(const struct buf *b, struct plan_layouts *out, struct ebt_err 
 }
 
 /* Collective over @readers, MPI_COMM_NULL elsewhere: all answers in *all of the first node. */
-static int gather_all(struct stage *st, MPI_Comm readers, struct buf *all, struct ebt_err *err)
+static int gather_all(
+	struct stage *st, MPI_Comm readers, struct buf *all, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf mine = {0};
 	int rank, size, r = 0;
@@ -228,5 +235,6 @@ int stage_layouts_all(struct stage *st, struct ebt_err *err)
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
 		r = transport_bcast_buf_all(st->job.nodes, &all, 0, err);
-	return r < 0 ? r : job_agree_all(&st->job, decode(&all, &st->layouts, err), err);
+	return r < 0 ? r
+		     : job_agree_all(&st->job, decode(&all, &st->layouts, err), err);
 }

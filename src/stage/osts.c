@@ -77,8 +77,8 @@ static void say_osts(struct buf *b, const struct osts *o)
 			(unsigned long long)o->unknown, o->unknown == 1 ? "" : "s");
 }
 
-static int list_osts(const struct pfs_shares *s, struct ebt_stage_report *rep,
-	struct ebt_err *err)
+static int list_osts(
+	const struct pfs_shares *s, struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	rep->ost = calloc(s->count + 1, sizeof(*rep->ost));
 	if (!rep->ost)
@@ -91,8 +91,8 @@ static int list_osts(const struct pfs_shares *s, struct ebt_stage_report *rep,
 	return 0;
 }
 
-int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_stage_report *rep,
-	struct ebt_err *err)
+int stage_describe_osts(const struct stage *st, struct buf *b,
+	struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	SCOPED_FREE char *path = NULL;
 	SCOPED(release_osts) struct osts o = {0};

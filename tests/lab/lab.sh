@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# An emulated cluster of its own for one test: LAB_NODES nodes, 200 Mbit/s each way, a private
+# An emulated cluster of its own for one test: LAB_NODES nodes, LAB_RATE each way, a private
 # /local on every node. Gone when the test ends, however it does. After this lib.sh is in use.
 . "$(dirname "$0")/../cli/lib.sh"
 lab=$(cd "$(dirname "$0")/../.." && pwd)/bench/lab
 export LAB=t$$
 N=${LAB_NODES:-4}
+RATE=${LAB_RATE:-200mbit}
 S=
 timeout -k 5 60 "$lab" check 2>"$WORK/err"
 case $? in
@@ -17,14 +18,14 @@ lab_end() {
 	cleanup
 }
 trap lab_end EXIT
-timeout -k 5 120 "$lab" up "$N" 200mbit || exit 99
+timeout -k 5 120 "$lab" up "$N" "$RATE" || exit 99
 
 # run STATUS ARG...: on all nodes, one rank each
 run() {
 	local want=$1 got
 	shift
 	CHECKS=$((CHECKS + 1))
-	timeout -k 5 "$LIMIT" "$lab" mpi "$N" "$STAGE" --link=200mbit "$@" \
+	timeout -k 5 "$LIMIT" "$lab" mpi "$N" "$STAGE" --link="$RATE" "$@" \
 		>"$WORK/out" 2>"$WORK/err" </dev/null
 	got=$?
 	[ "$got" -eq "$want" ] && return 0

@@ -117,8 +117,8 @@ static uint32_t ost_at(const struct pfs_layout *l, uint64_t off)
 	return MANIFEST_NONE;
 }
 
-static void note_read(
-	struct job *j, uint32_t stream, const struct pfs_layout *l, uint64_t off, uint64_t len)
+static void note_read(struct job *j, uint32_t stream, const struct pfs_layout *l,
+	uint64_t off, uint64_t len)
 {
 	for (uint64_t at = 0; at < len; at += DIGEST_LEAF) {
 		uint32_t ost = ost_at(l, off + at);
@@ -142,8 +142,8 @@ static int by_place(const void *a, const void *b)
 }
 
 /* Faults of one parcel; its pieces to *out. */
-static int check_parcel(struct job *j, uint32_t stream, uint64_t seq, struct plan_piece *out,
-	uint64_t *n, uint64_t room)
+static int check_parcel(struct job *j, uint32_t stream, uint64_t seq,
+	struct plan_piece *out, uint64_t *n, uint64_t room)
 {
 	struct plan_piece piece;
 	uint64_t at = 0, pieces = 0;
@@ -593,8 +593,8 @@ static void make_random(struct job *j, unsigned *seed)
 			for (uint32_t k = 0; k < n; k++) {
 				at += DIGEST_LEAF * (1 + (uint64_t)rand_r(seed) % 90);
 				j->extents[i][k].off = at;
-				j->extents[i][k].len = DIGEST_LEAF *
-						       (1 + (uint64_t)rand_r(seed) % 90);
+				j->extents[i][k].len =
+					DIGEST_LEAF * (1 + (uint64_t)rand_r(seed) % 90);
 				at += j->extents[i][k].len;
 			}
 			e->size = at - 17;
@@ -605,7 +605,8 @@ static void make_random(struct job *j, unsigned *seed)
 		l = add_layout(j, n, n * 8);
 		at = rand_r(seed) % 2 ? 0 : 64 * KIB * ((uint64_t)rand_r(seed) % 40);
 		for (uint32_t k = 0; k < n; k++) {
-			uint64_t end = at + 64 * KIB * (1 + (uint64_t)rand_r(seed) % 400);
+			uint64_t end =
+				at + 64 * KIB * (1 + (uint64_t)rand_r(seed) % 400);
 
 			add_part(l, at, k + 1 == n ? UINT64_MAX : end,
 				64 * 1024 * (1u + (uint32_t)rand_r(seed) % 20),
@@ -620,8 +621,8 @@ static void make_random(struct job *j, unsigned *seed)
 static void any_layouts_give_every_byte_once(void)
 {
 	for (unsigned seed = 1; seed <= 30; seed++) {
-		SCOPED_JOB struct job *j = job_new(
-			seed * 3 % 50, seed % 3 ? (1 + seed % 16) * PLAN_PARCEL_MIN : 0);
+		SCOPED_JOB struct job *j = job_new(seed * 3 % 50,
+			seed % 3 ? (1 + seed % 16) * PLAN_PARCEL_MIN : 0);
 		unsigned s = seed;
 
 		make_random(j, &s);
