@@ -333,6 +333,7 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 	for (uint32_t i = 0; i < t->n_sources; i++)
 		sources[i] = (struct journal_source){
 			.where = t->sources[i].where,
+			.ino = t->sources[i].ino,
 			.size = t->sources[i].size,
 			.mtime = t->sources[i].mtime,
 			.mtime_ns = t->sources[i].mtime_ns};

@@ -47,6 +47,8 @@ static void add_links(const struct drain *d, const uint64_t *done, uint64_t *gro
 
 static bool unchanged(const struct manifest_entry *e, const struct stat *st)
 {
+	if (st->st_ino != e->ino)
+		return false;
 	if (e->kind == MANIFEST_SYMLINK)
 		return S_ISLNK(st->st_mode) && st->st_mtim.tv_sec == e->mtime &&
 			(uint32_t)st->st_mtim.tv_nsec == e->mtime_ns;

@@ -24,6 +24,7 @@ struct journal;
 
 struct journal_source {
 	uint64_t where;      /* hash of the node's name */
+	uint64_t ino;        /* there: a file of the same size and time may be another */
 	uint64_t size;
 	int64_t mtime;
 	uint32_t mtime_ns;

@@ -12,7 +12,7 @@
 #define VERSION     1
 #define RECORD_HEAD 5
 #define ID_LEN      32
-#define SOURCE_LEN  28
+#define SOURCE_LEN  36
 #define NS_PER_S    1000000000u
 
 static size_t begin_record(struct buf *out, enum journal_kind kind)
@@ -61,6 +61,7 @@ void journal_put_seal(struct buf *out, const struct journal_seal *s)
 	buf_put32(out, s->n_sources);
 	for (uint32_t i = 0; i < s->n_sources; i++) {
 		buf_put64(out, s->sources[i].where);
+		buf_put64(out, s->sources[i].ino);
 		buf_put64(out, s->sources[i].size);
 		buf_put64(out, (uint64_t)s->sources[i].mtime);
 		buf_put32(out, s->sources[i].mtime_ns);
@@ -133,6 +134,7 @@ static int get_seal(struct reader *r, struct journal_scan *s, struct journal_sea
 	for (uint32_t i = 0; i < seal->n_sources; i++) {
 		p = &s->sources[i];
 		p->where = reader_get64(r);
+		p->ino = reader_get64(r);
 		p->size = reader_get64(r);
 		p->mtime = (int64_t)reader_get64(r);
 		p->mtime_ns = reader_get32(r);

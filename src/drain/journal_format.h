@@ -19,7 +19,7 @@
  *	  16   4  nanoseconds
  *	  20   4  number of names, at least 1
  *	  24   4  number of sources, s
- *	  28 28s  sources: hash of the node's name, size, mtime, nanoseconds
+ *	  28 36s  sources: hash of the node's name, inode, size, mtime, ns
  *	          names, each with a final NUL
  *	end: nothing; the last record
  */

@@ -136,6 +136,7 @@ static void put_claim(struct buf *b, const struct merge_claim *c)
 {
 	buf_put32(b, c->node);
 	buf_put64(b, c->where);
+	buf_put64(b, c->ino);
 	buf_put32(b, c->entry);
 	buf_put8(b, c->kind);
 	buf_put8(b, c->suffixed);
@@ -158,6 +159,7 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 
 		c.node = reader_get32(&r);
 		c.where = reader_get64(&r);
+		c.ino = reader_get64(&r);
 		c.entry = reader_get32(&r);
 		c.kind = reader_get8(&r);
 		c.suffixed = reader_get8(&r);
@@ -194,6 +196,7 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 			.mtime = e->mtime,
 			.mtime_ns = e->mtime_ns,
 			.where = drain_where(g->d),
+			.ino = e->ino,
 			.node = (uint32_t)g->d->job.node,
 			.entry = i,
 			.kind = e->kind};

@@ -308,6 +308,7 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 		const struct merge_claim *c = &s->c[i];
 
 		sources[i] = (struct drain_source){.where = c->where,
+			.ino = c->ino,
 			.node = c->node,
 			.entry = c->entry,
 			.size = c->size,

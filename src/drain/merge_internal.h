@@ -21,6 +21,7 @@ struct merge_claim {
 	int64_t mtime;
 	uint32_t mtime_ns;
 	uint64_t where;     /* hash of the node's name */
+	uint64_t ino;       /* on that node */
 	uint32_t node, entry;
 	uint8_t kind;       /* enum manifest_kind */
 	uint8_t verdict;    /* enum drain_verdict */

@@ -127,7 +127,8 @@ static bool represented(const struct merge_claim *c, uint32_t n, const struct me
 static bool among(const struct merge_claim *c, const struct merge_seal *s)
 {
 	for (uint32_t i = 0; i < s->n_sources; i++) {
-		if (s->sources[i].size == c->size && s->sources[i].mtime == c->mtime &&
+		if (s->sources[i].where == c->where && s->sources[i].ino == c->ino &&
+			s->sources[i].size == c->size && s->sources[i].mtime == c->mtime &&
 			s->sources[i].mtime_ns == c->mtime_ns)
 			return true;
 	}

@@ -76,6 +76,7 @@ static int send_seal(void *arg, const struct journal_seal *s)
 		buf_put32(b, s->n_sources);
 		for (uint32_t k = 0; k < s->n_sources; k++) {
 			buf_put64(b, s->sources[k].where);
+			buf_put64(b, s->sources[k].ino);
 			buf_put64(b, s->sources[k].size);
 			buf_put64(b, (uint64_t)s->sources[k].mtime);
 			buf_put32(b, s->sources[k].mtime_ns);
@@ -84,7 +85,7 @@ static int send_seal(void *arg, const struct journal_seal *s)
 	return 0;
 }
 
-#define SOURCE_BYTES 28 /* of a source in a message */
+#define SOURCE_BYTES 36 /* of a source in a message */
 
 static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 {
@@ -115,6 +116,7 @@ static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		spot->seals = s;
 		for (uint32_t k = 0; k < n; k++) {
 			s->sources[k].where = reader_get64(&r);
+			s->sources[k].ino = reader_get64(&r);
 			s->sources[k].size = reader_get64(&r);
 			s->sources[k].mtime = (int64_t)reader_get64(&r);
 			s->sources[k].mtime_ns = reader_get32(&r);

@@ -126,14 +126,35 @@ static void start_leads(struct move *m)
 	m->leads_running -= want - (m->n_threads - before);
 }
 
+/*
+ * --rate, shared out by what each node is to write, so that all end at the same time. Who
+ * writes nothing by the plan may still get something when a target fails.
+ */
+static void set_pace(struct move *m)
+{
+	const struct drain *d = m->d;
+	uint64_t mine = 0;
+	uint32_t self = (uint32_t)d->job.node;
+
+	if (d->o->rate <= 0 || !d->place)
+		return;
+	for (uint32_t i = 0; i < d->n_targets; i++) {
+		if (place_owner(d->place, i) == self)
+			mine += place_planned(d->place, i);
+	}
+	if (!mine || mine > d->total_bytes)
+		m->pace = place_writers(d->place) / d->o->rate;
+	else
+		m->pace = (double)d->total_bytes / (double)mine / d->o->rate;
+}
+
 /* Everything that can fail on one node alone, before any node waits for another. */
 static int move_open(struct move *m, struct ebt_err *err)
 {
 	unsigned threads;
 	int r;
 
-	if (m->d->o->rate > 0 && m->d->place)
-		m->pace = place_writers(m->d->place) / m->d->o->rate;
+	set_pace(m);
 	threads = m->n_leads + m->n_objects + m->n_readers;
 	m->threads = calloc(threads, sizeof(*m->threads));
 	if (!m->threads)

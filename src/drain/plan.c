@@ -126,6 +126,7 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 	SCOPED_BUF struct buf pieces = {0}, links = {0}, b = {0};
 	const struct manifest_entry *e = &d->m->entries[i];
 	struct drain_source source = {.where = drain_where(d),
+		.ino = e->ino,
 		.node = (uint32_t)d->job.node, .entry = i, .size = e->size,
 		.mtime = e->mtime, .mtime_ns = e->mtime_ns};
 	struct drain_task t = {.e = *e, .sources = &source, .n_sources = 1}, *made;

@@ -64,7 +64,7 @@ static int check(struct move *m, const struct move_source *s, struct ebt_err *er
 
 	if (fstat(s->fd, &st) < 0)
 		return fail(m, s->entry, -errno, "stat", err);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
+	if (!S_ISREG(st.st_mode) || st.st_ino != e->ino || (uint64_t)st.st_size != e->size ||
 		st.st_mtim.tv_sec != e->mtime || (uint32_t)st.st_mtim.tv_nsec != e->mtime_ns)
 		return fail(m, s->entry, -ESTALE, "changed while it was being drained", err);
 	return 0;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define NS_PER_S   1000000000u
-#define SOURCE_LEN 36
+#define SOURCE_LEN 44
 #define PIECE_LEN  21
 
 static int damaged(struct ebt_err *err, const char *what)
@@ -134,6 +134,7 @@ void drain_task_encode(const struct drain_task *t, struct buf *out)
 	drain_entry_encode(&t->e, t->e.name, out);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		buf_put64(out, t->sources[i].where);
+		buf_put64(out, t->sources[i].ino);
 		buf_put32(out, t->sources[i].node);
 		buf_put32(out, t->sources[i].entry);
 		buf_put64(out, t->sources[i].size);
@@ -246,6 +247,7 @@ static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *er
 		struct drain_source *s = &t->sources[i];
 
 		s->where = reader_get64(r);
+		s->ino = reader_get64(r);
 		s->node = reader_get32(r);
 		s->entry = reader_get32(r);
 		s->size = reader_get64(r);

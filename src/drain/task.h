@@ -17,6 +17,7 @@
 /* Where content comes from: an entry of that node's outputs. */
 struct drain_source {
 	uint64_t where;    /* hash of the node's name: it outlives the job */
+	uint64_t ino;      /* on that node */
 	uint32_t node;
 	uint32_t entry;    /* in the outputs of that node */
 	uint64_t size;     /* as they were scanned: a file that changed is not drained */

@@ -473,6 +473,7 @@ static void sealed_files_are_in_place_and_leftovers_go(MPI_Comm comm)
 		.mtime = 1000,
 		.sources = &source,
 		.n_sources = 1};
+	struct stat st;
 	struct field f;
 	char path[160];
 	bool last;
@@ -484,8 +485,13 @@ static void sealed_files_are_in_place_and_leftovers_go(MPI_Comm comm)
 	put_dir(f.mine, "d", 0755);
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
 	/* The first node led the file, the last has it. */
-	if (last)
+	if (last) {
 		put_text(f.mine, "d/x", "text", 1000);
+		snprintf(path, sizeof(path), "%s/d/x", f.mine);
+		must(stat(path, &st) == 0, path);
+		source.ino = st.st_ino;
+	}
+	MPI_Bcast(&source.ino, 1, MPI_UINT64_T, f.size - 1, comm);
 	if (f.rank == 0) {
 		must(journal_seal(f.d.journal, &seal, NULL) == 0, "seal");
 		must(mkdir(f.dest, 0755) == 0, f.dest);
