@@ -74,7 +74,7 @@ void cmd_drain_help(FILE *out)
 	fputs("      --max-stripe-count=N\n"
 	      "                         never more (as many as there are targets)\n",
 		out);
-	fprintf(out, "      --stripe-size=SIZE a multiple of %uK (%uM, less where that levels)\n",
+	fprintf(out, "      --stripe-size=SIZE a multiple of %uK (%uM)\n",
 		PLACE_STRIPE_UNIT >> 10, PLACE_STRIPE_SIZE >> 20);
 	fputs("\nHow:\n"
 	      "      --writers=N        nodes that write (auto: by the cost model)\n"

@@ -405,14 +405,15 @@ static void try_file(struct lead *c, uint32_t *osts, bool can_move, struct move_
 /* Full, or failing; which target it was is asked of the file system where it is not known. */
 static void blame(struct lead *c, const struct move_result *res)
 {
-	const char *why = res->code == -ENOSPC ? "full"
-		: res->code == -EAGAIN ? NULL
-		: res->code == -EBADMSG ? "giving back other bytes than were written"
-					: "failing";
+	enum health_why why = res->code == -ENOSPC ? HEALTH_FULL
+		: res->code == -EROFS ? HEALTH_READONLY
+		: res->code == -EBADMSG ? HEALTH_LYING
+					: HEALTH_FAILING;
 	struct move *m = c->m;
 	SCOPED_TARGETS struct pfs_targets *now = NULL;
 
-	if (!why)
+	/* Slow: that was found out already. */
+	if (res->code == -EAGAIN)
 		return;
 	if (res->target != PLACE_NONE) {
 		health_mark(&m->health, res->target, why);
@@ -439,6 +440,19 @@ static bool for_all(const struct lead *c, const struct move_result *res)
 		(res->code == -ENOSPC || res->code == -EROFS);
 }
 
+/* Over @n good targets or as many as there are; with none the file system may choose. */
+static void restripe(struct lead *c, uint32_t n, uint64_t size)
+{
+	uint32_t *targets = calloc((size_t)n + 1, sizeof(*targets));
+
+	if (!targets)
+		return;
+	c->t->stripe_count = health_good(&c->m->health, targets, n);
+	c->t->stripe_size = size;
+	free(TAKE(c->wide));
+	c->wide = c->t->targets = targets;
+}
+
 /*
  * A second try has time to make up: over all good targets, so that none of them has much more
  * to do than the others. Not against the user's word.
@@ -447,7 +461,7 @@ static void widen(struct lead *c)
 {
 	const struct place_rules *rules = &c->m->d->rules;
 	uint64_t parts = c->t->e.size / PLACE_STRIPE_SIZE;
-	uint32_t n = health_good(&c->m->health, NULL, 0), *targets;
+	uint32_t n = health_good(&c->m->health, NULL, 0);
 
 	if (rules->stripe_count || rules->stripe_size || !c->t->stripe_count)
 		return;
@@ -455,15 +469,8 @@ static void widen(struct lead *c)
 		n = rules->max_stripe_count;
 	if (n > parts)
 		n = (uint32_t)parts;
-	if (n <= c->t->stripe_count)
-		return;
-	targets = calloc(n, sizeof(*targets));
-	if (!targets)
-		return;
-	c->t->stripe_count = health_good(&c->m->health, targets, n);
-	c->t->stripe_size = PLACE_STRIPE_SIZE;
-	free(TAKE(c->wide));
-	c->wide = c->t->targets = targets;
+	if (n > c->t->stripe_count)
+		restripe(c, n, PLACE_STRIPE_SIZE);
 }
 
 void lead_file(struct lead *c, struct move_result *res)
@@ -480,12 +487,11 @@ void lead_file(struct lead *c, struct move_result *res)
 	for (int i = 0; i < MOVE_TRIES; i++) {
 		changed = 0;
 		health_look(&m->health);
-		/* Too few good ones for all its stripes: the file system may choose. */
 		if (m->d->targets && c->t->stripe_count &&
 			!health_replace(&m->health, c->t->targets, c->t->stripe_count,
 				c->t->e.size / c->t->stripe_count, &changed))
-			c->t->stripe_count = 0;
-		if (i > 0)
+			restripe(c, c->t->stripe_count, c->t->stripe_size);
+		else if (i > 0)
 			widen(c);
 		if (changed || i > 0)
 			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);

@@ -16,7 +16,8 @@ int health_init(struct health *h, const struct place *p, uint32_t n_targets,
 	h->n = n_targets;
 	h->target = calloc(n_targets + 1, sizeof(*h->target));
 	h->bad = calloc(n_targets + 1, sizeof(*h->bad));
-	return h->target && h->bad ? 0 : ebt_fail(err, -ENOMEM, "targets");
+	h->why = calloc(n_targets + 1, sizeof(*h->why));
+	return h->target && h->bad && h->why ? 0 : ebt_fail(err, -ENOMEM, "targets");
 }
 
 void health_release(struct health *h)
@@ -25,6 +26,7 @@ void health_release(struct health *h)
 		return;
 	free(h->target);
 	free(h->bad);
+	free(h->why);
 	pthread_mutex_destroy(&h->lock);
 }
 
@@ -65,16 +67,15 @@ bool health_is_bad(struct health *h, uint32_t target)
 	return h->bad[target];
 }
 
-static void mark_locked(struct health *h, uint32_t target, const char *why)
+static void mark_locked(struct health *h, uint32_t target, enum health_why why)
 {
 	if (h->bad[target] || h->passive)
 		return;
 	h->bad[target] = true;
-	log_warn(h->log, "target %u is %s: what is left goes elsewhere",
-		place_index(h->place, target), why);
+	h->why[target] = (uint8_t)why;
 }
 
-void health_mark(struct health *h, uint32_t target, const char *why)
+void health_mark(struct health *h, uint32_t target, enum health_why why)
 {
 	SCOPED_LOCK(&h->lock);
 	mark_locked(h, target, why);
@@ -127,7 +128,7 @@ void health_look(struct health *h)
 			if (now - op->began <=
 				HEALTH_GRACE + HEALTH_FACTOR * pace * (double)op->bytes)
 				continue;
-			mark_locked(h, i, "much slower than others");
+			mark_locked(h, i, HEALTH_SLOW);
 			break;
 		}
 	}
@@ -183,7 +184,7 @@ void health_votes(struct health *h, uint64_t *votes, uint64_t *busy_us, uint64_t
 
 	*bytes = 0;
 	for (uint32_t i = 0; i < h->n; i++) {
-		votes[i] = h->bad[i];
+		votes[i] = h->why[i] ? 1ull << (12 * (h->why[i] - 1)) : 0;
 		if (h->bad[i])
 			continue;
 		busy += h->target[i].busy;
@@ -192,12 +193,32 @@ void health_votes(struct health *h, uint64_t *votes, uint64_t *busy_us, uint64_t
 	*busy_us = (uint64_t)(busy * 1e6);
 }
 
-void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes)
+static enum health_why reason_of(uint64_t votes)
 {
+	int why = HEALTH_LYING;
+
+	while (why > HEALTH_SLOW && !(votes >> (12 * (why - 1)) & 0xfff))
+		why--;
+	return (enum health_why)why;
+}
+
+void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes,
+	bool says)
+{
+	static const char *const text[] = {[HEALTH_SLOW] = "much slower than others",
+		[HEALTH_FAILING] = "failing", [HEALTH_READONLY] = "read-only",
+		[HEALTH_FULL] = "full",
+		[HEALTH_LYING] = "giving back other bytes than were written"};
 	SCOPED_LOCK(&h->lock);
 
-	/* Said by the node that found out. */
-	for (uint32_t i = 0; i < h->n; i++)
-		h->bad[i] |= votes[i] != 0;
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (!votes[i])
+			continue;
+		h->bad[i] = true;
+		if (says && !h->target[i].told)
+			log_warn(h->log, "target %u is %s: what is left goes elsewhere",
+				place_index(h->place, i), text[reason_of(votes[i])]);
+		h->target[i].told = true;
+	}
 	h->pace = bytes < HEALTH_BYTES ? 0 : (double)busy_us * 1e-6 / (double)bytes;
 }

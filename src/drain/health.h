@@ -38,12 +38,14 @@ struct health_target {
 	double busy;       /* seconds in finished operations */
 	uint64_t bytes;    /* of them */
 	uint64_t objects;  /* written to the end */
+	bool told;         /* the user knows that it is bad */
 };
 
 struct health {
 	pthread_mutex_t lock;
 	struct health_target *target; /* lock */
-	bool *bad;                    /* lock; a copy is handed out */
+	bool *bad;                    /* lock */
+	uint8_t *why;                 /* lock: enum health_why, found out here */
 	uint32_t n;
 	uint64_t counter;             /* lock: of substitutes */
 	bool passive;                 /* nothing can be placed: measures only */
@@ -61,8 +63,16 @@ void health_end(struct health *h, struct health_op *op);
 /* An object is complete there. */
 void health_wrote(struct health *h, uint32_t target);
 bool health_is_bad(struct health *h, uint32_t target);
-/* From now on nothing new goes there; says so once. @why: "full", "failing", ... */
-void health_mark(struct health *h, uint32_t target, const char *why);
+/* Why a target is bad. The higher one is told if nodes differ. */
+enum health_why {
+	HEALTH_SLOW = 1,
+	HEALTH_FAILING,
+	HEALTH_READONLY,
+	HEALTH_FULL,
+	HEALTH_LYING, /* gives back other bytes than were written */
+};
+/* From now on nothing new goes there, here at once and elsewhere after the next round. */
+void health_mark(struct health *h, uint32_t target, enum health_why why);
 /* Marks what is too slow. Called now and then, and before a target is chosen. */
 void health_look(struct health *h);
 /*
@@ -79,10 +89,12 @@ bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t by
 uint32_t health_good(struct health *h, uint32_t *targets, uint32_t n);
 
 /*
- * A round between the nodes: n values out, @votes[i] for each target found bad here, and
- * the sums of all nodes back in.
+ * A round between the nodes: what was found out here, and back in the sums over all nodes. A
+ * vote counts nodes in 12 bits for each reason; where more agree only the reason is told
+ * wrong. With @says this node tells the user, once a target.
  */
 void health_votes(struct health *h, uint64_t *votes, uint64_t *busy_us, uint64_t *bytes);
-void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes);
+void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes,
+	bool says);
 
 #endif

@@ -223,7 +223,7 @@ static bool finish_round(struct move *m, struct rounds *r)
 	r->under_way = false;
 	r->next = clock_now() + ROUND_S;
 	health_learn(&m->health, r->v + ROUND_VOTES, r->v[ROUND_PACE_US],
-		r->v[ROUND_PACE_BYTES]);
+		r->v[ROUND_PACE_BYTES], m->d->job.node == 0);
 	if (r->v[ROUND_FAILED] && !move_stopped(m))
 		move_fail(m, ebt_failx(&err, -ECANCELED, "another node gave up"), &err);
 	job_progress(&m->d->job, EBT_PHASE_MOVE, r->v[ROUND_BYTES], m->total);

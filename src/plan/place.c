@@ -55,7 +55,8 @@ static int take_targets(
 {
 	p->slots = calloc((size_t)in->n_targets + 1, sizeof(*p->slots));
 	p->slot_of = calloc((size_t)in->n_targets + 1, sizeof(*p->slot_of));
-	if (!p->slots || !p->slot_of)
+	p->index = calloc((size_t)in->n_targets + 1, sizeof(*p->index));
+	if (!p->slots || !p->slot_of || !p->index)
 		return ebt_fail(err, -ENOMEM, "placement on %u targets", in->n_targets);
 	for (uint32_t i = 0; i < in->n_targets; i++) {
 		const struct place_target *t = &in->targets[i];
@@ -65,6 +66,7 @@ static int take_targets(
 			return ebt_failx(err, -EINVAL, "OST %u has weight %g", t->index,
 				t->weight);
 		p->slot_of[i] = PLACE_NONE;
+		p->index[i] = t->index;
 		if (!t->usable || t->avail == 0)
 			continue;
 		p->slots[p->n_slots++] = (struct place_slot){
@@ -173,6 +175,7 @@ void place_free(struct place *p)
 		return;
 	free(p->slots);
 	free(p->slot_of);
+	free(p->index);
 	free(p->stripes);
 	free(p->first);
 	free(p->objects);
@@ -193,9 +196,7 @@ uint32_t place_writers(const struct place *p)
 
 uint32_t place_index(const struct place *p, uint32_t target)
 {
-	uint32_t slot = p->slot_of[target];
-
-	return slot == PLACE_NONE ? PLACE_NONE : p->slots[slot].index;
+	return p->index[target];
 }
 
 const uint32_t *place_big(

@@ -13,9 +13,10 @@
  *
  * Files come in two kinds. Big ones, place_big_min bytes and more, are known to
  * everybody; there are never more than PLACE_BIG_PER_TARGET a target. They are dealt
- * largest first, each stripe object to the least loaded target, or one of the file's
- * own node that is below its share. If that leaves a target more than 5 % above it,
- * they are dealt again with finer stripes.
+ * largest first, whole to a target of the file's own node that is below its share, or
+ * else to the least loaded one; a file that fits nowhere is split over as few targets
+ * as it takes. If that leaves a target more than 5 % above its share, the files it has
+ * are split finer and all are dealt again.
  *
  * Of small files everybody knows only how many bytes and files each node has. What the
  * big ones leave uneven the small ones level: each target gets a quota. A node first
@@ -29,7 +30,7 @@
  * PLACE_FILE_COST. All of that together is kept below 1/32 of the bytes, or bytes
  * would no longer be level.
  *
- * Targets are numbered by their position in the input. Memory: 16 bytes a node, 60 a
+ * Targets are numbered by their position in the input. Memory: 16 bytes a node, 64 a
  * target, 24 a big file and 4 a stripe object of one.
  */
 #ifndef PLAN_PLACE_H
@@ -43,10 +44,9 @@
 #include "ebt/err.h"
 
 #define PLACE_NONE           UINT32_MAX
-#define PLACE_STRIPE_SIZE    (4u << 20)  /* bytes, Lustre's own default */
+#define PLACE_STRIPE_SIZE    (4u << 20)  /* Lustre's default; no object is smaller */
 #define PLACE_STRIPE_UNIT    (64u << 10) /* stripe sizes are multiples of it */
 #define PLACE_STRIPES_MAX    2000        /* of one file, Lustre's limit */
-#define PLACE_SPLIT_MIN      (16u << 20) /* bytes; auto makes no smaller object */
 #define PLACE_BIG_MIN        (16u << 20) /* bytes */
 #define PLACE_BIG_PER_TARGET 8
 #define PLACE_SPREAD         0.17 /* free space that differs by more counts */
@@ -110,8 +110,8 @@ int place_rules_check(const struct place_rules *r, struct ebt_err *err);
 uint64_t place_big_min(uint64_t total, uint32_t usable);
 /*
  * A stripe for each target's share of the drain that the file is large, within the
- * rules; files that are not big have one stripe. Placement may choose finer ones than
- * these: place_big tells.
+ * rules, as long as no object is smaller than PLACE_STRIPE_SIZE; files that are not big
+ * have one stripe. Placement may choose more of them: place_big tells.
  */
 struct place_stripes place_stripes(
 	const struct place_rules *r, uint64_t size, uint64_t total, uint32_t usable);
@@ -160,7 +160,7 @@ uint32_t place_owner(const struct place *p, uint32_t target);
  * that share it. @target must be usable.
  */
 uint32_t place_writer(const struct place *p, uint32_t target, uint32_t home);
-/* The file system's number of a target. */
+/* The file system's number of a target, usable or not. */
 uint32_t place_index(const struct place *p, uint32_t target);
 
 /*

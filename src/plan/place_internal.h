@@ -25,13 +25,15 @@ struct place_slot {
 struct place {
 	struct place_slot *slots; /* and one behind them: the sums of all */
 	uint32_t *slot_of;        /* by target; PLACE_NONE: not usable */
+	uint32_t *index;          /* by target, usable or not */
 	uint32_t n_slots, n_targets, nodes, writers;
 	double weights; /* of all slots */
 	uint64_t bytes; /* of all files */
 
 	struct place_stripes *stripes; /* of big files */
-	size_t *first;                 /* where their targets begin, and the end */
+	size_t *first;                 /* where their targets begin */
 	uint32_t *objects;             /* targets */
+	size_t n_objects, max_objects; /* dealt, and what there is memory for */
 
 	uint64_t file_cost; /* what a small file counts beside its bytes */
 	uint64_t *keep;     /* of each node: cost that its own targets take */
@@ -48,9 +50,13 @@ static inline uint32_t place_first_slot(const struct place *p, uint32_t writer)
 
 /* The number of a node among the writers, PLACE_NONE if it is none. */
 uint32_t place_writer_at(const struct place *p, uint32_t node);
-/* As place_stripes, where auto makes one stripe for each @unit bytes. */
-struct place_stripes place_stripes_by(
-	const struct place_rules *r, uint64_t size, uint64_t unit, uint32_t usable);
+/* The most stripes a big file may have, and the fewest where a target takes @share. */
+uint32_t place_count_max(const struct place_rules *r, uint64_t size, uint32_t usable);
+uint32_t place_count_min(
+	const struct place_rules *r, uint64_t size, uint64_t share, uint32_t usable);
+/* @count stripes, between these two; plain ranges may do with fewer. */
+struct place_stripes place_stripes_of(
+	const struct place_rules *r, uint64_t size, uint32_t count);
 
 /* Deal the big files: fills load, stripes, first and objects. */
 int place_deal(struct place *p, const struct place_input *in, struct ebt_err *err);

@@ -2,7 +2,8 @@
 /*
  * Stripes. A file larger than a target's share of the drain cannot be level on one
  * target, so auto gives it one for each such share; everything else has one stripe,
- * which costs the fewest objects and locks.
+ * which costs the fewest objects and locks. Dealing splits finer where that does not
+ * come out level, but no object gets smaller than a stripe of the default size.
  */
 #include <errno.h>
 
@@ -51,28 +52,44 @@ static struct place_stripes ranges_of(uint64_t size, uint64_t count)
 	return (struct place_stripes){range, count ? (uint32_t)count : 1};
 }
 
-struct place_stripes place_stripes_by(
-	const struct place_rules *r, uint64_t size, uint64_t unit, uint32_t usable)
+static uint64_t stripe_of(const struct place_rules *r)
+{
+	return r->stripe_size ? r->stripe_size : PLACE_STRIPE_SIZE;
+}
+
+uint32_t place_count_max(const struct place_rules *r, uint64_t size, uint32_t usable)
 {
 	uint64_t most = usable < PLACE_STRIPES_MAX ? usable : PLACE_STRIPES_MAX;
-	uint64_t stripe = r->stripe_size ? r->stripe_size : PLACE_STRIPE_SIZE;
-	uint64_t count = r->stripe_count;
+	uint64_t least = stripe_of(r), count = r->stripe_count;
 
+	if (least < PLACE_STRIPE_SIZE)
+		least = PLACE_STRIPE_SIZE;
 	if (r->max_stripe_count && r->max_stripe_count < most)
 		most = r->max_stripe_count;
-	if (count == 0) {
-		count = divide_up(
-			size, unit > PLACE_SPLIT_MIN ? unit : PLACE_SPLIT_MIN);
-		if (count > divide_up(size, stripe))
-			count = divide_up(size, stripe);
-	}
+	if (count == 0)
+		count = size / least;
 	if (count > most)
 		count = most;
-	if (count < 1)
-		count = 1;
+	return count ? (uint32_t)count : 1;
+}
+
+uint32_t place_count_min(
+	const struct place_rules *r, uint64_t size, uint64_t share, uint32_t usable)
+{
+	uint32_t most = place_count_max(r, size, usable);
+	uint64_t count = divide_up(size, share ? share : 1);
+
+	if (r->stripe_count || count > most)
+		return most;
+	return count ? (uint32_t)count : 1;
+}
+
+struct place_stripes place_stripes_of(
+	const struct place_rules *r, uint64_t size, uint32_t count)
+{
 	if (r->plain)
 		return ranges_of(size, count);
-	return (struct place_stripes){stripe, (uint32_t)count};
+	return (struct place_stripes){stripe_of(r), count};
 }
 
 struct place_stripes place_stripes(
@@ -80,7 +97,9 @@ struct place_stripes place_stripes(
 {
 	if (size < place_big_min(total, usable))
 		usable = 1;
-	return place_stripes_by(r, size, usable ? divide_up(total, usable) : 0, usable);
+	return place_stripes_of(r, size,
+		place_count_min(
+			r, size, usable ? divide_up(total, usable) : 0, usable));
 }
 
 uint64_t place_object_bytes(

@@ -255,6 +255,54 @@ static void ten_thousand_nodes_are_placed_in_a_second(void)
 	CU_ASSERT(place_level(p) < 1.001);
 }
 
+/* Each node has four targets, and each of these a quarter of its file. */
+static void forty_files_are_split_over_160_targets(void)
+{
+	struct place_target t[160] = {0};
+	struct place_file big[40] = {0};
+	SCOPED_PLACE struct place *p = NULL;
+	struct place_input in = {
+		.targets = t, .big = big, .n_targets = 160, .n_big = 40, .nodes = 40};
+	int bad = 0;
+
+	for (uint32_t i = 0; i < 160; i++)
+		t[i] = (struct place_target){
+			.avail = UINT64_MAX, .index = i, .usable = true};
+	for (uint32_t i = 0; i < 40; i++)
+		big[i] = (struct place_file){.size = GIB, .id = i, .home = i};
+	CU_ASSERT_EQUAL_FATAL(place_new(&in, &p, NULL), 0);
+	for (uint32_t i = 0; i < 40; i++) {
+		struct place_stripes st;
+		const uint32_t *on = place_big(p, i, &st);
+
+		CU_ASSERT_EQUAL_FATAL(st.count, 4);
+		for (uint32_t k = 0; k < 4; k++)
+			bad += place_writer(p, on[k], i) != i;
+	}
+	for (uint32_t i = 0; i < 160; i++)
+		bad += place_planned(p, i) != GIB / 4;
+	CU_ASSERT_EQUAL(bad, 0);
+}
+
+/* A report names them as well. */
+static void targets_have_an_index_usable_or_not(void)
+{
+	SCOPED_JOB struct job *j = job_new(2, 5);
+	SCOPED_PLACE struct place *p = NULL;
+
+	j->targets[1].usable = false;
+	j->targets[3].avail = 0;
+	for (uint32_t t = 0; t < 5; t++)
+		j->targets[t].index = 100 - 7 * t;
+	job_add(j, 0, MIB);
+	p = job_place(j);
+	CU_ASSERT_EQUAL(place_usable(p), 3);
+	for (uint32_t t = 0; t < 5; t++)
+		CU_ASSERT_EQUAL(place_index(p, t), 100 - 7 * t);
+	CU_ASSERT_EQUAL(place_owner(p, 1), PLACE_NONE);
+	CU_ASSERT_EQUAL(place_planned(p, 1), 0);
+}
+
 static void input_that_contradicts_itself_is_refused(void)
 {
 	SCOPED_JOB struct job *j = job_new(4, 4);
@@ -297,6 +345,8 @@ static const struct test tests[] = {
 	TEST(direct_writers_move_nothing),
 	TEST(the_order_of_the_input_changes_nothing),
 	TEST(ten_thousand_nodes_are_placed_in_a_second),
+	TEST(forty_files_are_split_over_160_targets),
+	TEST(targets_have_an_index_usable_or_not),
 	TEST(input_that_contradicts_itself_is_refused),
 };
 SUITE("plan_place", tests)

@@ -24,8 +24,13 @@ static void stripes_follow_from_size_and_rules(void)
 		{0, 0, 0, 0, 0, 16, 1, 4 * MIB},
 		{0, 0, 0, 1, 1, 16, 1, 4 * MIB},
 		{0, 0, 0, 0, TIB, 16, 1, 4 * MIB},
-		{0, 0, 0, 16 * MIB, 16 * MIB, 16, 1, 4 * MIB},
-		{0, 0, 0, 16 * MIB + 1, 16 * MIB + 1, 16, 2, 4 * MIB},
+		{0, 0, 0, 16 * MIB, 16 * MIB, 1, 1, 4 * MIB},
+		{0, 0, 0, 16 * MIB, 16 * MIB, 3, 3, 4 * MIB},
+		{0, 0, 0, 16 * MIB, 32 * MIB, 2, 1, 4 * MIB},
+		/* no object is below 4 MiB */
+		{0, 0, 0, 16 * MIB, 16 * MIB, 16, 4, 4 * MIB},
+		{0, 0, 0, 20 * MIB - 1, 20 * MIB - 1, 16, 4, 4 * MIB},
+		{0, 0, 0, 20 * MIB, 20 * MIB, 16, 5, 4 * MIB},
 		{0, 0, 0, 100 * GIB, 100 * GIB, 16, 16, 4 * MIB},
 		{0, 0, 0, GIB, 40 * GIB, 16, 1, 4 * MIB},
 		{0, 0, 0, 64 * GIB, TIB, 16, 1, 4 * MIB},
@@ -35,9 +40,9 @@ static void stripes_follow_from_size_and_rules(void)
 		{0, 8, 0, 100 * GIB, 100 * GIB, 16, 8, 4 * MIB},
 		{0, 8, 0, 100 * GIB, 100 * GIB, 3, 3, 4 * MIB},
 		{0, 0, 0, 100 * TIB, 100 * TIB, 4000, 2000, 4 * MIB},
-		/* no object without a stripe of its own */
-		{0, 0, GIB, 2 * GIB + 1, 2 * GIB + 1, 64, 3, GIB},
-		{0, 0, 64 * KIB, 32 * MIB, 32 * MIB, 16, 2, 64 * KIB},
+		/* nor below a stripe */
+		{0, 0, GIB, 2 * GIB + 1, 2 * GIB + 1, 64, 2, GIB},
+		{0, 0, 64 * KIB, 32 * MIB, 32 * MIB, 16, 8, 64 * KIB},
 		/* fixed */
 		{4, 0, 0, 100 * GIB, 100 * GIB, 16, 4, 4 * MIB},
 		{4, 0, 0, 100 * GIB, 100 * GIB, 2, 2, 4 * MIB},
