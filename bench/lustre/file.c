@@ -84,7 +84,7 @@ static int open_inode(struct client *c, struct inode *dir, struct inode *i, int 
 static void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct client *c = client_of(req);
-	struct handle *h;
+	struct handle *h = NULL;
 	int r = open_inode(c, &c->e->inodes.root, inode_of(c->e, ino), fi->flags, &h);
 
 	if (r < 0)

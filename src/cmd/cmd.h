@@ -113,6 +113,12 @@ struct cmd_progress {
 void cmd_progress(void *arg, const struct ebt_progress *p);
 void cmd_progress_end(struct cmd_progress *p);
 
+/*
+ * launch.c. After MPI_Init: -EPROTO if this rank is alone for MPI although the launcher started
+ * several. The first of them says so.
+ */
+int cmd_check_launch(const struct cmd_common *c);
+
 /* start.c: from main to the collective call, and back. */
 /* MPI, signals; rank in MPI_COMM_WORLD. */
 int cmd_start(int *argc, char ***argv, const struct cmd_common *c);

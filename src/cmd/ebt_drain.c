@@ -84,6 +84,8 @@ int main(int argc, char **argv)
 		if (rank == 0)
 			cmd_usage_error(&err);
 		status = CMD_USAGE;
+	} else if (cmd_check_launch(&o.common) < 0) {
+		status = CMD_FAILED;
 	} else {
 		r = drain(&o, rank, &err);
 		told = r < 0 ? r : cmd_output_agree_all(rank, &err);

@@ -128,6 +128,8 @@ int main(int argc, char **argv)
 		if (rank == 0)
 			cmd_usage_error(&err);
 		status = CMD_USAGE;
+	} else if (cmd_check_launch(&o.common) < 0) {
+		status = CMD_FAILED;
 	} else {
 		r = run(&o, rank, &err);
 		if (r == 0)

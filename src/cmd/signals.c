@@ -52,6 +52,8 @@ void cmd_catch_signals(double timeout)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* A write beyond the limit of file sizes then fails, and is reported. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever opens a file whose lease we hold makes the kernel send it. */
 	signal(SIGIO, SIG_IGN);
 }

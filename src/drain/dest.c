@@ -159,6 +159,26 @@ static int work_path(const struct drain *d, bool fresh, char **out, struct ebt_e
 	return r;
 }
 
+/* What an atomic drain works in, if there is one, shut to others again. */
+static int find_hidden(const struct drain *d, const char *work, bool *fresh, struct ebt_err *err)
+{
+	SCOPED_FD int fd = open(work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	*fresh = fd < 0 && errno == ENOENT;
+	if (*fresh)
+		return 0;
+	if (fd < 0 && errno != ENOTDIR && errno != ELOOP)
+		return fail(work, -errno, "", err);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
+		return failx(work, -EPERM, " is not ours", err);
+	/* It was opened up for its rename, and that did not come to pass. */
+	if ((st.st_mode & 077) && !d->o->dry_run &&
+		fchmod(fd, (st.st_mode & 07000) | 0700) < 0)
+		return fail(work, -errno, "", err);
+	return 0;
+}
+
 /* On the first node: is there something to go on with? */
 static int find(const struct drain *d, bool *fresh, bool *published, struct ebt_err *err)
 {
@@ -182,12 +202,7 @@ static int find(const struct drain *d, bool *fresh, bool *published, struct ebt_
 	r = work_path(d, false, &work, err);
 	if (r < 0)
 		return r;
-	*fresh = lstat(work, &st) < 0;
-	if (*fresh)
-		return errno == ENOENT ? 0 : fail(work, -errno, "", err);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0777) != 0700)
-		return failx(work, -EPERM, " is not ours", err);
-	return 0;
+	return find_hidden(d, work, fresh, err);
 }
 
 /* True if @path is @dir or below it. */
@@ -265,6 +280,7 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err)
 static int make_root(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_FREE char *work = NULL;
+	SCOPED_FD int above = -1;
 	int r = work_path(d, false, &work, err);
 
 	if (r < 0)
@@ -273,6 +289,10 @@ static int make_root(struct drain *d, struct ebt_err *err)
 	if (mkdir(work, d->o->atomic ? 0700 : 0777) < 0)
 		return fail(work, -errno, errno == EEXIST ? ": made by somebody else just now" : "",
 			err);
+	/* Local files are freed in the end: its own name has to last as well. */
+	above = d->o->atomic ? -1 : open(d->visible, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (above >= 0 && fsync(above) < 0)
+		return fail(work, -errno, ": sync of the directory above", err);
 	return 0;
 }
 

@@ -72,7 +72,7 @@ static int write_down(struct drain *d, struct ebt_err *err)
 		s.names = (const char *)names.data;
 		r = journal_seal(d->journal, &s, err);
 		/* A full store: see lead_seal. */
-		if (r == -ENOSPC)
+		if (r == -ENOSPC || r == -EDQUOT)
 			r = 0;
 		names.len = 0;
 		s.n_names = 0;
@@ -102,13 +102,14 @@ static int make_level(struct drain *d, uint32_t depth, struct ebt_err *err)
 	SCOPED_FD int fd = -1;
 	const char *last = NULL;
 	size_t last_len = 0;
+	struct stat above;
 
 	for (uint32_t i = 0; i < d->n_dirs; i++) {
 		const struct drain_dir *dir = &d->dirs[i];
 		const char *slash = strrchr(dir->path, '/');
 		size_t len = slash ? (size_t)(slash - dir->path) : 0;
-		mode_t mode = (dir->e.mode & 0777) | 0700;
 		const char *leaf = slash ? slash + 1 : dir->path;
+		mode_t mode;
 		int r;
 
 		if (dir->exists || depth_of(dir->path) != depth)
@@ -124,7 +125,11 @@ static int make_level(struct drain *d, uint32_t depth, struct ebt_err *err)
 			d->rep->opens++;
 			last = dir->path;
 			last_len = len;
+			if (fstat(fd, &above) < 0)
+				return fail(d, dir->path, -errno, "its parent", err);
 		}
+		mode = 0700 | drain_first_mode(&dir->e,
+			above.st_mode & S_ISGID ? above.st_gid : getegid());
 		if (dir->present) {
 			r = reopen(d, fd, leaf, mode);
 			if (r < 0)

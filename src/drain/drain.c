@@ -113,13 +113,21 @@ static int begin_journal(struct drain *d, struct ebt_err *err)
 	if (d->published || (same && !h->finished && strcmp(h->id, d->id) == 0))
 		return 0;
 	r = journal_begin(d->journal, d->id, d->root, d->o->atomic, same, err);
-	if (r != -ENOSPC)
+	if (r != -ENOSPC && r != -EDQUOT)
 		return r;
 	/* A full store is a good reason to drain it. */
 	log_warn(&d->job.log, "%s: no room for a journal: a drain that is killed begins anew, with "
 		"--overwrite=update", d->store_path);
 	journal_close(TAKE(d->journal));
 	return 0;
+}
+
+/* The end has no room in a full store: then the next run sees that all is there. */
+static int finish_journal(struct drain *d, struct ebt_err *err)
+{
+	int r = d->journal ? journal_finish(d->journal, err) : 0;
+
+	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
 }
 
 static int open_all(struct drain *d, struct ebt_err *err)
@@ -231,11 +239,14 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 			d->root, (unsigned long long)failed, failed == 1 ? "" : "s");
 	else if (r == 0 && d->o->atomic)
 		r = drain_dest_publish_all(d, err);
+	/*
+	 * Before local files go: a later run is not to take what that does to their directories
+	 * for something new. While the job runs its directories are not finished.
+	 */
+	if (r == 0 && !failed && d->o->watch <= 0)
+		r = job_agree_all(&d->job, finish_journal(d, err), err);
 	if (r == 0 && d->o->free_local)
 		r = job_agree_all(&d->job, drain_free(d, done, err), err);
-	if (r == 0 && !failed)
-		r = job_agree_all(&d->job, d->journal ? journal_finish(d->journal, err) : 0,
-			err);
 	d->rep->publish += job_lap_all(&d->job);
 	return r;
 }
@@ -266,7 +277,7 @@ static int complete_all(struct drain *d, struct ebt_err *err)
 	}
 	if (r == 0 && d->journal && journal_head(d->journal) &&
 		!journal_head(d->journal)->finished)
-		r = journal_finish(d->journal, err);
+		r = finish_journal(d, err);
 	return job_agree_all(&d->job, r, err);
 }
 
@@ -311,8 +322,10 @@ static int watch_all(struct drain *d, struct ebt_err *err)
 			r = job_agree_all(&d->job, begin_journal(d, err), err);
 		if (r == 0)
 			r = pass_all(d, err);
-		if (r == -EINTR)
+		if (r == -EINTR) {
+			d->rep->failed = 0;
 			return 0;
+		}
 		/* Something moved on between looking and comparing: the next pass sees more. */
 		if (r == -ESTALE)
 			r = 0;

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "drain/journal.h"
@@ -101,6 +102,17 @@ void drain_note(const struct drain *d, const char *step);
 static inline uint64_t drain_where(const struct drain *d)
 {
 	return digest_bytes(d->node_name, strlen(d->node_name)).lo;
+}
+
+/*
+ * Permissions of what is made for @e with group @gid, until it has its own group and ACL: none
+ * for others where those decide who they are for.
+ */
+static inline mode_t drain_first_mode(const struct manifest_entry *e, gid_t gid)
+{
+	bool group_differs = ((e->mode >> 3 ^ e->mode) & 7) != 0;
+
+	return e->mode & (e->xattrs_len || (e->gid != gid && group_differs) ? 0700 : 0777);
 }
 
 /* settle.c. Local. Of d->m what is finished, as long as the job runs. */

@@ -64,6 +64,23 @@ static void take_layout(struct lead *c, const struct pfs_layout *got, bool kept)
 		move_count(&c->m->d->rep->refused);
 }
 
+/* Nodes that write objects open the file by its name. */
+static mode_t first_mode(const struct lead *c, gid_t gid)
+{
+	return drain_first_mode(&c->t->e, gid) | (c->t->stripe_count > 1 ? 0600 : 0);
+}
+
+/* The directory may have handed down another group than ours. Nothing is in the file yet. */
+static int shut(const struct lead *c, struct stat *st)
+{
+	mode_t mode = st->st_mode & 07777 & first_mode(c, st->st_gid);
+
+	if (mode == (st->st_mode & 07777))
+		return 0;
+	st->st_mode = mode;
+	return fchmod(c->fd, mode);
+}
+
 static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 {
 	SCOPED_LAYOUT struct pfs_layout *got = NULL;
@@ -83,7 +100,7 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 	move_count(&d->rep->creates);
 	if (real && t->stripe_count)
 		move_count(&d->rep->layouts);
-	c->fd = pfs_create(d->pfs, c->dirfd, c->temp, t->e.mode & 0777,
+	c->fd = pfs_create(d->pfs, c->dirfd, c->temp, first_mode(c, getegid()),
 		real && t->stripe_count ? &wish : NULL, &got, &kept, &res->err);
 	if (c->fd < 0) {
 		create_failed(c, c->fd, res);
@@ -93,7 +110,7 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		return c->fd;
 	}
 	c->temp_there = true;
-	if (fstat(c->fd, &st) < 0) {
+	if (fstat(c->fd, &st) < 0 || shut(c, &st) < 0) {
 		res->code = lead_fail(c, t->e.name, -errno, "stat", &res->err);
 		return res->code;
 	}
@@ -136,6 +153,7 @@ static void fill_object(const struct lead *c, uint32_t k, bool can_move, struct 
 	*o = (struct move_object){
 		.t = c->t,
 		.fd = c->fd,
+		.uid = c->made.uid,
 		.stripe_count = c->count,
 		.stripe_size = c->size,
 		.number = k,
@@ -239,19 +257,22 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 		if (c->t->pieces[i].off + c->t->pieces[i].len > end)
 			end = c->t->pieces[i].off + c->t->pieces[i].len;
 	}
+	/*
+	 * A hole at the end, before anything is synced. And writes beyond the end wait for each
+	 * other in a client, writes before it do not.
+	 */
+	if ((end < c->t->e.size || (c->count > 1 && c->t->n_pieces)) && set_size(c, res) < 0)
+		return;
 	if (c->count > 1 && c->t->n_pieces) {
-		/* Writes beyond the end wait for each other in a client, writes before it do not. */
-		end = c->t->e.size;
-		if (set_size(c, res) == 0)
-			write_striped(c, can_move, res);
+		write_striped(c, can_move, res);
 	} else if (c->t->n_pieces) {
 		fill_object(c, 0, can_move, &o);
 		o.sync = true;
 		move_write_object(c->l, &o, res);
+	} else if (end < c->t->e.size && fsync(c->fd) < 0) {
+		res->code = lead_fail(c, c->t->e.name, -errno, "sync", &res->err);
+		res->side = MOVE_TARGET;
 	}
-	/* A hole at the end, or nothing but hole. */
-	if (res->code == 0 && end < c->t->e.size)
-		set_size(c, res);
 }
 
 /* Was what has been read what the scan saw? Remote sources are asked all at once. */
@@ -342,7 +363,7 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 	 * find the file in dest and ask before replacing it.
 	 */
 	r = c->m->d->journal ? journal_seal(c->m->d->journal, &s, err) : 0;
-	if (r != -ENOSPC)
+	if (r != -ENOSPC && r != -EDQUOT)
 		return r;
 	if (!__atomic_exchange_n(&c->m->unsealed, true, __ATOMIC_RELAXED))
 		log_warn(&c->m->d->job.log, "%s: the journal has no room: a drain that is killed "

@@ -35,7 +35,9 @@ static void add_links(const struct drain *d, const uint64_t *done, uint64_t *gro
 	for (uint32_t i = 0; i < d->m->count; i++) {
 		if (d->verdict[i] == DRAIN_IN_PLACE)
 			set(bits, i);
-		if (e[i].group != MANIFEST_NONE && is_set(done, i))
+		/* A piece of a shared file speaks for its own name only. */
+		if (e[i].group != MANIFEST_NONE && is_set(done, i) &&
+			(d->verdict[i] == DRAIN_WRITE || d->verdict[i] == DRAIN_IN_PLACE))
 			set(groups, e[i].group);
 	}
 	for (uint32_t i = 0; i < d->m->count; i++) {
@@ -98,6 +100,11 @@ int drain_free(struct drain *d, const uint64_t *done, struct ebt_err *err)
 	if (!bits || !groups)
 		return ebt_fail(err, -ENOMEM, "freeing local files");
 	memcpy(bits, done, words * sizeof(*bits));
+	/* Known by size and time alone; it got new links. */
+	for (uint32_t i = 0; i < d->m->count; i++) {
+		if (d->verdict[i] == DRAIN_SAME)
+			bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+	}
 	add_links(d, done, groups, bits);
 	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
 		if (is_set(bits, i) && d->m->entries[i].kind != MANIFEST_DIR)

@@ -170,7 +170,8 @@ static int copy_seals(const struct journal *j, struct buf *out, struct ebt_err *
 	int r;
 
 	while ((r = journal_scan_next(&s, &rec, err)) > 0) {
-		if (rec.kind == JOURNAL_SEAL)
+		/* Directories that a finished drain made are done with: see journal.h. */
+		if (rec.kind == JOURNAL_SEAL && (rec.seal.n_sources || !j->head.finished))
 			buf_put(out, j->bytes.data + rec.start, rec.end - rec.start);
 	}
 	return r;

@@ -63,7 +63,11 @@ const struct journal_head *journal_head(const struct journal *j);
  */
 int journal_each(const struct journal *j, int (*fn)(void *arg, const struct journal_seal *s),
 	void *arg);
-/* A new journal in place of the old one (keeping its seals with @keep: the same dest again). */
+/*
+ * A new journal in place of the old one, with @keep (the same dest again) keeping its seals; those
+ * without sources, of directories that a drain makes and finishes at its end, only if the
+ * old one was not finished.
+ */
 int journal_begin(struct journal *j, const char *id, const char *dest, bool atomic, bool keep,
 	struct ebt_err *err);
 /*

@@ -129,7 +129,8 @@ static int run_links(struct lead *c, struct ebt_err *err)
 			r = lead_fail(c, name, -errno, "link", err);
 		if (r == 0)
 			r = lead_name(&to, to.temp, err);
-		if (r < 0)
+		/* A rename onto another name of the same file does nothing at all. */
+		if (r < 0 || c->t->replaces)
 			unlinkat(dirfd, to.temp, 0);
 		close(dirfd);
 		if (r == 0)

@@ -61,6 +61,8 @@ int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
 		return ebt_fail(err, r, "%s", e->name);
 	fd = fsio_open_beneath(
 		store_dirfd(g->d->store), path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	if (fd == -ENOENT)
+		return fail(g, path, -ESTALE, "went away while it was being drained", err);
 	if (fd < 0)
 		return fail(g, path, fd, "open", err);
 	if (fstat(fd, &st) < 0)

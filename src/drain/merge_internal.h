@@ -94,11 +94,16 @@ const char *merge_shown(const char *path, char *out);
  */
 enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflict how,
 	uint32_t *a, uint32_t *b, uint64_t *dropped);
+struct merge_policy {
+	enum ebt_conflict conflict;
+	enum ebt_overwrite overwrite;
+	bool frees; /* pass after pass: what one put in place may be nowhere else in the next */
+};
 /*
  * Claims against what is in dest under their path. MERGE_WRONGS: nothing is wrong; verdict and
  * replaces are set, or *settled if all of a path that would be compared is there already.
  */
-enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, enum ebt_overwrite how,
+enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, const struct merge_policy *how,
 	const struct merge_target *t, const struct merge_seal *seals, bool *settled);
 /* By path, then node. */
 int merge_compare_claims(const void *a, const void *b);

@@ -124,6 +124,13 @@ static bool represented(const struct merge_claim *c, uint32_t n, const struct me
 	return true;
 }
 
+/* Links that say the same are one, whichever node's it was. */
+static bool says_same(const struct merge_claim *c, const struct merge_target *t)
+{
+	return c->kind == MANIFEST_SYMLINK && t->kind == MANIFEST_SYMLINK && t->target &&
+		strcmp(t->target, c->target) == 0;
+}
+
 static bool among(const struct merge_claim *c, const struct merge_seal *s)
 {
 	for (uint32_t i = 0; i < s->n_sources; i++) {
@@ -135,11 +142,37 @@ static bool among(const struct merge_claim *c, const struct merge_seal *s)
 	return false;
 }
 
+/*
+ * A time as it was given to the target, and as the target shows it. File systems cut it off
+ * as they like: Lustre and BeeGFS keep seconds, others microseconds or units of 100 ns.
+ */
+static bool same_time(int64_t sec, uint32_t ns, const struct merge_target *t)
+{
+	static const uint32_t units[] = {1, 100, 1000, 1000000, 1000000000};
+	bool same = false;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		same |= ns - ns % units[i] == t->mtime_ns;
+	return same && sec == t->mtime;
+}
+
 /* The seal speaks of what is there. The size of a link is the length of what it says. */
 static bool seals(const struct merge_seal *s, const struct merge_target *t)
 {
-	return s->n_sources && s->mtime == t->mtime && s->mtime_ns == t->mtime_ns &&
+	return s->n_sources && same_time(s->mtime, s->mtime_ns, t) &&
 		(s->size == t->size || t->kind == MANIFEST_SYMLINK);
+}
+
+/* What is there, of a node that has no say any more, is as new as all that could come. */
+static bool newest_is_there(const struct merge_claim *c, uint32_t n, const struct merge_seal *s)
+{
+	const struct merge_claim there = {.mtime = s->mtime, .mtime_ns = s->mtime_ns};
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (live(&c[i]) && later(&c[i], &there))
+			return false;
+	}
+	return true;
 }
 
 /* As what is drained here would look: the longest of its parts, the latest time. */
@@ -159,14 +192,14 @@ static bool looks_same(const struct merge_claim *c, uint32_t n, const struct mer
 	if (!newest || newest->kind != t->kind)
 		return false;
 	if (t->kind == MANIFEST_SYMLINK)
-		return t->target && strcmp(t->target, newest->target) == 0;
-	return size == t->size && newest->mtime == t->mtime && newest->mtime_ns == t->mtime_ns;
+		return says_same(newest, t);
+	return size == t->size && same_time(newest->mtime, newest->mtime_ns, t);
 }
 
-enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, enum ebt_overwrite how,
+enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, const struct merge_policy *how,
 	const struct merge_target *t, const struct merge_seal *seal, bool *settled)
 {
-	bool ours = false, whole;
+	bool ours = false, others = false, newest = false, whole;
 
 	if ((c->kind == MANIFEST_DIR) != (t->kind == MANIFEST_DIR))
 		return MERGE_STUCK;
@@ -179,20 +212,27 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, enum ebt_overwr
 			continue;
 		whole = true;
 		ours |= represented(c, n, seal);
+		others |= !represented(c, n, seal);
+		newest |= newest_is_there(c, n, seal);
 		for (uint32_t i = 0; i < n; i++)
-			whole &= !live(&c[i]) || among(&c[i], seal);
+			whole &= !live(&c[i]) || among(&c[i], seal) || says_same(&c[i], t);
 		if (whole) {
 			set_all(c, n, DRAIN_IN_PLACE);
 			*settled = true;
 			return MERGE_WRONGS;
 		}
 	}
-	if (how == EBT_OVERWRITE_UPDATE && looks_same(c, n, t)) {
+	if (!ours && newest && how->conflict == EBT_CONFLICT_NEWEST) {
+		set_all(c, n, DRAIN_OLDER);
+		*settled = true;
+		return MERGE_WRONGS;
+	}
+	if (how->overwrite == EBT_OVERWRITE_UPDATE && looks_same(c, n, t)) {
 		set_all(c, n, DRAIN_SAME);
 		*settled = true;
 		return MERGE_WRONGS;
 	}
-	if (how == EBT_OVERWRITE_REFUSE && !ours)
+	if (!ours && (how->overwrite == EBT_OVERWRITE_REFUSE || (others && how->frees)))
 		return MERGE_EXISTS;
 	replace_all(c, n);
 	return MERGE_WRONGS;

@@ -305,7 +305,9 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 {
 	struct drain *d = l->g->d;
 	/* What lies in the hidden stand-in of an atomic drain was put there by that drain. */
-	enum ebt_overwrite how = d->o->atomic ? EBT_OVERWRITE_ALWAYS : d->o->overwrite;
+	const struct merge_policy how = {.conflict = d->o->conflict,
+		.overwrite = d->o->atomic ? EBT_OVERWRITE_ALWAYS : d->o->overwrite,
+		.frees = d->o->watch > 0 && d->o->free_local};
 	struct merge_target t = {.kind = kind_of(s->d_type)};
 	char says[PATH_MAX], shown[MERGE_PATH];
 	const char *leaf;
@@ -315,7 +317,7 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 	int r;
 
 	if (t.kind != MANIFEST_DIR && s->c->kind != MANIFEST_DIR &&
-		(s->seals || how == EBT_OVERWRITE_UPDATE)) {
+		(s->seals || how.overwrite == EBT_OVERWRITE_UPDATE)) {
 		r = look(l, s->c->path, &st, &leaf, err);
 		if (r)
 			return r < 0 ? r : 0;
@@ -324,15 +326,18 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 		t.mtime = st.st_mtim.tv_sec;
 		t.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
 	}
-	if (t.kind == MANIFEST_SYMLINK && how == EBT_OVERWRITE_UPDATE) {
+	if (t.kind == MANIFEST_SYMLINK && s->c->kind == MANIFEST_SYMLINK &&
+		(s->seals || how.overwrite == EBT_OVERWRITE_UPDATE)) {
 		n = readlinkat(l->parent_fd, leaf, says, sizeof(says) - 1);
 		d->rep->others++;
 		says[n > 0 ? n : 0] = '\0';
 		t.target = says;
 	}
-	wrong = merge_settle(s->c, s->n, how, &t, s->seals, &s->settled);
+	wrong = merge_settle(s->c, s->n, &how, &t, s->seals, &s->settled);
 	if (wrong != MERGE_WRONGS)
-		merge_complain(&l->g->wrong, wrong, "%s", merge_shown(s->c->path, shown));
+		merge_complain(&l->g->wrong, wrong, "%s%s", merge_shown(s->c->path, shown),
+			wrong == MERGE_EXISTS && how.overwrite != EBT_OVERWRITE_REFUSE
+				? ", which another node freed" : "");
 	return 0;
 }
 

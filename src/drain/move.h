@@ -65,6 +65,7 @@ struct move_lane {
 struct move_object {
 	const struct drain_task *t;
 	int fd;
+	uint32_t uid;          /* of the file as it was made */
 	uint32_t stripe_count; /* 1: everything */
 	uint64_t stripe_size;
 	uint32_t number;  /* of the object */

@@ -225,7 +225,8 @@ static void completed(struct net *n, struct net_op *op)
 	case NET_FETCH:
 		n->bytes_in += f->len;
 		op->n_req = 0;
-		if (!n->slots[f->slot])
+		/* After the note the slot may be another fetch's. */
+		if (n->slots[f->slot] != f)
 			wake(n, &f->done);
 		break;
 	case NET_DATA:

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -436,6 +437,7 @@ static void put_pieces(const struct move_object *o, struct buf *out)
 void move_encode_object(const struct move_object *o, const char *path, struct buf *out)
 {
 	buf_put64(out, 0); /* NET_CALL_HEAD */
+	buf_put32(out, o->uid);
 	buf_put32(out, o->stripe_count);
 	buf_put64(out, o->stripe_size);
 	buf_put32(out, o->number);
@@ -480,6 +482,19 @@ void move_decode_result(const struct buf *b, struct move_result *res)
 	res->err.text[len] = '\0';
 }
 
+/* Whoever may write to the directory can put something else under the temporary name. */
+static int open_object(int dirfd, const char *name, uint32_t uid)
+{
+	SCOPED_FD int fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != uid)
+		return -EPERM;
+	return TAKE_FD(fd);
+}
+
 /* A call of another node's lead. */
 static void do_call(struct move_lane *l, struct net_job *j, struct move_result *res)
 {
@@ -491,6 +506,7 @@ static void do_call(struct move_lane *l, struct net_job *j, struct move_result *
 	uint16_t len;
 	int code, dirfd;
 
+	o.uid = reader_get32(&r);
 	o.stripe_count = reader_get32(&r);
 	o.stripe_size = reader_get64(&r);
 	o.number = reader_get32(&r);
@@ -510,9 +526,9 @@ static void do_call(struct move_lane *l, struct net_job *j, struct move_result *
 	slash = strrchr(path, '/');
 	if (dirfd >= 0) {
 		move_count(&l->m->d->rep->opens);
-		o.fd = openat(dirfd, slash ? slash + 1 : path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		o.fd = open_object(dirfd, slash ? slash + 1 : path, o.uid);
 	}
-	code = dirfd < 0 ? dirfd : o.fd < 0 ? -errno : 0;
+	code = dirfd < 0 ? dirfd : o.fd < 0 ? o.fd : 0;
 	if (code < 0) {
 		res->code = ebt_fail(&res->err, code, "%s: open", path);
 		return;

@@ -187,6 +187,7 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 	SCOPED(scan_release) struct scan s = {
 		.filter = d->job.filter,
 		.no_xattrs = d->o->no_xattrs,
+		.shrinks = true, /* the job may still run */
 		.found = &d->job.entries_found,
 		.stopped = stopped,
 		.stopped_arg = &d->job,

@@ -46,7 +46,10 @@ static void final_name(const struct drain *d, uint32_t i, char *out, size_t size
 	}
 }
 
-/* Data of a file with holes, of a full one all of it. */
+/*
+ * Data of a file with holes, of a full one all of it. One that cannot be opened any more fails
+ * alone, when it is to be read.
+ */
 static int find_pieces(const struct drain *d, uint32_t i, struct buf *out, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &d->m->entries[i];
@@ -72,6 +75,11 @@ static int find_pieces(const struct drain *d, uint32_t i, struct buf *out, struc
 			p = (struct drain_piece){.off = start, .len = stop - start};
 			if (r == 0)
 				buf_put(out, &p, sizeof(p));
+		}
+		if (fd < 0) {
+			p = (struct drain_piece){.len = e->size};
+			buf_put(out, &p, sizeof(p));
+			r = 0;
 		}
 	}
 	return r < 0 ? ebt_fail(err, r, "%s/%s: data", d->store_path,

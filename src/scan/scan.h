@@ -51,6 +51,7 @@ struct scan {
 	/* Of the caller, all may be left zero. */
 	const struct filter *filter;
 	bool no_xattrs;
+	bool shrinks;     /* what goes away while it is looked at is no failure */
 	bool map_sparse;  /* find out where large files that are mostly hole have data */
 	uint64_t *found;  /* atomic: entries so far */
 	int (*stopped)(void *arg, struct ebt_err *err); /* any thread; negative: give up */

@@ -79,6 +79,12 @@ static int fail_path(struct walker *w, const char *path, int code, const char *w
 	return ebt_fail(&w->err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
 }
 
+/* Asked after a call that failed. */
+static bool gone(const struct walker *w)
+{
+	return w->s->shrinks && errno == ENOENT;
+}
+
 /* "base/path" or "base/path/name", any part of which but base may be empty. */
 static int join(struct walker *w, char *out, const char *base, const char *path,
 	const char *name)
@@ -182,6 +188,8 @@ static int add_entry(struct walker *w, const char *path, bool followed, struct m
 	w->xattrs.len = 0;
 	if (e->kind == MANIFEST_SYMLINK) {
 		n = readlink(path, target, sizeof(target) - 1);
+		if (n < 0 && gone(w))
+			return 0;
 		if (n < 0)
 			return fail_path(w, path, -errno, "readlink");
 		target[n] = '\0';
@@ -189,7 +197,7 @@ static int add_entry(struct walker *w, const char *path, bool followed, struct m
 	} else if (!w->s->no_xattrs) {
 		r = get_xattrs(w, path, followed && e->kind == MANIFEST_DIR);
 		if (r < 0)
-			return r;
+			return r == -ENOENT && w->s->shrinks ? 0 : r;
 		e->xattrs = w->xattrs.len ? w->xattrs.data : NULL;
 		e->xattrs_len = (uint32_t)w->xattrs.len;
 	}
@@ -313,7 +321,7 @@ static int do_name(struct walker *w, const struct scan_item *it, int dirfd, char
 		path[len++] = '/';
 	memcpy(path + len, leaf, n + 1);
 	if (fstatat(dirfd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail_path(w, path, -errno, "stat");
+		return gone(w) ? 0 : fail_path(w, path, -errno, "stat");
 	/* The name below DEST is the end of the path of its source. */
 	return found(w, it, path + len - (it->path_len ? it->path_len + 1 : 0), path, &st);
 }
@@ -406,7 +414,7 @@ static int do_item(struct walker *w, const struct scan_item *it)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC |
 		(it->flags & SCAN_FOLLOW ? 0 : O_NOFOLLOW));
 	if (fd < 0)
-		return fail_path(w, path, -errno, "open");
+		return *it->path && gone(w) ? 0 : fail_path(w, path, -errno, "open");
 	if (!it->names)
 		return do_dir(w, it, fd, path);
 	r = do_names(w, it, fd, it->path + it->path_len + 1, it->names);

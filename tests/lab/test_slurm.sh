@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Under a real Slurm: srun stages equal stores and passes on the status of a failure, the death
-# of a rank ends the step, and the job script for Slurm does what it says.
+# of a rank ends the step, ranks that do not find each other do nothing, and the job script for
+# Slurm does what it says.
 . "$(dirname "$0")/lab.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd)
 slurm=$top/bench/slurm
@@ -58,6 +59,14 @@ says "none: stat: No such file or directory (rank 0 on n0"
 under_srun 2 --no-such-option "$WORK/src" /local/job
 nothing_on_nodes
 
+# What srun starts without a PMI that MPI knows are N jobs of one rank.
+CHECKS=$((CHECKS + 1))
+timeout -k 5 "$LIMIT" "$slurm" run srun --mpi=none -K -N "$N" --ntasks-per-node=1 "$STAGE" "$WORK/src" \
+	/local/job >"$WORK/out" 2>"$WORK/err" </dev/null && fail "$N jobs of one rank"
+says "started as one rank although SLURM_STEP_NUM_TASKS is $N"
+check "said once" test "$(grep -c 'started as' "$WORK/err")" = 1
+nothing_on_nodes
+
 # A step that is stopped or loses a rank.
 mkdir "$WORK/big"
 for i in $(seq 20); do head -c 5000000 /dev/urandom >"$WORK/big/f$i"; done
@@ -111,23 +120,36 @@ for ((i = 0; i < N; i++)); do
 	check "store of a stopped run on node $i" on $i test ! -e /local/job
 done
 
-# The job script, its three lines adapted as a user does.
+# The job script, its lines adapted as a user does.
 mkdir -p "$WORK/env/bin"
 cat >"$WORK/env/bin/application" <<'X'
 #!/bin/sh
 echo "application $SLURM_PROCID on $(hostname) as $0 $*"
+out=${2#--output=}
+echo "begun by $SLURM_PROCID" >"$out/begun.$SLURM_PROCID"
+[ -e "${1#--input=}/wait" ] || exit 0
+trap 'echo "stopped $SLURM_PROCID" >"$out/stopped.$SLURM_PROCID"; exit 5' TERM
+while :; do sleep 0.1; done
 X
 chmod 555 "$WORK/env/bin/application" "$WORK/env/bin"
-# job_script SOURCE
+mkdir "$WORK/wait"
+: >"$WORK/wait/wait"
+# job_script SOURCE INPUT
 job_script() {
 	# shellcheck disable=SC2016 # expanded in the job
 	sed -e "s|^SOURCE=.*|SOURCE=$1|" -e 's|^STORE=.*|STORE=/local/$USER.$SLURM_JOB_ID|' \
-		-e "s|/scratch/\$USER/input|$WORK/src|" \
+		-e "s|^RESULTS=.*|RESULTS=$WORK/results|" -e "s|/scratch/\$USER/input|$2|" \
 		-e "s|^#SBATCH --nodes=.*|#SBATCH --nodes=$N|" "$top/share/jobs/slurm.sh" >"$WORK/job.sh"
+	rm -rf "$WORK/results"
 }
 # batch: the status of the job
 batch() {
 	timeout -k 5 "$LIMIT" "$slurm" sbatch -o "$WORK/err" "$WORK/job.sh" >"$WORK/out" 2>&1 </dev/null
+}
+# stop_batch: as Slurm does ahead of the time limit
+stop_batch() {
+	timeout -k 5 60 "$slurm" run scancel --batch --signal=TERM \
+		"$(timeout -k 5 60 "$slurm" run squeue -h -t R -o %i)"
 }
 no_stores() {
 	local i
@@ -135,33 +157,78 @@ no_stores() {
 		check "the job's store on node $i" test -z "$(on $i find /local -maxdepth 1 -name "$USER.*")"
 	done
 }
-job_script "$WORK/env"
+# results NAME...: what each node's application left, and nothing else
+results() {
+	local i name want=
+	for name in "$@"; do
+		for ((i = 0; i < N; i++)); do
+			check "$name of node $i" grep -q " $i\$" "$WORK/results/$name.$i"
+			want+=$name.$i$'\n'
+		done
+	done
+	check "nothing but $*" test "$(ls -A "$WORK/results" 2>&1)" = "${want%$'\n'}"
+}
+job_script "$WORK/env" "$WORK/src"
 check "the job's status" batch
 for ((i = 0; i < N; i++)); do
 	check "application on node $i" grep -q \
-		"^application $i on n$i as /local/$USER.*/env/bin/application --input=$WORK/src\$" "$WORK/err"
+		"^application $i on n$i as /local/$USER.*/env/bin/application --input=$WORK/src --output=/local/$USER.*/out\$" \
+		"$WORK/err"
 done
+results begun
 no_stores
 
-job_script "$WORK/none"
+job_script "$WORK/none" "$WORK/src"
 batch
 check "status of a job without its source" test $? -eq 1
 says "none: stat: No such file or directory"
 check "no application without its input" test -z "$(grep ^application "$WORK/err")"
 no_stores
 
-# Ahead of the time limit: the step ends, then the stores go.
-job_script "$WORK/big"
+# Ahead of the time limit: the step ends, outputs are drained, then the stores go.
+job_script "$WORK/big" "$WORK/src"
 batch &
 job=$!
 for _ in $(seq 500); do
 	[ -n "$(on $((N - 1)) sh -c 'ls /local/*/.ebt/incoming/*/tree/big/f* 2>/dev/null')" ] && break
 	sleep 0.01
 done
-timeout -k 5 60 "$slurm" run scancel --batch --signal=TERM \
-	"$(timeout -k 5 60 "$slurm" run squeue -h -t R -o %i)"
+stop_batch
 wait $job
 check "status of a job that was stopped" test $? -eq 143
-check "nobody writes while the stores go" test -z "$(grep '^ebt-stage:' "$WORK/err")"
+says "stopped by signal 15"
+check "nobody writes while the stores go" test -z "$(grep '^ebt-stage:' "$WORK/err" | grep -v 'signal 15')"
 no_stores
+
+# start_application: returns when all nodes have their first output
+start_application() {
+	local i
+	batch &
+	job=$!
+	for ((i = 0; i < N; i++)); do
+		for _ in $(seq 500); do
+			[ -n "$(on $i sh -c 'ls /local/*/out/begun.* 2>/dev/null')" ] && break
+			sleep 0.01
+		done
+	done
+}
+job_script "$WORK/env" "$WORK/wait"
+start_application
+stop_batch
+wait $job
+check "status of a job whose application was stopped" test $? -eq 143
+results begun stopped
+no_stores
+
+# What cannot be drained stays, and the same drain goes on from there.
+job_script "$WORK/env" "$WORK/src"
+: >"$WORK/results"
+batch
+check "status of a job that was not drained" test $? -eq 1
+says "not all drained; on n[0-$((N - 1))]"
+rm "$WORK/results"
+store=$(on 0 find /local -maxdepth 1 -name "$USER.*")
+timeout -k 5 "$LIMIT" "$slurm" run srun --mpi=pmi2 -K -N "$N" --ntasks-per-node=1 "$BIN/ebt-drain" \
+	"$store/out" "$WORK/results" >"$WORK/out" 2>"$WORK/err" </dev/null || { fail "the drain by hand"; show; }
+results begun
 finish

@@ -32,7 +32,7 @@ static int seal(struct journal *j, uint64_t i)
 {
 	char names[64];
 	struct journal_seal s = {.names = names, .n_names = 1, .size = i, .mtime = -1,
-		.mtime_ns = 5, .sources = two_sources, .n_sources = (uint32_t)(i % 3)};
+		.mtime_ns = 5, .sources = two_sources, .n_sources = (uint32_t)(1 + i % 2)};
 
 	memset(names, 0, sizeof(names));
 	snprintf(names, sizeof(names), "d/f%llu", (unsigned long long)i);
@@ -66,7 +66,7 @@ static int see(void *arg, const struct journal_seal *s)
 	bool ok;
 
 	snprintf(name, sizeof(name), "d/f%llu", (unsigned long long)i);
-	ok = s->size == i && s->mtime == -1 && s->mtime_ns == 5 && s->n_sources == i % 3 &&
+	ok = s->size == i && s->mtime == -1 && s->mtime_ns == 5 && s->n_sources == 1 + i % 2 &&
 	     s->n_names == 1 + i % 2 && strcmp(s->names, name) == 0;
 	if (ok && i % 2)
 		ok = strcmp(s->names + strlen(name) + 1, "link") == 0;
@@ -178,6 +178,20 @@ static void a_finished_drain_takes_no_seals(void)
 	CU_ASSERT_EQUAL(seal(j, 3), -EINVAL);
 }
 
+static int count_one(void *arg, const struct journal_seal *s)
+{
+	(void)s;
+	++*(int *)arg;
+	return 0;
+}
+
+static int count_seals(const struct journal *j)
+{
+	int n = 0;
+
+	return journal_each(j, count_one, &n) == 0 ? n : -1;
+}
+
 static void the_next_drain_keeps_seals_or_drops_them(void)
 {
 	char tmp[64];
@@ -205,6 +219,25 @@ static void the_next_drain_keeps_seals_or_drops_them(void)
 	j = open_ok(dir);
 	CU_ASSERT_STRING_EQUAL(journal_head(j)->dest, "/elsewhere");
 	CU_ASSERT_EQUAL(seals(j), 0);
+}
+
+static void directories_of_a_finished_drain_are_forgotten(void)
+{
+	struct journal_seal dirs = {.names = "a\0b", .n_names = 2};
+
+	for (int finished = 0; finished < 2; finished++) {
+		char tmp[64];
+		SCOPED_FD int dir = suite_tmpdir(tmp);
+		SCOPED_JOURNAL struct journal *j = NULL;
+
+		make(dir, 3);
+		j = open_ok(dir);
+		CU_ASSERT_EQUAL(journal_seal(j, &dirs, NULL), 0);
+		if (finished)
+			CU_ASSERT_EQUAL(journal_finish(j, NULL), 0);
+		CU_ASSERT_EQUAL(journal_begin(j, ID_B, DEST, false, true, NULL), 0);
+		CU_ASSERT_EQUAL(count_seals(j), finished ? 3 : 4);
+	}
 }
 
 static void an_id_is_hex_and_dest_absolute(void)
@@ -476,6 +509,7 @@ static const struct test tests[] = {
 	TEST(reading_stops_when_told),
 	TEST(a_finished_drain_takes_no_seals),
 	TEST(the_next_drain_keeps_seals_or_drops_them),
+	TEST(directories_of_a_finished_drain_are_forgotten),
 	TEST(an_id_is_hex_and_dest_absolute),
 	TEST(a_tail_torn_anywhere_is_cut_off),
 	TEST(nothing_counts_after_a_damaged_byte),

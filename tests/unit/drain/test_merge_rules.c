@@ -131,6 +131,9 @@ static const struct {
 	{F, F, 100, 5, EBT_OVERWRITE_REFUSE, SEAL_DIR, MERGE_EXISTS, W, false},
 };
 
+static const struct merge_policy refuse = {.overwrite = EBT_OVERWRITE_REFUSE};
+static const struct merge_policy update = {.overwrite = EBT_OVERWRITE_UPDATE};
+
 static struct merge_seal *make_seal(enum seal how)
 {
 	struct merge_seal *s = calloc(1, sizeof(*s) + sizeof(s->sources[0]));
@@ -155,10 +158,11 @@ static void targets_stand_in_the_way_unless_policy_or_journal_say_else(void)
 			.target = "x",
 			.size = targets[i].target_size,
 			.mtime = targets[i].target_time};
+		const struct merge_policy how = {.overwrite = targets[i].how};
 		struct merge_seal *s = targets[i].seal ? make_seal(targets[i].seal) : NULL;
 		bool settled = false;
 
-		CU_ASSERT_EQUAL(merge_settle(&c, 1, targets[i].how, &t, s, &settled),
+		CU_ASSERT_EQUAL(merge_settle(&c, 1, &how, &t, s, &settled),
 			targets[i].wrong);
 		CU_ASSERT_EQUAL(c.verdict, targets[i].verdict);
 		CU_ASSERT_EQUAL(c.replaces, targets[i].replaces);
@@ -181,17 +185,17 @@ static void a_shared_file_is_in_place_only_with_all_its_sources(void)
 	make_claims(c, kinds, other);
 	c[0].verdict = c[1].verdict = c[2].verdict = P;
 	CU_ASSERT_EQUAL(
-		merge_settle(c, 3, EBT_OVERWRITE_REFUSE, &t, s, &settled), MERGE_WRONGS);
+		merge_settle(c, 3, &refuse, &t, s, &settled), MERGE_WRONGS);
 	CU_ASSERT(!settled && c[0].replaces && c[1].replaces && c[0].verdict == P);
 	/* What is not taken anyway does not count. */
 	c[1].verdict = O;
 	CU_ASSERT_EQUAL(
-		merge_settle(c, 3, EBT_OVERWRITE_REFUSE, &t, s, &settled), MERGE_WRONGS);
+		merge_settle(c, 3, &refuse, &t, s, &settled), MERGE_WRONGS);
 	CU_ASSERT(settled && c[0].verdict == DRAIN_IN_PLACE && c[1].verdict == O);
 	settled = false;
 	make_claims(c, kinds, ages);
 	CU_ASSERT_EQUAL(
-		merge_settle(c, 3, EBT_OVERWRITE_REFUSE, &t, s, &settled), MERGE_WRONGS);
+		merge_settle(c, 3, &refuse, &t, s, &settled), MERGE_WRONGS);
 	CU_ASSERT(settled);
 	free(s);
 }
@@ -208,9 +212,112 @@ static void what_another_node_freed_is_not_replaced_behind_its_back(void)
 			.path = "p", .kind = F, .size = 50, .mtime = 9, .where = where};
 
 		CU_ASSERT_EQUAL(
-			merge_settle(&c, 1, EBT_OVERWRITE_REFUSE, &t, s, &settled),
+			merge_settle(&c, 1, &refuse, &t, s, &settled),
 			where == 7 ? MERGE_WRONGS : MERGE_EXISTS);
 		CU_ASSERT_EQUAL(c.replaces, where == 7);
+	}
+	free(s);
+}
+
+static void a_target_that_cuts_times_off_is_known_again(void)
+{
+	static const struct {
+		uint32_t shown;
+		bool same;
+	} ns[] = {{123456789, true}, {123456700, true}, {123456000, true}, {123000000, true},
+		{0, true}, {123456788, false}, {120000000, false}, {123456790, false}};
+
+	for (size_t i = 0; i < sizeof(ns) / sizeof(ns[0]); i++) {
+		struct merge_target t = {
+			.kind = F, .size = 100, .mtime = 5, .mtime_ns = ns[i].shown};
+		struct merge_claim c = {
+			.path = "p", .kind = F, .size = 100, .mtime = 5, .mtime_ns = 123456789};
+		struct merge_claim u = c;
+		struct merge_seal *s = make_seal(SEAL);
+		bool settled = false;
+
+		s->mtime_ns = s->sources[0].mtime_ns = 123456789;
+		CU_ASSERT_EQUAL(merge_settle(&c, 1, &refuse, &t, s, &settled),
+			ns[i].same ? MERGE_WRONGS : MERGE_EXISTS);
+		CU_ASSERT_EQUAL(settled, ns[i].same);
+		settled = false;
+		CU_ASSERT_EQUAL(merge_settle(&u, 1, &update, &t, NULL, &settled), MERGE_WRONGS);
+		CU_ASSERT_EQUAL(settled, ns[i].same);
+		free(s);
+	}
+}
+
+static void an_older_version_does_not_replace_a_newer_one_that_was_freed(void)
+{
+	struct merge_target t = {.kind = F, .size = 100, .mtime = 5};
+	struct merge_policy how = {.conflict = EBT_CONFLICT_NEWEST};
+	struct merge_seal *s = make_seal(SEAL);
+
+	s->sources[0].where = 7;
+	for (how.overwrite = EBT_OVERWRITE_REFUSE; how.overwrite <= EBT_OVERWRITE_UPDATE;
+		how.overwrite++) {
+		for (int64_t mtime = 4; mtime <= 6; mtime++) {
+			struct merge_claim c = {
+				.path = "p", .kind = F, .size = 50, .mtime = mtime, .where = 6};
+			bool settled = false;
+
+			CU_ASSERT_EQUAL(merge_settle(&c, 1, &how, &t, s, &settled),
+				mtime > 5 && how.overwrite == EBT_OVERWRITE_REFUSE
+					? MERGE_EXISTS : MERGE_WRONGS);
+			CU_ASSERT_EQUAL(settled, mtime <= 5);
+			CU_ASSERT_EQUAL(c.verdict, mtime <= 5 ? O : W);
+			/* The node that made it may replace it, also by an older one. */
+			c = (struct merge_claim){
+				.path = "p", .kind = F, .size = 50, .mtime = mtime, .where = 7};
+			CU_ASSERT_EQUAL(
+				merge_settle(&c, 1, &how, &t, s, &settled), MERGE_WRONGS);
+			CU_ASSERT(c.replaces && c.verdict == W);
+		}
+	}
+	free(s);
+}
+
+static void a_link_that_says_the_same_is_in_place_whichever_node_made_it(void)
+{
+	struct merge_target t = {.kind = L, .target = "x", .size = 1, .mtime = 5};
+	struct merge_seal *s = make_seal(SEAL);
+
+	s->sources[0].where = 7;
+	for (int same = 0; same < 2; same++) {
+		struct merge_claim c = {.path = "p",
+			.kind = L,
+			.target = same ? "x" : "y",
+			.mtime = 9,
+			.where = 6};
+		bool settled = false;
+
+		CU_ASSERT_EQUAL(merge_settle(&c, 1, &refuse, &t, s, &settled),
+			same ? MERGE_WRONGS : MERGE_EXISTS);
+		CU_ASSERT_EQUAL(c.verdict, same ? DRAIN_IN_PLACE : W);
+	}
+	free(s);
+}
+
+static void no_pass_replaces_what_an_earlier_one_freed_on_another_node(void)
+{
+	struct merge_target t = {.kind = F, .size = 100, .mtime = 5};
+	struct merge_seal *s = make_seal(SEAL);
+
+	s->sources[0].where = 7;
+	for (int i = 0; i < 4; i++) {
+		struct merge_policy how = {
+			.overwrite = i & 1 ? EBT_OVERWRITE_ALWAYS : EBT_OVERWRITE_UPDATE,
+			.frees = i & 2};
+		struct merge_claim c = {
+			.path = "p", .kind = F, .size = 50, .mtime = 9, .where = 6};
+		bool settled = false;
+
+		CU_ASSERT_EQUAL(merge_settle(&c, 1, &how, &t, s, &settled),
+			how.frees ? MERGE_EXISTS : MERGE_WRONGS);
+		CU_ASSERT_EQUAL(c.replaces, !how.frees);
+		c.where = 7;
+		CU_ASSERT_EQUAL(merge_settle(&c, 1, &how, &t, s, &settled), MERGE_WRONGS);
+		CU_ASSERT(c.replaces);
 	}
 	free(s);
 }
@@ -226,7 +333,7 @@ static void update_compares_a_shared_file_as_it_would_become(void)
 	make_claims(c, kinds, ages);
 	c[2].size = 300;
 	CU_ASSERT_EQUAL(
-		merge_settle(c, 3, EBT_OVERWRITE_UPDATE, &t, NULL, &settled), MERGE_WRONGS);
+		merge_settle(c, 3, &update, &t, NULL, &settled), MERGE_WRONGS);
 	CU_ASSERT(settled && c[0].verdict == DRAIN_SAME);
 }
 
@@ -247,6 +354,10 @@ static const struct test tests[] = {
 	TEST(targets_stand_in_the_way_unless_policy_or_journal_say_else),
 	TEST(a_shared_file_is_in_place_only_with_all_its_sources),
 	TEST(what_another_node_freed_is_not_replaced_behind_its_back),
+	TEST(a_target_that_cuts_times_off_is_known_again),
+	TEST(an_older_version_does_not_replace_a_newer_one_that_was_freed),
+	TEST(a_link_that_says_the_same_is_in_place_whichever_node_made_it),
+	TEST(no_pass_replaces_what_an_earlier_one_freed_on_another_node),
 	TEST(update_compares_a_shared_file_as_it_would_become),
 	TEST(only_the_first_few_complaints_are_kept_and_all_are_counted),
 };

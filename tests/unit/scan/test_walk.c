@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,9 +106,55 @@ static void a_long_path_does_not_hide_the_reason(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "...: stat: No such file or directory"));
 }
 
+struct removal {
+	int dir, calls;
+};
+
+/* Called before each item: the second one is a directory, of which nothing is left then. */
+static int remove_second(void *arg, struct ebt_err *err)
+{
+	struct removal *r = arg;
+
+	if (++r->calls == 2) {
+		unlinkat(r->dir, "goes/file", 0);
+		unlinkat(r->dir, "goes", AT_REMOVEDIR);
+	}
+	return 0;
+}
+
+static void what_goes_away_is_a_failure_only_where_nothing_may(void)
+{
+	for (int shrinks = 0; shrinks < 2; shrinks++) {
+		SCOPED(scan_release) struct scan s = {.shrinks = shrinks};
+		SCOPED_MANIFEST struct manifest *m = NULL;
+		char tmp[64];
+		SCOPED_FD int dir = suite_tmpdir(tmp);
+		struct removal removal = {.dir = dir};
+
+		CU_ASSERT_EQUAL(mkdirat(dir, "goes", 0700), 0);
+		CU_ASSERT_EQUAL(mknodat(dir, "goes/file", S_IFREG | 0600, 0), 0);
+		scan_init(&s);
+		s.stopped = remove_second;
+		s.stopped_arg = &removal;
+		CU_ASSERT_EQUAL(scan_tree(&s, tmp, 1, &m, NULL), shrinks ? 0 : -ENOENT);
+		CU_ASSERT(!shrinks || m->count == 1);
+	}
+}
+
+static void a_tree_that_is_not_there_is_a_failure_in_any_case(void)
+{
+	SCOPED(scan_release) struct scan s = {.shrinks = true};
+	struct manifest *m = NULL;
+
+	scan_init(&s);
+	CU_ASSERT_EQUAL(scan_tree(&s, "/nothing/there", 1, &m, NULL), -ENOENT);
+}
+
 static const struct test tests[] = {
 	TEST(a_directory_reached_by_a_link_has_its_own_attributes),
 	TEST(a_link_that_is_not_followed_is_one),
 	TEST(a_long_path_does_not_hide_the_reason),
+	TEST(what_goes_away_is_a_failure_only_where_nothing_may),
+	TEST(a_tree_that_is_not_there_is_a_failure_in_any_case),
 };
 SUITE("scan_walk", tests)

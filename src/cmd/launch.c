@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Did the launcher and MPI find each other? Where they did not, as with srun and a PMI that the
+ * MPI library does not know, MPI_Init takes every process for a job of one rank, and each of
+ * them would do all of the work on stores that are not its alone. Only the environment tells.
+ *
+ * The launcher that is closest to the process decides: mpiexec under Slurm starts its proxies
+ * with srun, so their step may have more tasks than the job of MPI has ranks. A batch script is
+ * in no step and has none of these variables, unlike SLURM_NTASKS.
+ */
+#include <errno.h>
+#include <mpi.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+
+/* Seconds: a launcher may end all at the first bad exit, so the message comes first. */
+#define SAY_FIRST 2
+
+static const struct launcher {
+	const char *size, *rank;
+} launchers[] = {
+	{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, /* mpirun of Open MPI */
+	{"PMI_SIZE", "PMI_RANK"},                         /* mpiexec of MPICH, srun --mpi=pmi2 */
+	{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},         /* srun with anything else */
+};
+
+static unsigned long number(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoul(value, NULL, 10) : 0;
+}
+
+int cmd_check_launch(const struct cmd_common *c)
+{
+	const struct launcher *l = launchers, *end = l + sizeof(launchers) / sizeof(*l);
+	struct ebt_err err = {0};
+	unsigned long started;
+	int ranks, r;
+
+	MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+	if (ranks != 1)
+		return 0;
+	while (l < end && number(l->size) == 0)
+		l++;
+	started = l < end ? number(l->size) : 1;
+	if (started == 1)
+		return 0;
+	r = ebt_failx(&err, -EPROTO,
+		"started as one rank although %s is %lu: with Slurm use srun --mpi=pmi2; where "
+		"one is meant, mpiexec -n 1",
+		l->size, started);
+	if (number(l->rank) == 0)
+		cmd_print_error(c, &err);
+	else
+		sleep(SAY_FIRST);
+	return r;
+}
