@@ -238,18 +238,20 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	}
 }
 
-static int set_size(struct lead *c, struct move_result *res)
+static void set_size(struct lead *c, struct move_result *res)
 {
 	move_count(&c->m->d->rep->setattrs);
 	if (ftruncate(c->fd, (off_t)c->t->e.size) == 0)
-		return 0;
+		return;
 	res->code = lead_fail(c, c->t->e.name, -errno, "size", &res->err);
 	res->side = MOVE_TARGET;
-	return res->code;
+	if (c->placed && c->t->stripe_count == 1)
+		res->target = c->t->targets[0];
 }
 
 static void write_content(struct lead *c, bool can_move, struct move_result *res)
 {
+	struct move_result size = {.target = PLACE_NONE};
 	struct move_object o;
 	uint64_t end = 0;
 
@@ -261,10 +263,15 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 	 * A hole at the end, before anything is synced. And writes beyond the end wait for each
 	 * other in a client, writes before it do not.
 	 */
-	if ((end < c->t->e.size || (c->count > 1 && c->t->n_pieces)) && set_size(c, res) < 0)
-		return;
-	if (c->count > 1 && c->t->n_pieces) {
+	if (end < c->t->e.size || (c->count > 1 && c->t->n_pieces))
+		set_size(c, &size);
+	if (size.code < 0 && (c->count <= 1 || !c->t->n_pieces)) {
+		*res = size;
+	} else if (c->count > 1 && c->t->n_pieces) {
+		/* If it failed, the writes say for which target. */
 		write_striped(c, can_move, res);
+		if (res->code == 0 && size.code < 0)
+			*res = size;
 	} else if (c->t->n_pieces) {
 		fill_object(c, 0, can_move, &o);
 		o.sync = true;
@@ -499,27 +506,32 @@ void lead_file(struct lead *c, struct move_result *res)
 	SCOPED_FREE uint32_t *osts = calloc((size_t)c->m->d->n_targets + 1, sizeof(*osts));
 	struct move *m = c->m;
 	uint64_t changed;
+	uint32_t good;
+	bool first = true;
 
 	*res = (struct move_result){.target = PLACE_NONE};
 	if (!osts) {
 		res->code = lead_fail(c, c->t->e.name, -ENOMEM, "targets", &res->err);
 		return;
 	}
-	for (int i = 0; i < MOVE_TRIES; i++) {
+	for (int i = 0; i < MOVE_TRIES; first = false) {
 		changed = 0;
 		health_look(&m->health);
+		good = health_good(&m->health, NULL, 0);
 		if (m->d->targets && c->t->stripe_count &&
 			!health_replace(&m->health, c->t->targets, c->t->stripe_count,
 				c->t->e.size / c->t->stripe_count, &changed))
 			restripe(c, c->t->stripe_count, c->t->stripe_size);
-		else if (i > 0)
+		else if (!first)
 			widen(c);
-		if (changed || i > 0)
+		if (changed || !first)
 			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);
 		try_file(c, osts, i + 1 < MOVE_TRIES && m->d->targets != NULL, res);
 		if (res->code == 0 || res->side != MOVE_TARGET || !m->d->targets ||
 			for_all(c, res) || move_stopped(m))
 			return;
 		blame(c, res);
+		/* As long as bad targets are found out the next try has better ones. */
+		i += health_good(&m->health, NULL, 0) >= good;
 	}
 }

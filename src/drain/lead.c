@@ -211,10 +211,10 @@ static void finish_task(struct move *m, struct drain_task *t, uint32_t queue,
 	const struct move_result *res)
 {
 	struct move_outcome *ends = NULL, *o;
+	/* No other file would fare better. */
 	bool all = res->code < 0 &&
-		(res->side == MOVE_ALL || res->code == -EDQUOT ||
-			(res->side == MOVE_TARGET &&
-				(res->code == -ENOSPC || res->code == -EROFS)));
+		(res->side == MOVE_ALL || res->code == -EDQUOT || res->code == -ENOSPC ||
+			res->code == -EROFS);
 
 	for (uint32_t i = 0; i < t->n_sources && res->code == 0; i++) {
 		o = calloc(1, sizeof(*o));

@@ -511,6 +511,17 @@ static int report_targets(struct drain *d, struct ebt_err *err)
 	return 0;
 }
 
+/*
+ * From how many bytes on a file is placed by itself: what matters to the level of a target, and
+ * so that there are never more such files than everybody can know. Few files are all placed so.
+ */
+static uint64_t big_from(const struct amount *all, uint32_t usable)
+{
+	uint64_t most = (uint64_t)PLACE_BIG_PER_TARGET * usable;
+
+	return all->files <= most ? 1 : all->bytes / most + 1;
+}
+
 int drain_plan_all(struct drain *d, struct ebt_err *err)
 {
 	SCOPED(drain_task_list_freep) struct drain_task *list = NULL;
@@ -540,9 +551,7 @@ int drain_plan_all(struct drain *d, struct ebt_err *err)
 		return r;
 	d->rules.plain = !d->targets;
 	usable = d->targets ? usable_targets(d) : writers;
-	/* Few files are placed one by one, however small a part of all they are. */
-	min = all.files <= (uint64_t)PLACE_BIG_PER_TARGET * usable
-		? PLACE_BIG_MIN : place_big_min(all.bytes, usable);
+	min = big_from(&all, usable);
 	r = share_big_all(d, list, min, &big, err);
 	if (r == 0)
 		r = place_all(d, list, writers, &big, err);

@@ -22,7 +22,7 @@ trap 'exit 1' INT TERM
 FAILURES=0
 CHECKS=0
 fail() {
-	echo "FAIL: $*" >&2
+	echo "FAIL: $*${what:+ [$what${status:+, status $status}]}" >&2
 	FAILURES=$((FAILURES + 1))
 }
 # check NAME COMMAND...: the command must succeed

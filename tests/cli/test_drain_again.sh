@@ -51,6 +51,18 @@ is "the merged file" "a b" "$(head -c 1 d/f) $(tail -c 4096 d/f | head -c 1)"
 check "the other name is in place" test "$(head -c 1 d/g)" = a
 absent s.0/g
 
+# What was found there and only looks the same is no reason to free anything.
+what="a new link of what looks the same"
+fresh
+mkdir d
+echo there >d/f
+echo local >s.0/f
+touch -d '2001-01-01 UTC' d/f s.0/f
+ln s.0/f s.0/g
+expect 0 2 --delete --overwrite=update "$WORK/s.%r" "$WORK/d"
+is "$what" "there there" "$(cat d/f) $(cat d/g)"
+is "the local one" "local local" "$(cat s.0/f) $(cat s.0/g)"
+
 # Killed after it was opened up for its rename, an atomic drain goes on.
 what="a hidden directory that is open"
 fresh

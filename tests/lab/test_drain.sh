@@ -3,7 +3,8 @@
 # Drains from nodes that share nothing but the target: to a plain file system, and to an
 # emulated Lustre of 8 OSTs, where it is counted who wrote what, how often the metadata server
 # was asked, and what becomes of a drain whose targets fill up, fail or ignore layouts.
-EMUL_SERVER=$2 LAYOUT=$3
+# They are named as seen from the build directory.
+EMUL_SERVER=${2:+$(readlink -f "$2")} LAYOUT=${3:+$(readlink -f "$3")}
 LAB_RATE=1gbit
 cli=$(cd "$(dirname "$0")/../cli" && pwd)
 . "$(dirname "$0")/lab.sh"

@@ -110,12 +110,12 @@ struct removal {
 	int dir, calls;
 };
 
-/* Called before each item: the second one is a directory, of which nothing is left then. */
-static int remove_second(void *arg, struct ebt_err *err)
+/* Called before each item: the root, its content, and then what is gone by now. */
+static int remove_before_third(void *arg, struct ebt_err *err)
 {
 	struct removal *r = arg;
 
-	if (++r->calls == 2) {
+	if (++r->calls == 3) {
 		unlinkat(r->dir, "goes/file", 0);
 		unlinkat(r->dir, "goes", AT_REMOVEDIR);
 	}
@@ -134,7 +134,7 @@ static void what_goes_away_is_a_failure_only_where_nothing_may(void)
 		CU_ASSERT_EQUAL(mkdirat(dir, "goes", 0700), 0);
 		CU_ASSERT_EQUAL(mknodat(dir, "goes/file", S_IFREG | 0600, 0), 0);
 		scan_init(&s);
-		s.stopped = remove_second;
+		s.stopped = remove_before_third;
 		s.stopped_arg = &removal;
 		CU_ASSERT_EQUAL(scan_tree(&s, tmp, 1, &m, NULL), shrinks ? 0 : -ENOENT);
 		CU_ASSERT(!shrinks || m->count == 1);
