@@ -197,6 +197,9 @@ static int check(const struct cmd_drain *o, struct ebt_err *err)
 	if (d->watch > 0 && d->atomic)
 		return ebt_failx(err, -EINVAL,
 			"--watch shows files one by one, --atomic all at once");
+	if (d->watch > 0 && d->free_local && d->conflict == EBT_CONFLICT_MERGE)
+		return ebt_failx(err, -EINVAL,
+			"--watch --delete would free pieces that --conflict=merge needs later");
 	if (d->watch > 0 && d->dry_run)
 		return ebt_failx(err, -EINVAL, "--watch has no --dry-run");
 	return place_rules_check(&rules, err);
