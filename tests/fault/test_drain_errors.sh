@@ -108,7 +108,7 @@ pwrite64 EINTR 2 1
 pread64 EIO 1 1 LARGE
 pread64 EIO 2+ 1 LARGE
 pread64 EINTR 1 1 LARGE
-write ENOSPC 3 1 JOURNAL
+write ENOSPC 2 1 JOURNAL
 write EIO 2+ 1 JOURNAL
 renameat2 EIO 2 1
 renameat2 ENOSPC 3+ 2

@@ -7,11 +7,14 @@ BUDGET=${BUDGET:-70}
 . "$(dirname "$0")/drain.sh"
 
 # halfway ARG...: a run killed when some files are in place and others are not
+# Files of one node and one name that have arrived.
+in_place() { (cd top/d 2>/dev/null && ls deep/large[2-6] many/f[1-9]* 2>/dev/null); }
 halfway() {
 	fresh
 	start --rate=10M "$@"
 	all_ranks >/dev/null
-	until_there 'top/d/deep/large*' && strike rank$((RANDOM % 3))
+	until [ "$(in_place | wc -l)" -ge 2 ] || [ ! -d "/proc/$launcher" ]; do sleep 0.005; done
+	strike rank$((RANDOM % 3))
 	ended 30
 	check "$what: killed in time" test $status -ne 0
 	complete_as_seen
@@ -154,7 +157,7 @@ again
 # Between the runs an output changes that was in place, one comes, and one goes.
 what="outputs that change between the runs"
 halfway
-first=$(cd top/d && ls many/f[1-9]* | head -n 1)
+first=$(in_place | head -n 1)
 source=$(ls s.?/"$first")
 echo "changed meanwhile" >"$source"
 echo "new meanwhile" >s.1/many/new
@@ -168,12 +171,12 @@ check "$what: the rest" diff -r --no-dereference want top/d
 # Somebody removes or changes in DEST what was in place.
 what="targets that change between the runs"
 halfway
-mapfile -t there < <(cd top/d && ls many/f[1-9]* | head -n 2)
+mapfile -t there < <(in_place | head -n 2)
 rm top/d/"${there[0]}"
 expect 0 $N "${args[@]}" "$WORK/s.%r" "$WORK/top/d"
 arrived_beside want top/d
 halfway
-mapfile -t there < <(cd top/d && ls many/f[1-9]* | head -n 2)
+mapfile -t there < <(in_place | head -n 2)
 echo somebody >top/d/"${there[1]}"
 expect 1 $N "${args[@]}" "$WORK/s.%r" "$WORK/top/d"
 says "${there[1]}"
