@@ -30,6 +30,23 @@ struct sight {
 	char node_name[300];
 };
 
+const char *drain_path(const struct drain *d, const char *path, char *out)
+{
+	char root[256], name[DRAIN_PATH - 256];
+
+	snprintf(out, DRAIN_PATH, "%s/%s", text_name(d->root, root, sizeof(root)),
+		text_name(path, name, sizeof(name)));
+	return out;
+}
+
+int drain_fail(const struct drain *d, const char *path, int code, const char *what,
+	struct ebt_err *err)
+{
+	char shown[DRAIN_PATH];
+
+	return ebt_fail(err, code, "%s: %s", drain_path(d, path, shown), what);
+}
+
 static int fail(const char *path, int code, const char *what, struct ebt_err *err)
 {
 	char shown[512];

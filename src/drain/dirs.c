@@ -23,15 +23,6 @@
 
 #define SEAL_NAMES 1000 /* in one record */
 
-static int fail(const struct drain *d, const char *path, int code, const char *what,
-	struct ebt_err *err)
-{
-	char root[256], shown[512];
-
-	return ebt_fail(err, code, "%s/%s: %s", text_name(d->root, root, sizeof(root)),
-		text_name(path, shown, sizeof(shown)), what);
-}
-
 static uint32_t depth_of(const char *path)
 {
 	uint32_t n = *path != '\0';
@@ -121,24 +112,24 @@ static int make_level(struct drain *d, uint32_t depth, struct ebt_err *err)
 			fd = parent ? fsio_open_beneath(d->rootfd, parent, O_PATH | O_DIRECTORY)
 				    : -ENOMEM;
 			if (fd < 0)
-				return fail(d, dir->path, fd, "its parent", err);
+				return drain_fail(d, dir->path, fd, "its parent", err);
 			d->rep->opens++;
 			last = dir->path;
 			last_len = len;
 			if (fstat(fd, &above) < 0)
-				return fail(d, dir->path, -errno, "its parent", err);
+				return drain_fail(d, dir->path, -errno, "its parent", err);
 		}
 		mode = 0700 | drain_first_mode(&dir->e,
 			above.st_mode & S_ISGID ? above.st_gid : getegid());
 		if (dir->present) {
 			r = reopen(d, fd, leaf, mode);
 			if (r < 0)
-				return fail(d, dir->path, r, "open", err);
+				return drain_fail(d, dir->path, r, "open", err);
 			continue;
 		}
 		d->rep->mkdirs++;
 		if (mkdirat(fd, leaf, mode) < 0)
-			return fail(d, dir->path, -errno,
+			return drain_fail(d, dir->path, -errno,
 				errno == EEXIST ? "made by somebody else just now" : "mkdir", err);
 		d->rep->dirs++;
 	}
@@ -169,14 +160,14 @@ static int finish(struct drain *d, const struct drain_dir *dir, struct ebt_err *
 	if (fd == -EACCES && dir->exists)
 		return 0;
 	if (fd < 0)
-		return fail(d, dir->path, fd, "open", err);
+		return drain_fail(d, dir->path, fd, "open", err);
 	if (!dir->exists) {
 		r = store_set_attributes(fd, &dir->e, NULL, err);
 		d->rep->setattrs++;
 	}
 	d->rep->others++;
 	if (r == 0 && fsync(fd) < 0)
-		r = fail(d, dir->path, -errno, "sync", err);
+		r = drain_fail(d, dir->path, -errno, "sync", err);
 	return r;
 }
 

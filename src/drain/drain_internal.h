@@ -115,6 +115,22 @@ static inline mode_t drain_first_mode(const struct manifest_entry *e, gid_t gid)
 	return e->mode & (e->xattrs_len || (e->gid != gid && group_differs) ? 0700 : 0777);
 }
 
+/*
+ * An output of this node, @path below its store, to be read: not to wait on a FIFO that took
+ * its place, not to follow a link that did. The descriptor or a negative errno.
+ */
+int drain_output_open(const struct drain *d, const char *path);
+/* "STORE/PATH on NODE: @what: the error", of -ESTALE @what alone. */
+int drain_output_fail(const struct drain *d, const char *path, int code, const char *what,
+	struct ebt_err *err);
+
+/* dest.c. "DEST/PATH", fit for a message; @out holds DRAIN_PATH bytes. */
+#define DRAIN_PATH 800
+const char *drain_path(const struct drain *d, const char *path, char *out);
+/* "DEST/PATH: @what: the error" */
+int drain_fail(const struct drain *d, const char *path, int code, const char *what,
+	struct ebt_err *err);
+
 /* settle.c. Local. Of d->m what is finished, as long as the job runs. */
 int drain_settle(struct drain *d, struct ebt_err *err);
 

@@ -91,7 +91,7 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		.count = t->stripe_count, .osts = osts};
 	bool kept = true;
 	struct ebt_err reason;
-	char name[LEAD_PATH];
+	char name[DRAIN_PATH];
 	struct stat st;
 
 	for (uint32_t i = 0; i < t->stripe_count; i++)
@@ -106,12 +106,12 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		create_failed(c, c->fd, res);
 		/* What was tried, the temporary name and its targets, comes after the file. */
 		reason = res->err;
-		ebt_failx(&res->err, c->fd, "%s: %.300s", lead_path(c, t->e.name, name), reason.text);
+		ebt_failx(&res->err, c->fd, "%s: %.300s", drain_path(c->m->d, t->e.name, name), reason.text);
 		return c->fd;
 	}
 	c->temp_there = true;
 	if (fstat(c->fd, &st) < 0 || shut(c, &st) < 0) {
-		res->code = lead_fail(c, t->e.name, -errno, "stat", &res->err);
+		res->code = drain_fail(c->m->d, t->e.name, -errno, "stat", &res->err);
 		return res->code;
 	}
 	c->made = (struct store_made){
@@ -213,12 +213,12 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	bool mine = false;
 
 	if (!hands) {
-		res->code = lead_fail(c, c->t->e.name, -ENOMEM, "objects", &res->err);
+		res->code = drain_fail(c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
 		return;
 	}
 	for (; n < c->count; n++) {
 		if (hand_out(c, n, can_move, &hands[n]) < 0) {
-			res->code = lead_fail(c, c->t->e.name, -ENOMEM, "objects", &res->err);
+			res->code = drain_fail(c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
 			break;
 		}
 		mine |= !hands[n].remote;
@@ -232,7 +232,7 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	res->bytes = bytes;
 	/* Those written here share the descriptor; others have synced theirs. */
 	if (res->code == 0 && mine && fsync(c->fd) < 0) {
-		res->code = lead_fail(c, c->t->e.name, -errno, "sync", &res->err);
+		res->code = drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
 		res->side = MOVE_TARGET;
 		res->target = PLACE_NONE;
 	}
@@ -243,7 +243,7 @@ static void set_size(struct lead *c, struct move_result *res)
 	move_count(&c->m->d->rep->setattrs);
 	if (ftruncate(c->fd, (off_t)c->t->e.size) == 0)
 		return;
-	res->code = lead_fail(c, c->t->e.name, -errno, "size", &res->err);
+	res->code = drain_fail(c->m->d, c->t->e.name, -errno, "size", &res->err);
 	res->side = MOVE_TARGET;
 	if (c->placed && c->t->stripe_count == 1)
 		res->target = c->t->targets[0];
@@ -277,7 +277,7 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 		o.sync = true;
 		move_write_object(c->l, &o, res);
 	} else if (end < c->t->e.size && fsync(c->fd) < 0) {
-		res->code = lead_fail(c, c->t->e.name, -errno, "sync", &res->err);
+		res->code = drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
 		res->side = MOVE_TARGET;
 	}
 }
@@ -288,10 +288,10 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 	const struct drain_task *t = c->t;
 	SCOPED_FREE struct net_fetch *f = calloc(t->n_sources, sizeof(*f));
 	int r = 0, code;
-	char name[LEAD_PATH];
+	char name[DRAIN_PATH];
 
 	if (!f)
-		return lead_fail(c, t->e.name, -ENOMEM, "sources", err);
+		return drain_fail(c->m->d, t->e.name, -ENOMEM, "sources", err);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		if (t->sources[i].node == (uint32_t)c->m->d->job.node)
 			continue;
@@ -306,7 +306,7 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 			code = net_wait(&c->m->net, &f[i]);
 			if (code < 0 && r == 0)
 				r = ebt_fail(err, code, "%s: source on node %u",
-					lead_path(c, t->e.name, name), t->sources[i].node);
+					drain_path(c->m->d, t->e.name, name), t->sources[i].node);
 		} else {
 			code = move_read(c->m, &c->l->source, t->sources[i].entry, 0, NULL, 0, true,
 				r == 0 ? err : NULL);
@@ -327,12 +327,12 @@ int lead_name(struct lead *c, const char *from, struct ebt_err *err)
 		if (renameat2(c->dirfd, from, c->dirfd, c->name, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno != EINVAL && errno != ENOSYS)
-			return lead_fail(c, c->t->e.name, -errno, "rename", err);
+			return drain_fail(c->m->d, c->t->e.name, -errno, "rename", err);
 		if (fstatat(c->dirfd, c->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			return lead_fail(c, c->t->e.name, -EEXIST, "rename", err);
+			return drain_fail(c->m->d, c->t->e.name, -EEXIST, "rename", err);
 	}
 	if (renameat(c->dirfd, from, c->dirfd, c->name) < 0)
-		return lead_fail(c, c->t->e.name, -errno, "rename", err);
+		return drain_fail(c->m->d, c->t->e.name, -errno, "rename", err);
 	return 0;
 }
 
@@ -356,15 +356,10 @@ int lead_seal(struct lead *c, struct ebt_err *err)
 	for (uint32_t i = 0; i < t->n_links; i++, p += strlen(p) + 1)
 		buf_put(&names, p, strlen(p) + 1);
 	if (!sources || !buf_ok(&names))
-		return lead_fail(c, t->e.name, -ENOMEM, "journal", err);
+		return drain_fail(c->m->d, t->e.name, -ENOMEM, "journal", err);
 	s.names = (const char *)names.data;
 	for (uint32_t i = 0; i < t->n_sources; i++)
-		sources[i] = (struct journal_source){
-			.where = t->sources[i].where,
-			.ino = t->sources[i].ino,
-			.size = t->sources[i].size,
-			.mtime = t->sources[i].mtime,
-			.mtime_ns = t->sources[i].mtime_ns};
+		sources[i] = t->sources[i].file;
 	/*
 	 * A store without room for a record loses nothing by it: a drain that is killed would
 	 * find the file in dest and ask before replacing it.
@@ -394,7 +389,7 @@ static int finish_file(struct lead *c, struct ebt_err *err)
 	r = store_set_attributes(c->fd, &e, &c->made, err);
 	if (r < 0)
 		return r;
-	r = close(c->fd) < 0 ? lead_fail(c, e.name, -errno, "close", err) : 0;
+	r = close(c->fd) < 0 ? drain_fail(c->m->d, e.name, -errno, "close", err) : 0;
 	c->fd = -1;
 	if (r == 0)
 		r = lead_seal(c, err);
@@ -511,7 +506,7 @@ void lead_file(struct lead *c, struct move_result *res)
 
 	*res = (struct move_result){.target = PLACE_NONE};
 	if (!osts) {
-		res->code = lead_fail(c, c->t->e.name, -ENOMEM, "targets", &res->err);
+		res->code = drain_fail(c->m->d, c->t->e.name, -ENOMEM, "targets", &res->err);
 		return;
 	}
 	for (int i = 0; i < MOVE_TRIES; first = false) {

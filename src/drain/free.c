@@ -47,17 +47,6 @@ static void add_links(const struct drain *d, const uint64_t *done, uint64_t *gro
 	}
 }
 
-static bool unchanged(const struct manifest_entry *e, const struct stat *st)
-{
-	if (st->st_ino != e->ino)
-		return false;
-	if (e->kind == MANIFEST_SYMLINK)
-		return S_ISLNK(st->st_mode) && st->st_mtim.tv_sec == e->mtime &&
-			(uint32_t)st->st_mtim.tv_nsec == e->mtime_ns;
-	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == e->size &&
-		st->st_mtim.tv_sec == e->mtime && (uint32_t)st->st_mtim.tv_nsec == e->mtime_ns;
-}
-
 static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &d->m->entries[i];
@@ -79,7 +68,7 @@ static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 
 		if (dir < 0)
 			return ebt_fail(err, dir, "%s/%s: remove", d->store_path, name);
-		if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || !unchanged(e, &st))
+		if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || !manifest_unchanged(e, &st))
 			return 0;
 		if (fstat(dir, &above) < 0 || unlinkat(dir, last, 0) < 0)
 			return ebt_fail(err, -errno, "%s/%s: remove", d->store_path, name);

@@ -22,6 +22,7 @@
 
 struct journal;
 
+/* A file of a store as it was scanned: what it takes to know it again. */
 struct journal_source {
 	uint64_t where;      /* hash of the node's name */
 	uint64_t ino;        /* there: a file of the same size and time may be another */

@@ -12,7 +12,6 @@
 #define VERSION     1
 #define RECORD_HEAD 5
 #define ID_LEN      32
-#define SOURCE_LEN  36
 #define NS_PER_S    1000000000u
 
 static size_t begin_record(struct buf *out, enum journal_kind kind)
@@ -49,6 +48,25 @@ void journal_put_head(struct buf *out, const char *id, const char *dest, bool at
 	end_record(out, at);
 }
 
+void journal_put_source(struct buf *out, const struct journal_source *s)
+{
+	buf_put64(out, s->where);
+	buf_put64(out, s->ino);
+	buf_put64(out, s->size);
+	buf_put64(out, (uint64_t)s->mtime);
+	buf_put32(out, s->mtime_ns);
+}
+
+bool journal_get_source(struct reader *r, struct journal_source *s)
+{
+	s->where = reader_get64(r);
+	s->ino = reader_get64(r);
+	s->size = reader_get64(r);
+	s->mtime = (int64_t)reader_get64(r);
+	s->mtime_ns = reader_get32(r);
+	return s->mtime_ns < NS_PER_S;
+}
+
 void journal_put_seal(struct buf *out, const struct journal_seal *s)
 {
 	size_t at = begin_record(out, JOURNAL_SEAL), len;
@@ -59,13 +77,8 @@ void journal_put_seal(struct buf *out, const struct journal_seal *s)
 	buf_put32(out, s->mtime_ns);
 	buf_put32(out, s->n_names);
 	buf_put32(out, s->n_sources);
-	for (uint32_t i = 0; i < s->n_sources; i++) {
-		buf_put64(out, s->sources[i].where);
-		buf_put64(out, s->sources[i].ino);
-		buf_put64(out, s->sources[i].size);
-		buf_put64(out, (uint64_t)s->sources[i].mtime);
-		buf_put32(out, s->sources[i].mtime_ns);
-	}
+	for (uint32_t i = 0; i < s->n_sources; i++)
+		journal_put_source(out, &s->sources[i]);
 	for (uint32_t i = 0; i < s->n_names; i++, name += len) {
 		len = strlen(name) + 1;
 		buf_put(out, name, len);
@@ -122,7 +135,7 @@ static int get_seal(struct reader *r, struct journal_scan *s, struct journal_sea
 	seal->n_names = reader_get32(r);
 	seal->n_sources = reader_get32(r);
 	if (r->failed || seal->mtime_ns >= NS_PER_S || seal->n_names == 0 ||
-		seal->n_sources > reader_left(r) / SOURCE_LEN)
+		seal->n_sources > reader_left(r) / JOURNAL_SOURCE_LEN)
 		return 0;
 	if (seal->n_sources > s->sources_cap) {
 		p = realloc(s->sources, seal->n_sources * sizeof(*p));
@@ -132,13 +145,7 @@ static int get_seal(struct reader *r, struct journal_scan *s, struct journal_sea
 		s->sources_cap = seal->n_sources;
 	}
 	for (uint32_t i = 0; i < seal->n_sources; i++) {
-		p = &s->sources[i];
-		p->where = reader_get64(r);
-		p->ino = reader_get64(r);
-		p->size = reader_get64(r);
-		p->mtime = (int64_t)reader_get64(r);
-		p->mtime_ns = reader_get32(r);
-		if (p->mtime_ns >= NS_PER_S)
+		if (!journal_get_source(r, &s->sources[i]))
 			return 0;
 	}
 	seal->sources = s->sources;

@@ -39,6 +39,11 @@ void journal_put_head(
 void journal_put_seal(struct buf *out, const struct journal_seal *s);
 void journal_put_end(struct buf *out);
 
+/* A source to bytes and back; false if it has no such time. Tasks and messages carry it too. */
+#define JOURNAL_SOURCE_LEN 36
+void journal_put_source(struct buf *out, const struct journal_source *s);
+bool journal_get_source(struct reader *r, struct journal_source *s);
+
 struct journal_record {
 	enum journal_kind kind;
 	struct journal_head head; /* JOURNAL_HEAD; dest lies in the bytes */

@@ -16,23 +16,6 @@
 #include "drain/lead.h"
 #include "fsio/fsio.h"
 
-const char *lead_path(const struct lead *c, const char *path, char *out)
-{
-	char root[256], name[LEAD_PATH - 256];
-
-	snprintf(out, LEAD_PATH, "%s/%s", text_name(c->m->d->root, root, sizeof(root)),
-		text_name(path, name, sizeof(name)));
-	return out;
-}
-
-int lead_fail(const struct lead *c, const char *path, int code, const char *what,
-	struct ebt_err *err)
-{
-	char name[LEAD_PATH];
-
-	return ebt_fail(err, code, "%s: %s", lead_path(c, path, name), what);
-}
-
 void lead_temp(struct lead *c)
 {
 	snprintf(c->temp, sizeof(c->temp), ".ebt-drain-%s-%d-%llu", c->m->d->id, c->m->d->job.node,
@@ -89,7 +72,7 @@ static int run_symlink(struct lead *c, struct ebt_err *err)
 	lead_temp(c);
 	move_count(&d->rep->creates);
 	if (symlinkat(e.target, c->dirfd, c->temp) < 0)
-		return lead_fail(c, e.name, -errno, "symlink", err);
+		return drain_fail(c->m->d, e.name, -errno, "symlink", err);
 	c->temp_there = true;
 	move_count(&d->rep->setattrs);
 	e.name = c->temp;
@@ -120,13 +103,13 @@ static int run_links(struct lead *c, struct ebt_err *err)
 		dir = strndup(name, slash ? (size_t)(slash - name) : 0);
 		dirfd = dir ? fsio_open_beneath(d->rootfd, dir, O_PATH | O_DIRECTORY) : -ENOMEM;
 		if (dirfd < 0)
-			return lead_fail(c, name, dirfd, "link", err);
+			return drain_fail(c->m->d, name, dirfd, "link", err);
 		lead_temp(&to);
 		to.dirfd = dirfd;
 		to.name = slash ? slash + 1 : name;
 		move_count(&d->rep->others);
 		if (linkat(c->dirfd, c->name, dirfd, to.temp, 0) < 0)
-			r = lead_fail(c, name, -errno, "link", err);
+			r = drain_fail(c->m->d, name, -errno, "link", err);
 		if (r == 0)
 			r = lead_name(&to, to.temp, err);
 		/* A rename onto another name of the same file does nothing at all. */
@@ -148,7 +131,7 @@ static void run_task(struct move_lane *l, struct drain_task *t, struct move_resu
 	c.name = slash ? slash + 1 : t->e.name;
 	c.dirfd = move_dir(l, t->e.name);
 	if (c.dirfd < 0) {
-		res->code = lead_fail(&c, t->e.name, c.dirfd, "directory", &res->err);
+		res->code = drain_fail(l->m->d, t->e.name, c.dirfd, "directory", &res->err);
 		return;
 	}
 	if (!t->in_place && t->e.kind == MANIFEST_SYMLINK)

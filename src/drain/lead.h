@@ -21,12 +21,6 @@ struct lead {
 	struct store_made made;
 };
 
-/* A path below dest for messages; @out holds LEAD_PATH bytes. */
-#define LEAD_PATH 800
-const char *lead_path(const struct lead *c, const char *path, char *out);
-/* "DEST/PATH: @what: the error" */
-int lead_fail(const struct lead *c, const char *path, int code, const char *what,
-	struct ebt_err *err);
 /* A name beside @c->name that nobody can guess. */
 void lead_temp(struct lead *c);
 /* file.c. The content, from nothing to its name. */

@@ -186,6 +186,7 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 {
 	const struct manifest *m = g->d->m;
 	SCOPED_BUF struct buf bytes = {0};
+	uint64_t where = drain_where(g->d);
 	char path[PATH_MAX];
 
 	for (uint32_t i = 0; i < m->count; i++) {
@@ -195,7 +196,7 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 			.size = e->size,
 			.mtime = e->mtime,
 			.mtime_ns = e->mtime_ns,
-			.where = drain_where(g->d),
+			.where = where,
 			.ino = e->ino,
 			.node = (uint32_t)g->d->job.node,
 			.entry = i,

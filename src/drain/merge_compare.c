@@ -31,19 +31,6 @@ static void files_release(struct merge_files *f)
 	free(f->file);
 }
 
-static int fail(const struct merge *g, const char *path, int code, const char *what,
-	struct ebt_err *err)
-{
-	char shown[512];
-
-	text_name(path, shown, sizeof(shown));
-	if (code == -ESTALE)
-		return ebt_failx(err, code, "%s/%s on %s: %s", g->d->store_path, shown,
-			g->d->node_name, what);
-	return ebt_fail(err, code, "%s/%s on %s: %s", g->d->store_path, shown, g->d->node_name,
-		what);
-}
-
 int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
 {
 	const struct manifest *m = g->d->m;
@@ -59,17 +46,15 @@ int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
 	r = manifest_path(m, entry, path, sizeof(path));
 	if (r < 0)
 		return ebt_fail(err, r, "%s", e->name);
-	fd = fsio_open_beneath(
-		store_dirfd(g->d->store), path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	fd = drain_output_open(g->d, path);
 	if (fd == -ENOENT)
-		return fail(g, path, -ESTALE, "went away while it was being drained", err);
+		return drain_output_fail(g->d, path, -ESTALE, "went away while it was being drained", err);
 	if (fd < 0)
-		return fail(g, path, fd, "open", err);
+		return drain_output_fail(g->d, path, fd, "open", err);
 	if (fstat(fd, &st) < 0)
-		return fail(g, path, -errno, "stat", err);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
-		st.st_mtim.tv_sec != e->mtime || (uint32_t)st.st_mtim.tv_nsec != e->mtime_ns)
-		return fail(g, path, -ESTALE, "changed while it was being drained", err);
+		return drain_output_fail(g->d, path, -errno, "stat", err);
+	if (!manifest_unchanged(e, &st))
+		return drain_output_fail(g->d, path, -ESTALE, "changed while it was being drained", err);
 	return TAKE_FD(fd);
 }
 
@@ -309,13 +294,14 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct merge_claim *c = &s->c[i];
 
-		sources[i] = (struct drain_source){.where = c->where,
-			.ino = c->ino,
+		sources[i] = (struct drain_source){
+			.file = {.where = c->where,
+				.ino = c->ino,
+				.size = c->size,
+				.mtime = c->mtime,
+				.mtime_ns = c->mtime_ns},
 			.node = c->node,
-			.entry = c->entry,
-			.size = c->size,
-			.mtime = c->mtime,
-			.mtime_ns = c->mtime_ns};
+			.entry = c->entry};
 		if (c->size > t.e.size)
 			t.e.size = c->size;
 		t.replaces |= c->replaces;

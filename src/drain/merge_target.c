@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "drain/journal_format.h"
 #include "drain/merge_internal.h"
 #include "fsio/fsio.h"
 
@@ -48,22 +49,9 @@ static void listing_release(struct listing *l)
 	scope_close(&l->parent_fd);
 }
 
-static int fail(const struct merge *g, const char *path, int code, const char *what,
-	struct ebt_err *err)
-{
-	char root[256], shown[512];
-
-	return ebt_fail(err, code, "%s/%s: %s", text_name(g->d->root, root, sizeof(root)),
-		text_name(path, shown, sizeof(shown)), what);
-}
-
-struct sealing {
-	struct merge *g;
-};
-
 static int send_seal(void *arg, const struct journal_seal *s)
 {
-	struct merge *g = ((struct sealing *)arg)->g;
+	struct merge *g = arg;
 	const char *name = s->names;
 
 	for (uint32_t i = 0; i < s->n_names; i++, name += strlen(name) + 1) {
@@ -74,18 +62,11 @@ static int send_seal(void *arg, const struct journal_seal *s)
 		buf_put64(b, (uint64_t)s->mtime);
 		buf_put32(b, s->mtime_ns);
 		buf_put32(b, s->n_sources);
-		for (uint32_t k = 0; k < s->n_sources; k++) {
-			buf_put64(b, s->sources[k].where);
-			buf_put64(b, s->sources[k].ino);
-			buf_put64(b, s->sources[k].size);
-			buf_put64(b, (uint64_t)s->sources[k].mtime);
-			buf_put32(b, s->sources[k].mtime_ns);
-		}
+		for (uint32_t k = 0; k < s->n_sources; k++)
+			journal_put_source(b, &s->sources[k]);
 	}
 	return 0;
 }
-
-#define SOURCE_BYTES 36 /* of a source in a message */
 
 static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 {
@@ -99,10 +80,10 @@ static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		struct merge_spot *spot = name ? merge_find(g, name) : NULL;
 		struct merge_seal *s;
 
-		if (!name || n > reader_left(&r) / SOURCE_BYTES)
+		if (!name || n > reader_left(&r) / JOURNAL_SOURCE_LEN)
 			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
 		if (!spot) {
-			reader_take(&r, (size_t)n * SOURCE_BYTES);
+			reader_take(&r, (size_t)n * JOURNAL_SOURCE_LEN);
 			continue;
 		}
 		s = malloc(sizeof(*s) + n * sizeof(s->sources[0]));
@@ -114,23 +95,16 @@ static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 			.mtime_ns = ns,
 			.n_sources = n};
 		spot->seals = s;
-		for (uint32_t k = 0; k < n; k++) {
-			s->sources[k].where = reader_get64(&r);
-			s->sources[k].ino = reader_get64(&r);
-			s->sources[k].size = reader_get64(&r);
-			s->sources[k].mtime = (int64_t)reader_get64(&r);
-			s->sources[k].mtime_ns = reader_get32(&r);
-		}
+		for (uint32_t k = 0; k < n; k++)
+			journal_get_source(&r, &s->sources[k]);
 	}
 	return 0;
 }
 
 static int seals_all(struct merge *g, struct ebt_err *err)
 {
-	struct sealing s = {.g = g};
-
 	if (g->d->journal)
-		journal_each(g->d->journal, send_seal, &s);
+		journal_each(g->d->journal, send_seal, g);
 	return merge_exchange_all(g, 0, take_seals, g, err);
 }
 
@@ -176,12 +150,12 @@ static int list_dir(struct listing *l, const char *dir, struct ebt_err *err)
 	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
 		return 0;
 	if (fd < 0)
-		return fail(l->g, dir, fd, "open", err);
+		return drain_fail(l->g->d, dir, fd, "open", err);
 	l->dir = dir;
 	l->fd = fd;
 	l->number++;
 	r = fsio_list(fd, send_name, l);
-	return r < 0 ? fail(l->g, dir, r, "list", err) : 0;
+	return r < 0 ? drain_fail(l->g->d, dir, r, "list", err) : 0;
 }
 
 /* lstat of @path in dest. 1: there is nothing. */
@@ -198,7 +172,7 @@ static int look(struct listing *l, const char *path, struct stat *st, const char
 		l->parent_fd = -1;
 		l->parent = strndup(path, len);
 		if (!l->parent)
-			return fail(l->g, path, -ENOMEM, "stat", err);
+			return drain_fail(l->g->d, path, -ENOMEM, "stat", err);
 		l->parent_fd =
 			fsio_open_beneath(l->g->d->rootfd, l->parent, O_PATH | O_DIRECTORY);
 		l->g->d->rep->opens++;
@@ -206,11 +180,11 @@ static int look(struct listing *l, const char *path, struct stat *st, const char
 	if (l->parent_fd == -ENOENT || l->parent_fd == -ENOTDIR || l->parent_fd == -ELOOP)
 		return 1;
 	if (l->parent_fd < 0)
-		return fail(l->g, path, l->parent_fd, "open", err);
+		return drain_fail(l->g->d, path, l->parent_fd, "open", err);
 	l->g->d->rep->others++;
 	if (fstatat(l->parent_fd, *leaf, st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	return errno == ENOENT ? 1 : fail(l->g, path, -errno, "stat", err);
+	return errno == ENOENT ? 1 : drain_fail(l->g->d, path, -errno, "stat", err);
 }
 
 static int found(struct listing *l, struct merge_spot *s, unsigned char d_type,

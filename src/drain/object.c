@@ -64,16 +64,11 @@ static void fail_source(struct writing *w, int code, const struct ebt_err *err)
 
 static void fail_target(struct writing *w, int code, const char *what)
 {
-	char root[256], name[512];
-
 	if (w->res->code < 0)
 		return;
-	w->res->code = code;
 	w->res->side = MOVE_TARGET;
 	w->res->target = w->o->target;
-	ebt_fail(&w->res->err, code, "%s/%s: %s",
-		text_name(w->l->m->d->root, root, sizeof(root)),
-		text_name(w->o->t->e.name, name, sizeof(name)), what);
+	w->res->code = drain_fail(w->l->m->d, w->o->t->e.name, code, what, &w->res->err);
 }
 
 static uint64_t piece_end(const struct drain_piece *p)

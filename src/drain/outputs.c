@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "drain/drain_internal.h"
+#include "fsio/fsio.h"
 #include "scan/scan.h"
 
 #define OWN ".ebt" /* a store's own directory */
@@ -236,4 +237,22 @@ int drain_outputs(struct drain *d, struct ebt_err *err)
 		return extract(all, keep, &d->m, err);
 	d->m = TAKE(all);
 	return 0;
+}
+
+int drain_output_open(const struct drain *d, const char *path)
+{
+	return fsio_open_beneath(store_dirfd(d->store), path,
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+}
+
+int drain_output_fail(const struct drain *d, const char *path, int code, const char *what,
+	struct ebt_err *err)
+{
+	char name[512];
+
+	text_name(path, name, sizeof(name));
+	if (code == -ESTALE)
+		return ebt_failx(
+			err, code, "%s/%s on %s: %s", d->store_path, name, d->node_name, what);
+	return ebt_fail(err, code, "%s/%s on %s: %s", d->store_path, name, d->node_name, what);
 }

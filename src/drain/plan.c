@@ -66,8 +66,7 @@ static int find_pieces(const struct drain *d, uint32_t i, struct buf *out, struc
 	}
 	r = manifest_path(d->m, i, path, sizeof(path));
 	if (r >= 0) {
-		SCOPED_FD int fd = fsio_open_beneath(store_dirfd(d->store), path,
-			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+		SCOPED_FD int fd = drain_output_open(d, path);
 
 		r = fd < 0 ? fd : 0;
 		for (uint64_t at = 0; r == 0 && at < e->size; at = stop) {
@@ -89,6 +88,7 @@ static int find_pieces(const struct drain *d, uint32_t i, struct buf *out, struc
 
 struct maker {
 	struct drain *d;
+	uint64_t where;   /* drain_where */
 	struct drain_task **tail;
 	uint32_t *heads;  /* of each entry: the name that has the content, or NONE */
 	uint32_t *links;  /* of each entry: the next further name of its file, or NONE */
@@ -133,10 +133,14 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 	struct drain *d = k->d;
 	SCOPED_BUF struct buf pieces = {0}, links = {0}, b = {0};
 	const struct manifest_entry *e = &d->m->entries[i];
-	struct drain_source source = {.where = drain_where(d),
-		.ino = e->ino,
-		.node = (uint32_t)d->job.node, .entry = i, .size = e->size,
-		.mtime = e->mtime, .mtime_ns = e->mtime_ns};
+	struct drain_source source = {
+		.file = {.where = k->where,
+			.ino = e->ino,
+			.size = e->size,
+			.mtime = e->mtime,
+			.mtime_ns = e->mtime_ns},
+		.node = (uint32_t)d->job.node,
+		.entry = i};
 	struct drain_task t = {.e = *e, .sources = &source, .n_sources = 1}, *made;
 	char name[PATH_MAX] = "", other[PATH_MAX] = "";
 	struct reader r;
@@ -175,7 +179,7 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 
 static int make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *err)
 {
-	struct maker k = {.d = d, .tail = list};
+	struct maker k = {.d = d, .where = drain_where(d), .tail = list};
 	SCOPED_FREE uint32_t *heads = calloc((size_t)d->m->count + 1, sizeof(*heads));
 	SCOPED_FREE uint32_t *links = calloc((size_t)d->m->count + 1, sizeof(*links));
 	int r = 0;
@@ -332,7 +336,7 @@ static int share_big_all(struct drain *d, struct drain_task *list, uint64_t big_
 	return r < 0 ? r : transport_bcast_buf_all(d->job.nodes, all, 0, err);
 }
 
-static int fill_targets(const struct drain *d, uint32_t writers, struct place_target *t)
+static void fill_targets(const struct drain *d, uint32_t writers, struct place_target *t)
 {
 	uint32_t n = 0;
 
@@ -340,7 +344,7 @@ static int fill_targets(const struct drain *d, uint32_t writers, struct place_ta
 		for (; n < writers; n++)
 			t[n] = (struct place_target){
 				.avail = UINT64_MAX, .index = n, .usable = true};
-		return 0;
+		return;
 	}
 	for (; n < d->targets->count; n++) {
 		const struct pfs_target *from = &d->targets->target[n];
@@ -348,7 +352,6 @@ static int fill_targets(const struct drain *d, uint32_t writers, struct place_ta
 		t[n] = (struct place_target){.avail = from->avail, .index = from->index,
 			.usable = pfs_target_usable(from)};
 	}
-	return 0;
 }
 
 static int place_all(struct drain *d, struct drain_task *list, uint32_t writers,

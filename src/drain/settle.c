@@ -18,8 +18,7 @@
 
 static bool open_for_writing(const struct drain *d, const char *path)
 {
-	SCOPED_FD int fd = fsio_open_beneath(store_dirfd(d->store), path,
-		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	SCOPED_FD int fd = drain_output_open(d, path);
 
 	if (fd < 0)
 		return fd != -EACCES; /* gone or replaced: not finished either */

@@ -14,16 +14,11 @@
 static int fail(const struct move *m, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
-	char path[PATH_MAX], name[PATH_MAX];
+	char path[PATH_MAX];
 
 	if (manifest_path(m->d->m, entry, path, sizeof(path)) < 0)
 		path[0] = '\0';
-	text_name(path, name, sizeof(name));
-	if (code == -ESTALE)
-		return ebt_failx(err, code, "%s/%s on %s: %s", m->d->store_path, name,
-			m->d->node_name, what);
-	return ebt_fail(err, code, "%s/%s on %s: %s", m->d->store_path, name, m->d->node_name,
-		what);
+	return drain_output_fail(m->d, path, code, what, err);
 }
 
 void move_source_close(struct move_source *s)
@@ -47,9 +42,7 @@ static int open_source(struct move *m, struct move_source *s, uint32_t entry,
 	r = manifest_path(m->d->m, entry, path, sizeof(path));
 	if (r < 0)
 		return fail(m, entry, r, "open", err);
-	/* Not to wait on a FIFO that took the file's place, not to follow a link that did. */
-	r = fsio_open_beneath(store_dirfd(m->d->store), path,
-		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	r = drain_output_open(m->d, path);
 	if (r < 0)
 		return fail(m, entry, r, "open", err);
 	s->fd = r;
@@ -64,8 +57,7 @@ static int check(struct move *m, const struct move_source *s, struct ebt_err *er
 
 	if (fstat(s->fd, &st) < 0)
 		return fail(m, s->entry, -errno, "stat", err);
-	if (!S_ISREG(st.st_mode) || st.st_ino != e->ino || (uint64_t)st.st_size != e->size ||
-		st.st_mtim.tv_sec != e->mtime || (uint32_t)st.st_mtim.tv_nsec != e->mtime_ns)
+	if (!manifest_unchanged(e, &st))
 		return fail(m, s->entry, -ESTALE, "changed while it was being drained", err);
 	return 0;
 }

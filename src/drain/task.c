@@ -4,13 +4,14 @@
  * final NUL, so that they can be used where they lie. A task is decoded into one block: the
  * struct, its arrays by falling alignment, a copy of the strings.
  */
+#include "drain/journal_format.h"
 #include "drain/task.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define NS_PER_S   1000000000u
-#define SOURCE_LEN 44
+#define SOURCE_LEN (JOURNAL_SOURCE_LEN + 8)
 #define PIECE_LEN  21
 
 static int damaged(struct ebt_err *err, const char *what)
@@ -133,13 +134,9 @@ void drain_task_encode(const struct drain_task *t, struct buf *out)
 	buf_put64(out, t->stripe_size);
 	drain_entry_encode(&t->e, t->e.name, out);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
-		buf_put64(out, t->sources[i].where);
-		buf_put64(out, t->sources[i].ino);
+		journal_put_source(out, &t->sources[i].file);
 		buf_put32(out, t->sources[i].node);
 		buf_put32(out, t->sources[i].entry);
-		buf_put64(out, t->sources[i].size);
-		buf_put64(out, (uint64_t)t->sources[i].mtime);
-		buf_put32(out, t->sources[i].mtime_ns);
 	}
 	for (uint32_t i = 0; i < t->n_pieces; i++) {
 		buf_put64(out, t->pieces[i].off);
@@ -246,15 +243,10 @@ static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *er
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		struct drain_source *s = &t->sources[i];
 
-		s->where = reader_get64(r);
-		s->ino = reader_get64(r);
+		if (!journal_get_source(r, &s->file))
+			return damaged(err, "time of a source");
 		s->node = reader_get32(r);
 		s->entry = reader_get32(r);
-		s->size = reader_get64(r);
-		s->mtime = (int64_t)reader_get64(r);
-		s->mtime_ns = reader_get32(r);
-		if (s->mtime_ns >= NS_PER_S)
-			return damaged(err, "time of a source");
 	}
 	for (uint32_t i = 0; i < t->n_pieces; i++) {
 		struct drain_piece *p = &t->pieces[i];

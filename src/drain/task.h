@@ -12,17 +12,14 @@
 
 #include "base/buf.h"
 #include "base/scope.h"
+#include "drain/journal.h"
 #include "manifest/manifest.h"
 
 /* Where content comes from: an entry of that node's outputs. */
 struct drain_source {
-	uint64_t where;    /* hash of the node's name: it outlives the job */
-	uint64_t ino;      /* on that node */
+	struct journal_source file; /* a file that changed since is not drained */
 	uint32_t node;
-	uint32_t entry;    /* in the outputs of that node */
-	uint64_t size;     /* as they were scanned: a file that changed is not drained */
-	int64_t mtime;
-	uint32_t mtime_ns;
+	uint32_t entry; /* in the outputs of that node */
 };
 
 /* A range of the file's data. What no piece covers is hole. */

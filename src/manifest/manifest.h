@@ -167,6 +167,12 @@ static inline bool manifest_moves(const struct manifest *m, const uint64_t *need
 	return manifest_needed(need, i) && manifest_has_data(m, i) && m->entries[i].size > 0;
 }
 
+/*
+ * Is @st of the file or symlink that was scanned as @e, with the content it had then? By kind,
+ * size, time and, if @e has it, inode.
+ */
+bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st);
+
 /* Adds @part to the digest of entry @i. Any thread. */
 void manifest_sum_digest(struct manifest *m, uint32_t i, struct ebt_digest part);
 /* One digest over everything in the manifest that all nodes must agree on. */

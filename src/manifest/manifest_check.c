@@ -208,3 +208,13 @@ int manifest_drop_single_groups(struct manifest *m, struct ebt_err *err)
 	}
 	return 0;
 }
+
+bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st)
+{
+	bool link = e->kind == MANIFEST_SYMLINK;
+
+	return (link ? S_ISLNK(st->st_mode) : S_ISREG(st->st_mode)) &&
+		(link || (uint64_t)st->st_size == e->size) && st->st_mtim.tv_sec == e->mtime &&
+		(uint32_t)st->st_mtim.tv_nsec == e->mtime_ns &&
+		(!e->ino || st->st_ino == e->ino);
+}

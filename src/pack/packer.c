@@ -127,9 +127,7 @@ static int check_unchanged(const struct packer *p, uint32_t entry, int fd,
 
 	if (fstat(fd, &st) < 0)
 		return fail_at(p, entry, -errno, "stat", err);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
-		st.st_mtim.tv_sec != e->mtime || (uint32_t)st.st_mtim.tv_nsec != e->mtime_ns ||
-		(e->ino && st.st_ino != e->ino))
+	if (!manifest_unchanged(e, &st))
 		return fail_at(p, entry, -ESTALE, "changed while it was being staged", err);
 	return 0;
 }

@@ -93,7 +93,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 bool fuzz_seed(unsigned n, struct buf *out)
 {
 	static const char names[] = "d/first\0second\0d/third";
-	static const struct journal_source sources[] = {{1, 2, 3}, {1ull << 40, -1, 999999999}};
+	static const struct journal_source sources[] = {
+		{.where = 7, .ino = 8, .size = 1, .mtime = 2, .mtime_ns = 3},
+		{.size = 1ull << 40, .mtime = -1, .mtime_ns = 999999999}};
 	struct journal_seal s = {.names = names, .n_names = 3, .size = 1ull << 40,
 		.mtime = -1, .mtime_ns = 999999999, .sources = sources, .n_sources = 2};
 

@@ -25,7 +25,9 @@ static struct journal *open_ok(int dir)
 	return j;
 }
 
-static const struct journal_source two_sources[] = {{10, -5, 999999999}, {1ull << 40, 7, 0}};
+static const struct journal_source two_sources[] = {
+	{.where = 3, .ino = 1ull << 63, .size = 10, .mtime = -5, .mtime_ns = 999999999},
+	{.where = 4, .ino = 5, .size = 1ull << 40, .mtime = 7}};
 
 /* Seal number @i: its size tells it from others. */
 static int seal(struct journal *j, uint64_t i)
@@ -71,7 +73,9 @@ static int see(void *arg, const struct journal_seal *s)
 	if (ok && i % 2)
 		ok = strcmp(s->names + strlen(name) + 1, "link") == 0;
 	for (uint32_t k = 0; ok && k < s->n_sources; k++)
-		ok = s->sources[k].size == two_sources[k].size &&
+		ok = s->sources[k].where == two_sources[k].where &&
+		     s->sources[k].ino == two_sources[k].ino &&
+		     s->sources[k].size == two_sources[k].size &&
 		     s->sources[k].mtime == two_sources[k].mtime &&
 		     s->sources[k].mtime_ns == two_sources[k].mtime_ns;
 	seen->wrong += !ok;

@@ -6,7 +6,11 @@
 
 static const unsigned char xattrs[] = {6, 0, 3, 0, 0, 0, 'u', 's', 'e', 'r', '.', 'a', 1, 0, 2};
 static const char links[] = "other/name\0third";
-static struct drain_source sources[] = {{3, 17, 1 << 20, -9, 999999999}, {0, 1, 5, 6, 7}};
+static struct drain_source sources[] = {
+	{.file = {.where = 1ull << 63, .ino = 9, .size = 1 << 20, .mtime = -9,
+		 .mtime_ns = 999999999},
+		.node = 3, .entry = 17},
+	{.file = {.size = 5, .mtime = 6, .mtime_ns = 7}, .node = 0, .entry = 1}};
 static struct drain_piece pieces[] = {
 	{0, 4096, 0, false}, {4096, 8192, 1, true}, {4096, 100, 0, true}, {1 << 19, 1 << 19, 0, false}};
 static uint32_t targets[] = {5, 0, UINT32_MAX};
@@ -79,9 +83,11 @@ static void a_task_comes_back_with_all_it_points_to(void)
 	for (int i = 0; i < 2; i++) {
 		CU_ASSERT_EQUAL(got->sources[i].node, sources[i].node);
 		CU_ASSERT_EQUAL(got->sources[i].entry, sources[i].entry);
-		CU_ASSERT_EQUAL(got->sources[i].size, sources[i].size);
-		CU_ASSERT_EQUAL(got->sources[i].mtime, sources[i].mtime);
-		CU_ASSERT_EQUAL(got->sources[i].mtime_ns, sources[i].mtime_ns);
+		CU_ASSERT_EQUAL(got->sources[i].file.where, sources[i].file.where);
+		CU_ASSERT_EQUAL(got->sources[i].file.ino, sources[i].file.ino);
+		CU_ASSERT_EQUAL(got->sources[i].file.size, sources[i].file.size);
+		CU_ASSERT_EQUAL(got->sources[i].file.mtime, sources[i].file.mtime);
+		CU_ASSERT_EQUAL(got->sources[i].file.mtime_ns, sources[i].file.mtime_ns);
 	}
 	CU_ASSERT_EQUAL_FATAL(got->n_pieces, 4);
 	for (int i = 0; i < 4; i++) {
