@@ -296,9 +296,9 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 		if (t->sources[i].node == (uint32_t)c->m->d->job.node)
 			continue;
 		f[i].op.node = (int)t->sources[i].node;
-		f[i].entry = t->sources[i].entry;
-		f[i].check = true;
-		f[i].to = &f[i].head; /* nothing comes */
+		f[i].want.entry = t->sources[i].entry;
+		f[i].want.check = true;
+		f[i].to = &f[i].want; /* nothing comes */
 		net_start(&c->m->net, &f[i]);
 	}
 	for (uint32_t i = 0; i < t->n_sources; i++) {

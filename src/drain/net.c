@@ -66,7 +66,7 @@ int net_wait(struct net *n, struct net_fetch *f)
 	}
 	if (f->code < 0)
 		return f->code;
-	got = digest_bytes(f->to, f->len);
+	got = digest_bytes(f->to, f->want.len);
 	return digest_equal(got, f->digest) ? 0 : -EIO;
 }
 
@@ -102,63 +102,33 @@ static void wake(struct net *n, bool *done)
 	pthread_cond_broadcast(&n->changed);
 }
 
-static void put32(unsigned char *to, uint32_t v)
-{
-	memcpy(to, &v, sizeof(v));
-}
-static void put64(unsigned char *to, uint64_t v)
-{
-	memcpy(to, &v, sizeof(v));
-}
-static uint32_t get32(const unsigned char *from)
-{
-	uint32_t v;
-
-	memcpy(&v, from, sizeof(v));
-	return v;
-}
-static uint64_t get64(const unsigned char *from)
-{
-	uint64_t v;
-
-	memcpy(&v, from, sizeof(v));
-	return v;
-}
-
-/* Nodes of a job are of one kind, so these few numbers travel as they lie in memory. */
 static void post_fetch(struct net *n, struct net_fetch *f)
 {
 	while (n->slots[n->next_slot % n->n_slots])
 		n->next_slot++;
-	f->slot = n->next_slot++ % n->n_slots;
-	n->slots[f->slot] = f;
+	f->want.slot = n->next_slot++ % n->n_slots;
+	n->slots[f->want.slot] = f;
 	n->used_slots++;
-	MPI_Irecv(f->to, (int)f->len, MPI_BYTE, f->op.node, (int)f->slot, n->data, &f->op.req[0]);
-	put32(f->head, f->slot);
-	put32(f->head + 4, f->entry);
-	put64(f->head + 8, f->off);
-	put32(f->head + 16, f->len);
-	put32(f->head + 20, f->check);
-	MPI_Isend(f->head, 24, MPI_BYTE, f->op.node, TAG_FETCH, n->calls, &f->op.req[1]);
+	MPI_Irecv(f->to, (int)f->want.len, MPI_BYTE, f->op.node, (int)f->want.slot, n->data,
+		&f->op.req[0]);
+	MPI_Isend(&f->want, sizeof(f->want), MPI_BYTE, f->op.node, TAG_FETCH, n->calls,
+		&f->op.req[1]);
 	f->op.n_req = 2;
 }
 
 static void post_data(struct net *n, struct net_data *d)
 {
-	put32(d->head, d->slot);
-	put32(d->head + 4, (uint32_t)d->code);
-	put64(d->head + 8, d->digest.lo);
-	put64(d->head + 16, d->digest.hi);
-	MPI_Isend(d->data, d->code < 0 ? 0 : (int)d->len, MPI_BYTE, d->op.node, (int)d->slot,
-		n->data, &d->op.req[0]);
-	MPI_Isend(d->head, 24, MPI_BYTE, d->op.node, TAG_FETCHED, n->calls, &d->op.req[1]);
+	MPI_Isend(d->data, d->note.code < 0 ? 0 : (int)d->len, MPI_BYTE, d->op.node,
+		(int)d->note.slot, n->data, &d->op.req[0]);
+	MPI_Isend(&d->note, sizeof(d->note), MPI_BYTE, d->op.node, TAG_FETCHED, n->calls,
+		&d->op.req[1]);
 	d->op.n_req = 2;
 }
 
 static void post_call(struct net *n, struct net_call *c)
 {
 	c->id = n->next_id++;
-	put64(c->request.data, c->id);
+	memcpy(c->request.data, &c->id, sizeof(c->id));
 	c->next = n->waiting;
 	n->waiting = c;
 	MPI_Isend(c->request.data, (int)c->request.len, MPI_BYTE, c->op.node, TAG_CALL, n->calls,
@@ -168,7 +138,7 @@ static void post_call(struct net *n, struct net_call *c)
 
 static void post_answer(struct net *n, struct net_job *j)
 {
-	put64(j->answer.data, j->id);
+	memcpy(j->answer.data, &j->id, sizeof(j->id));
 	MPI_Isend(j->answer.data, (int)j->answer.len, MPI_BYTE, j->op.node, TAG_ANSWER, n->calls,
 		&j->op.req[0]);
 	j->op.n_req = 1;
@@ -223,10 +193,9 @@ static void completed(struct net *n, struct net_op *op)
 
 	switch (op->kind) {
 	case NET_FETCH:
-		n->bytes_in += f->len;
 		op->n_req = 0;
 		/* After the note the slot may be another fetch's. */
-		if (n->slots[f->slot] != f)
+		if (n->slots[f->want.slot] != f)
 			wake(n, &f->done);
 		break;
 	case NET_DATA:
@@ -245,13 +214,13 @@ static void completed(struct net *n, struct net_op *op)
 	}
 }
 
-static void fetched(struct net *n, const unsigned char *head)
+static void fetched(struct net *n, const struct net_fetched *note)
 {
-	struct net_fetch *f = n->slots[get32(head)];
+	struct net_fetch *f = n->slots[note->slot];
 
-	f->code = (int)get32(head + 4);
-	f->digest = (struct ebt_digest){.lo = get64(head + 8), .hi = get64(head + 16)};
-	n->slots[f->slot] = NULL;
+	f->code = note->code;
+	f->digest = note->digest;
+	n->slots[note->slot] = NULL;
 	n->used_slots--;
 	if (f->op.n_req == 0)
 		wake(n, &f->done);
@@ -259,9 +228,10 @@ static void fetched(struct net *n, const unsigned char *head)
 
 static void answered(struct net *n, struct buf *b)
 {
-	uint64_t id = get64(b->data);
 	struct net_call **at = &n->waiting, *c;
+	uint64_t id;
 
+	memcpy(&id, b->data, sizeof(id));
 	while ((*at)->id != id)
 		at = &(*at)->next;
 	c = *at;
@@ -272,18 +242,14 @@ static void answered(struct net *n, struct buf *b)
 		wake(n, &c->done);
 }
 
-static void wanted(struct net *n, int node, const unsigned char *head)
+static void wanted(struct net *n, int node, const struct net_wanted *want)
 {
 	struct net_request *q = calloc(1, sizeof(*q));
 
 	if (!q)
 		abort();
 	q->node = node;
-	q->slot = get32(head);
-	q->entry = get32(head + 4);
-	q->off = get64(head + 8);
-	q->len = get32(head + 16);
-	q->check = get32(head + 20) != 0;
+	q->want = *want;
 	queue_put(n->requests, &q->item);
 }
 
@@ -294,7 +260,7 @@ static void called(struct net *n, int node, struct buf *b)
 	if (!j)
 		abort();
 	j->op.node = node;
-	j->id = get64(b->data);
+	memcpy(&j->id, b->data, sizeof(j->id));
 	j->request = *b;
 	*b = (struct buf){0};
 	queue_put(n->jobs, &j->op.item);
@@ -319,10 +285,10 @@ static bool take_note(struct net *n)
 	transport_wait(&req);
 	switch (st.MPI_TAG) {
 	case TAG_FETCH:
-		wanted(n, st.MPI_SOURCE, b.data);
+		wanted(n, st.MPI_SOURCE, (const void *)b.data);
 		break;
 	case TAG_FETCHED:
-		fetched(n, b.data);
+		fetched(n, (const void *)b.data);
 		break;
 	case TAG_CALL:
 		called(n, st.MPI_SOURCE, &b);

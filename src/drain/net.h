@@ -33,38 +33,42 @@ struct net_op {
 	int node;
 };
 
+/* Notes on fetches. Nodes of a job are of one kind: they travel as they lie in memory. */
+struct net_wanted {
+	uint64_t off;
+	uint32_t entry, len;
+	uint32_t check; /* and see that the file is still as it was scanned */
+	uint32_t slot;
+};
+struct net_fetched {
+	struct ebt_digest digest;
+	uint32_t slot;
+	int32_t code;
+};
+
 /* A fetch, the caller's until net_wait has returned. */
 struct net_fetch {
 	struct net_op op;
-	uint32_t entry;
-	bool check;        /* and see that the file is still as it was scanned */
-	uint64_t off;
-	uint32_t len;
+	struct net_wanted want; /* the slot is private */
 	void *to;
 	bool done;         /* net.lock */
 	int code;
 	struct ebt_digest digest;
-	unsigned char head[40]; /* of messages */
-	uint32_t slot;
 };
 
-/* A request that this node got: @node's fetch number @slot. */
+/* A request that this node got from @node. */
 struct net_request {
 	struct queue_item item;
 	int node;
-	uint32_t slot, entry, len;
-	uint64_t off;
-	bool check;
+	struct net_wanted want;
 };
 
-/* What a reader sends back: code < 0 and no data, or len bytes in @data. */
+/* What a reader sends back: note.code < 0 and no data, or len bytes in @data. */
 struct net_data {
 	struct net_op op;
-	uint32_t slot, len;
-	int code;
-	struct ebt_digest digest;
+	struct net_fetched note;
+	uint32_t len;
 	void *data;
-	unsigned char head[40];
 	void (*sent)(struct net_data *); /* main thread: the buffer is free again */
 	void *arg;
 };
@@ -102,7 +106,6 @@ struct net {
 	uint32_t n_slots, next_slot, used_slots;
 	struct net_call *waiting;
 	uint64_t next_id;
-	uint64_t bytes_in;
 };
 
 /* @calls and @data: communicators of the same nodes, the caller's. */

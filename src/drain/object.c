@@ -155,9 +155,7 @@ static int start_part(struct writing *w, struct range *r, struct part *p)
 		return 0;
 	p->fetch = (struct net_fetch){
 		.op.node = (int)s->node,
-		.entry = s->entry,
-		.off = p->off,
-		.len = p->len,
+		.want = {.entry = s->entry, .off = p->off, .len = p->len},
 		.to = p->own ? p->own : r->data + (p->off - r->off),
 	};
 	net_start(&m->net, &p->fetch);

@@ -128,19 +128,20 @@ static void answer(struct reader_thread *t, struct move_source *s, const struct 
 	struct ebt_err err = {0};
 
 	d->op.node = q->node;
-	d->slot = q->slot;
-	d->len = q->len;
+	d->note.slot = q->want.slot;
+	d->len = q->want.len;
 	d->sent = give_back;
 	d->arg = b;
-	if (q->len > t->m->block)
-		d->code = -EPROTO;
+	if (d->len > t->m->block)
+		d->note.code = -EPROTO;
 	else
-		d->code = move_read(t->m, s, q->entry, q->off, d->data, q->len, q->check, &err);
+		d->note.code = move_read(t->m, s, q->want.entry, q->want.off, d->data, d->len,
+			q->want.check != 0, &err);
 	/* Only the code travels: who asked names the file, who has it names the reason. */
-	if (d->code < 0 && err.text[0])
+	if (d->note.code < 0 && err.text[0])
 		log_warn(&t->m->d->job.log, "%s", err.text);
-	if (d->code == 0)
-		d->digest = digest_bytes(d->data, d->len);
+	if (d->note.code == 0)
+		d->note.digest = digest_bytes(d->data, d->len);
 	net_send(&t->m->net, d);
 }
 
