@@ -2,6 +2,8 @@
 #include "base/buf.h"
 
 #include <endian.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,17 @@ void buf_put_digest(struct buf *b, struct ebt_digest d)
 {
 	buf_put64(b, d.lo);
 	buf_put64(b, d.hi);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	buf_put(b, line, strlen(line));
 }
 
 void buf_patch32(struct buf *b, size_t at, uint32_t v)

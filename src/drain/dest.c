@@ -19,6 +19,7 @@
 
 #include "base/text.h"
 #include "drain/drain_internal.h"
+#include "fsio/fsio.h"
 #include "store/store.h"
 #include "transport/transport.h"
 
@@ -348,23 +349,6 @@ static int open_up(int fd)
 	return fchmod(fd, mode | (st.st_mode & 07000)) < 0 ? -errno : 0;
 }
 
-/*
- * RENAME_NOREPLACE, as far as the file system knows it. Without it an empty directory that
- * somebody makes in the moment between would be replaced, and nothing else.
- */
-static int rename_new(int dirfd, const char *from, const char *to)
-{
-	struct stat st;
-
-	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
-		return -errno;
-	if (fstatat(dirfd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return renameat(dirfd, from, dirfd, to) < 0 ? -errno : 0;
-}
-
 static int publish(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_FREE char *parent = NULL;
@@ -389,7 +373,7 @@ static int publish(struct drain *d, struct ebt_err *err)
 		r = -errno;
 	if (r < 0)
 		return fail(d->root, r, ": its hidden directory", err);
-	r = rename_new(above, hidden, name);
+	r = fsio_rename_new(above, hidden, above, name);
 	d->rep->setattrs++;
 	d->rep->renames++;
 	d->rep->others += 2;

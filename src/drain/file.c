@@ -317,23 +317,17 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 	return r;
 }
 
-/* Over what is there only if that was agreed; Lustre's clients know no RENAME_NOREPLACE. */
+/* Over what is there only if that was agreed. */
 int lead_name(struct lead *c, const char *from, struct ebt_err *err)
 {
-	struct stat st;
+	int r;
 
 	move_count(&c->m->d->rep->renames);
-	if (!c->t->replaces) {
-		if (renameat2(c->dirfd, from, c->dirfd, c->name, RENAME_NOREPLACE) == 0)
-			return 0;
-		if (errno != EINVAL && errno != ENOSYS)
-			return drain_fail(c->m->d, c->t->e.name, -errno, "rename", err);
-		if (fstatat(c->dirfd, c->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			return drain_fail(c->m->d, c->t->e.name, -EEXIST, "rename", err);
-	}
-	if (renameat(c->dirfd, from, c->dirfd, c->name) < 0)
-		return drain_fail(c->m->d, c->t->e.name, -errno, "rename", err);
-	return 0;
+	if (c->t->replaces)
+		r = renameat(c->dirfd, from, c->dirfd, c->name) < 0 ? -errno : 0;
+	else
+		r = fsio_rename_new(c->dirfd, from, c->dirfd, c->name);
+	return r < 0 ? drain_fail(c->m->d, c->t->e.name, r, "rename", err) : 0;
 }
 
 int lead_seal(struct lead *c, struct ebt_err *err)

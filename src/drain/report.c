@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a drain will do, and what it did. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,19 +12,6 @@
 
 #define LINES 32 /* targets named */
 
-static void say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct buf *b, const char *fmt, ...)
-{
-	char line[512];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	buf_put(b, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
-}
-
 static void say_targets(struct buf *b, const struct drain *d)
 {
 	char size[TEXT_SIZE];
@@ -35,16 +21,16 @@ static void say_targets(struct buf *b, const struct drain *d)
 		uint64_t bytes = place_planned(d->place, i);
 
 		if (d->targets && !pfs_target_usable(&d->targets->target[i])) {
-			say(b, "  %s %u: not used (full, read-only, degraded or inactive)\n",
+			buf_printf(b, "  %s %u: not used (full, read-only, degraded or inactive)\n",
 				"OST", place_index(d->place, i));
 			continue;
 		}
 		if (n++ < LINES)
-			say(b, "  %s %u: %s\n", d->targets ? "OST" : "writer",
+			buf_printf(b, "  %s %u: %s\n", d->targets ? "OST" : "writer",
 				place_index(d->place, i), text_size((double)bytes, size));
 	}
 	if (n > LINES)
-		say(b, "  ... and %u more\n", n - LINES);
+		buf_printf(b, "  ... and %u more\n", n - LINES);
 }
 
 int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err *err)
@@ -53,15 +39,15 @@ int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err
 	SCOPED_BUF struct buf b = {0};
 	char size[TEXT_SIZE];
 
-	say(&b, "%llu files, %s, from %d node%s to %s (%s)\n", (unsigned long long)files,
+	buf_printf(&b, "%llu files, %s, from %d node%s to %s (%s)\n", (unsigned long long)files,
 		text_size((double)d->total_bytes, size), d->job.n_nodes,
 		d->job.n_nodes == 1 ? "" : "s", d->root, pfs_name(d->pfs));
-	say(&b, "%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f s from "
+	buf_printf(&b, "%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f s from "
 		"where files are\n",
 		rep->writers, rep->writers == 1 ? "" : "s",
 		rep->direct ? "files from where they are" : "each target has one",
 		rep->predicted_owners, rep->predicted_direct);
-	say(&b, "%u big file%s placed one by one, largest target by its share %.3f\n", big,
+	buf_printf(&b, "%u big file%s placed one by one, largest target by its share %.3f\n", big,
 		big == 1 ? "" : "s", place_level(d->place));
 	say_targets(&b, d);
 	buf_put8(&b, 0);

@@ -46,6 +46,13 @@ int fsio_save(int dirfd, const char *name, const void *data, size_t len,
  */
 int fsio_save_clean(int dirfd);
 
+/*
+ * Rename, or -EEXIST where something has the name. Where the file system has no
+ * RENAME_NOREPLACE, as Lustre and NFS, what appears in the moment between a look and the
+ * rename is replaced, if it is of the same kind.
+ */
+int fsio_rename_new(int fromdir, const char *from, int todir, const char *to);
+
 /* Random name of 32 hex digits and a NUL. */
 int fsio_random_id(char id[33], struct ebt_err *err);
 

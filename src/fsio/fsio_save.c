@@ -157,3 +157,16 @@ int fsio_random_id(char id[33], struct ebt_err *err)
 		snprintf(id + 2 * i, 3, "%02x", bytes[i]);
 	return 0;
 }
+
+int fsio_rename_new(int fromdir, const char *from, int todir, const char *to)
+{
+	struct stat st;
+
+	if (renameat2(fromdir, from, todir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
+		return -errno;
+	if (fstatat(todir, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(fromdir, from, todir, to) < 0 ? -errno : 0;
+}

@@ -61,19 +61,19 @@ static void say_osts(struct buf *b, const struct osts *o)
 	char a[TEXT_SIZE];
 
 	for (size_t i = 0; i < s->count && i < LINES; i++)
-		stage_say(b, "  OST %u: %s in %llu file%s\n", s->share[i].ost,
+		buf_printf(b, "  OST %u: %s in %llu file%s\n", s->share[i].ost,
 			text_size((double)s->share[i].bytes, a),
 			(unsigned long long)s->share[i].files,
 			s->share[i].files == 1 ? "" : "s");
 	if (s->count > LINES)
-		stage_say(b, "  ... and %zu more OSTs\n", s->count - LINES);
+		buf_printf(b, "  ... and %zu more OSTs\n", s->count - LINES);
 	if (o->bytes > s->bytes)
-		stage_say(b,
+		buf_printf(b,
 			"  on no OST: %s (on the metadata target, archived or never "
 			"written)\n",
 			text_size((double)(o->bytes - s->bytes), a));
 	if (o->unknown)
-		stage_say(b, "  layout unknown for %llu file%s\n",
+		buf_printf(b, "  layout unknown for %llu file%s\n",
 			(unsigned long long)o->unknown, o->unknown == 1 ? "" : "s");
 }
 

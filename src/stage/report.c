@@ -2,7 +2,6 @@
 #include "stage/report.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,17 +42,6 @@ static void describe_self(struct stage *st)
 	n->max_rss = (uint64_t)u.ru_maxrss * 1024;
 }
 
-void stage_say(struct buf *b, const char *fmt, ...)
-{
-	char line[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	buf_put(b, line, strlen(line));
-}
-
 static int list_readers(const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	rep->reader = calloc((size_t)p->n_streams + 1, sizeof(*rep->reader));
@@ -76,26 +64,26 @@ static int describe_plan(
 	char a[TEXT_SIZE], c[TEXT_SIZE];
 	int r;
 
-	stage_say(b, "files %llu, directories %llu, links %llu, bytes %llu (%s) to each of %u nodes\n",
+	buf_printf(b, "files %llu, directories %llu, links %llu, bytes %llu (%s) to each of %u nodes\n",
 		(unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)(rep->links + rep->symlinks), (unsigned long long)p->bytes,
 		text_size((double)p->bytes, a), p->nodes);
-	stage_say(b, "schedule %s, %llu parcels of up to %s, %u reader%s\n", rep->algo,
+	buf_printf(b, "schedule %s, %llu parcels of up to %s, %u reader%s\n", rep->algo,
 		(unsigned long long)p->n_parcels, text_size((double)p->parcel, a), p->n_streams,
 		p->n_streams == 1 ? "" : "s");
 	for (uint32_t i = 0; i < p->n_streams && i < LINES; i++)
-		stage_say(b, "  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges of files\n",
+		buf_printf(b, "  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges of files\n",
 			p->streams[i].reader, (unsigned long long)p->streams[i].bytes,
 			text_size((double)p->streams[i].bytes, a),
 			(unsigned long long)p->streams[i].n_parcels, p->streams[i].n_segments);
 	if (p->n_streams > LINES)
-		stage_say(b, "  ... and %u more readers\n", p->n_streams - LINES);
+		buf_printf(b, "  ... and %u more readers\n", p->n_streams - LINES);
 	r = stage_describe_osts(st, b, rep, err);
 	if (r < 0)
 		return r;
-	stage_say(b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
+	buf_printf(b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
 		text_size((double)rep->link_out, c));
-	stage_say(b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
+	buf_printf(b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
 		text_rate(rep->link, a), rep->link_assumed ? " (assumed, see --link)" : "",
 		rep->latency * 1e6, p->predicted, p->bound);
 	buf_put8(b, 0);

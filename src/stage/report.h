@@ -14,9 +14,6 @@ struct stage_times {
 int stage_report_all(struct stage *st, const struct stage_times *t,
 	struct ebt_stage_report *rep, struct ebt_err *err);
 
-/* Appends formatted text, at most 511 bytes at a time, without a final NUL. */
-void stage_say(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 /*
  * osts.c: a line an OST on what the plan reads from it, and the same in rep->ost; nothing
  * unless the first source is on Lustre. Asks the file system about every file. -EINTR when the

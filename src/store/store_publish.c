@@ -28,28 +28,11 @@ enum moved {
 	MOVE_MERGE = 2, /* a directory that exists on both sides */
 };
 
-/* Rename unless something is there: -EEXIST. */
-static int rename_new(int from, int to, const char *name)
-{
-	struct stat st;
-
-	if (renameat2(from, name, to, name, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	/* No such flag here, as on NFS: not atomic, but then nothing is. */
-	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (fstatat(to, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return renameat(from, name, to, name) < 0 ? -errno : 0;
-}
-
 static int move_one(
 	const struct manifest_entry *e, int from, int to, enum store_overwrite how)
 {
 	struct stat st;
-	int r = rename_new(from, to, e->name);
+	int r = fsio_rename_new(from, e->name, to, e->name);
 
 	if (r == 0)
 		return MOVED;
