@@ -125,10 +125,13 @@ int cmd_start(int *argc, char ***argv, const struct cmd_common *c);
 /* Log, signals and watchdog of c->run; its progress, if it is wanted. */
 void cmd_connect(const struct cmd_common *c);
 void cmd_show_progress(const struct cmd_common *c, struct cmd_progress *p);
-void cmd_usage_error(const struct ebt_err *err);
 void cmd_print_error(const struct cmd_common *c, const struct ebt_err *err);
-/* A report that could not be written is a failed run to whoever reads it. */
-int cmd_output_agree_all(int rank, struct ebt_err *err);
+/*
+ * From the options to the exit status, the same on all ranks. @usage and @err as the parser
+ * left them. @run is the collective call with what it prints; above 0: some files not done.
+ */
+int cmd_run_all(const struct cmd_common *c, int rank, int usage,
+	int (*run)(void *arg, int rank, struct ebt_err *err), void *arg, struct ebt_err *err);
 /* The end of what needs no other node, and so no MPI. @usage: -EINVAL is the user's. */
 int cmd_end_alone(const struct cmd_common *c, bool usage, int r, struct ebt_err *err);
 

@@ -23,8 +23,9 @@ static int load_rules_all(struct cmd_drain *o, struct cmd_rules *rules, int rank
 	return 0;
 }
 
-static int drain(struct cmd_drain *o, int rank, struct ebt_err *err)
+static int drain(void *arg, int rank, struct ebt_err *err)
 {
+	struct cmd_drain *o = arg;
 	SCOPED(cmd_rules_release) struct cmd_rules rules = {0};
 	SCOPED(ebt_drain_report_free) struct ebt_drain_report rep = {0};
 	struct cmd_progress progress = {0};
@@ -62,15 +63,10 @@ static int run_alone(const struct cmd_drain *o)
 	return cmd_end_alone(&o->common, o->simulate, r, &err);
 }
 
-static int status_of(int r)
-{
-	return r < 0 ? CMD_FAILED : r > 0 ? CMD_PARTLY : CMD_DONE;
-}
-
 int main(int argc, char **argv)
 {
 	struct cmd_drain o;
-	int rank, status, r, told, usage;
+	int rank, status, usage;
 	struct ebt_err err = {0};
 
 	usage = cmd_drain_parse(argc, argv, &o, &err);
@@ -80,19 +76,7 @@ int main(int argc, char **argv)
 		return status;
 	}
 	rank = cmd_start(&argc, &argv, &o.common);
-	if (usage < 0) {
-		if (rank == 0)
-			cmd_usage_error(&err);
-		status = CMD_USAGE;
-	} else if (cmd_check_launch(&o.common) < 0) {
-		status = CMD_FAILED;
-	} else {
-		r = drain(&o, rank, &err);
-		told = r < 0 ? r : cmd_output_agree_all(rank, &err);
-		if (told < 0 && rank == 0)
-			cmd_print_error(&o.common, &err);
-		status = status_of(told < 0 ? told : r);
-	}
+	status = cmd_run_all(&o.common, rank, usage, drain, &o, &err);
 	/* Does not return, so what scopes would release is released here. */
 	cmd_common_release(&o.common);
 	transport_leave_all(status);

@@ -77,8 +77,10 @@ static int recover(struct cmd_stage *o, int rank, struct ebt_err *err)
 	return r;
 }
 
-static int run(struct cmd_stage *o, int rank, struct ebt_err *err)
+static int run(void *arg, int rank, struct ebt_err *err)
 {
+	struct cmd_stage *o = arg;
+
 	cmd_connect(&o->common);
 	switch (o->mode) {
 	case STAGE_VERIFY:
@@ -111,7 +113,7 @@ static int run_alone(const struct cmd_stage *o)
 int main(int argc, char **argv)
 {
 	struct cmd_stage o;
-	int rank, status, r, usage;
+	int rank, status, usage;
 	struct ebt_err err = {0};
 
 	usage = cmd_stage_parse(argc, argv, &o, &err);
@@ -124,20 +126,7 @@ int main(int argc, char **argv)
 	rank = cmd_start(&argc, &argv, &o.common);
 	/* Modes come from the sources, not from the caller's habits. */
 	umask(0);
-	if (usage < 0) {
-		if (rank == 0)
-			cmd_usage_error(&err);
-		status = CMD_USAGE;
-	} else if (cmd_check_launch(&o.common) < 0) {
-		status = CMD_FAILED;
-	} else {
-		r = run(&o, rank, &err);
-		if (r == 0)
-			r = cmd_output_agree_all(rank, &err);
-		if (r < 0 && rank == 0)
-			cmd_print_error(&o.common, &err);
-		status = r < 0 ? CMD_FAILED : CMD_DONE;
-	}
+	status = cmd_run_all(&o.common, rank, usage, run, &o, &err);
 	/* Does not return, so what scopes would release is released here. */
 	cmd_common_release(&o.common);
 	transport_leave_all(status);

@@ -50,7 +50,7 @@ void cmd_show_progress(const struct cmd_common *c, struct cmd_progress *p)
 	}
 }
 
-void cmd_usage_error(const struct ebt_err *err)
+static void usage_error(const struct ebt_err *err)
 {
 	fprintf(stderr, "%s: %s\nTry '%s --help'.\n", cmd_program.name, err->text,
 		cmd_program.name);
@@ -66,13 +66,33 @@ void cmd_print_error(const struct cmd_common *c, const struct ebt_err *err)
 			cmd_program.schema, err->code, text_json(err->text, text, sizeof(text)));
 }
 
-int cmd_output_agree_all(int rank, struct ebt_err *err)
+/* A report that could not be written is a failed run to whoever reads it. */
+static int output_agree_all(int rank, struct ebt_err *err)
 {
 	int r = 0;
 
 	if (rank == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		r = ebt_fail(err, errno ? -errno : -EIO, "standard output");
 	return transport_agree_all(MPI_COMM_WORLD, r, err);
+}
+
+int cmd_run_all(const struct cmd_common *c, int rank, int usage,
+	int (*run)(void *arg, int rank, struct ebt_err *err), void *arg, struct ebt_err *err)
+{
+	int r, told;
+
+	if (usage < 0) {
+		if (rank == 0)
+			usage_error(err);
+		return CMD_USAGE;
+	}
+	if (cmd_check_launch(c) < 0)
+		return CMD_FAILED;
+	r = run(arg, rank, err);
+	told = r < 0 ? r : output_agree_all(rank, err);
+	if (told < 0 && rank == 0)
+		cmd_print_error(c, err);
+	return told < 0 ? CMD_FAILED : r > 0 ? CMD_PARTLY : CMD_DONE;
 }
 
 int cmd_end_alone(const struct cmd_common *c, bool usage, int r, struct ebt_err *err)
@@ -82,7 +102,7 @@ int cmd_end_alone(const struct cmd_common *c, bool usage, int r, struct ebt_err 
 	if (r == 0)
 		return CMD_DONE;
 	if (r == -EINVAL && usage) {
-		cmd_usage_error(err);
+		usage_error(err);
 		return CMD_USAGE;
 	}
 	cmd_print_error(c, err);

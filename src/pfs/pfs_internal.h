@@ -6,8 +6,33 @@
 #ifndef PFS_PFS_INTERNAL_H
 #define PFS_PFS_INTERNAL_H
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "pfs/pfs.h"
+
+/* Numbers as a file system's client on this machine writes them: host-endian, at any address. */
+static inline uint16_t pfs_get16(const unsigned char *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+static inline uint32_t pfs_get32(const unsigned char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+static inline uint64_t pfs_get64(const unsigned char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
 
 /* A file to be created. */
 struct pfs_new {

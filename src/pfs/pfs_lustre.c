@@ -17,10 +17,9 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "pfs/lov.h"
-#include "pfs/pfs.h"
+#include "pfs/pfs_internal.h"
 
 #define COMPONENT_LEN 48
 
@@ -42,30 +41,6 @@ struct components {
 	uint32_t n_osts;
 };
 
-static uint16_t get16(const unsigned char *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static uint32_t get32(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static uint64_t get64(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /* A V1 or V3 layout for [start, end). @c has room for one more. */
 static int add_plain(struct components *c, const unsigned char *p, size_t len,
 	uint64_t start, uint64_t end, bool prefer)
@@ -76,10 +51,10 @@ static int add_plain(struct components *c, const unsigned char *p, size_t len,
 
 	if (len < HEAD_LEN)
 		return -EBADMSG;
-	magic = get32(p);
-	pattern = get32(p + 4);
-	size = get32(p + 24);
-	count = get16(p + 28);
+	magic = pfs_get32(p);
+	pattern = pfs_get32(p + 4);
+	size = pfs_get32(p + 24);
+	count = pfs_get16(p + 28);
 	if (magic != MAGIC_V1 && magic != MAGIC_V3)
 		return -EBADMSG;
 	head = magic == MAGIC_V1 ? HEAD_LEN : HEAD_V3_LEN;
@@ -107,15 +82,15 @@ static int add_plain(struct components *c, const unsigned char *p, size_t len,
 static int add_component(struct components *c, const unsigned char *lov, size_t len,
 	const unsigned char *entry)
 {
-	uint32_t flags = get32(entry + 4);
-	uint64_t start = get64(entry + 8), end = get64(entry + 16);
-	uint32_t at = get32(entry + 24), size = get32(entry + 28);
+	uint32_t flags = pfs_get32(entry + 4);
+	uint64_t start = pfs_get64(entry + 8), end = pfs_get64(entry + 16);
+	uint32_t at = pfs_get32(entry + 24), size = pfs_get32(entry + 28);
 
 	if (start > end || at > len || size > len - at)
 		return -EBADMSG;
 	if (!(flags & FLAG_INIT) || flags & (FLAG_STALE | FLAG_PARITY) || start == end)
 		return 0;
-	if (size >= sizeof(uint32_t) && get32(lov + at) == MAGIC_FOREIGN)
+	if (size >= sizeof(uint32_t) && pfs_get32(lov + at) == MAGIC_FOREIGN)
 		return 0;
 	return add_plain(c, lov + at, size, start, end, flags & FLAG_PREFER_READ);
 }
@@ -127,8 +102,8 @@ static int add_composite(struct components *c, const unsigned char *lov, size_t 
 
 	if (len < HEAD_LEN)
 		return -EBADMSG;
-	total = get32(lov + 4);
-	n = get16(lov + 14);
+	total = pfs_get32(lov + 4);
+	n = pfs_get16(lov + 14);
 	if (total > len || total < HEAD_LEN || n == 0 ||
 		n > (total - HEAD_LEN) / COMPONENT_LEN)
 		return -EBADMSG;
@@ -210,7 +185,7 @@ static int make_layout(const struct components *c, struct pfs_layout **out)
 	for (uint32_t i = 0; i < c->count; i++)
 		for (uint32_t k = 0; k < c->v[i].part.stripe_count; k++)
 			l->osts[n++] =
-				get32(c->v[i].entries + (size_t)k * ENTRY_LEN + 20);
+				pfs_get32(c->v[i].entries + (size_t)k * ENTRY_LEN + 20);
 	cut_parts(c, cuts, l);
 	*out = l;
 	return 0;
@@ -225,7 +200,7 @@ int pfs_lustre_parse(const void *lov, size_t len, struct pfs_layout **out)
 
 	if (len < sizeof(uint32_t) || len > PFS_LOV_MAX)
 		return -EBADMSG;
-	if (get32(lov) == MAGIC_COMPOSITE) {
+	if (pfs_get32(lov) == MAGIC_COMPOSITE) {
 		c.v = NULL;
 		r = add_composite(&c, lov, len);
 		many = c.v;

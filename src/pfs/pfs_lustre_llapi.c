@@ -20,22 +20,6 @@
 typedef int llapi_obd_statfs_fn(
 	char *path, uint32_t type, uint32_t index, void *stat, void *uuid);
 
-static uint64_t get64(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static uint32_t get32(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 int pfs_lustre_obd_statfs(const void *data, size_t len, struct pfs_target *t)
 {
 	const unsigned char *p = data;
@@ -44,9 +28,9 @@ int pfs_lustre_obd_statfs(const void *data, size_t len, struct pfs_target *t)
 
 	if (len != PFS_OBD_STATFS_LEN)
 		return -EBADMSG;
-	blocks = get64(p + 8);
-	avail = get64(p + 24);
-	block = get32(p + 88);
+	blocks = pfs_get64(p + 8);
+	avail = pfs_get64(p + 24);
+	block = pfs_get32(p + 88);
 	if (block == 0 || avail > blocks)
 		return -EBADMSG;
 	if (__builtin_mul_overflow(blocks, (uint64_t)block, &total_bytes) ||
@@ -54,9 +38,9 @@ int pfs_lustre_obd_statfs(const void *data, size_t len, struct pfs_target *t)
 		return -EBADMSG;
 	t->total = total_bytes;
 	t->avail = avail_bytes;
-	t->state = get32(p + 104) & (PFS_DEGRADED | PFS_READONLY | PFS_NOCREATE |
+	t->state = pfs_get32(p + 104) & (PFS_DEGRADED | PFS_READONLY | PFS_NOCREATE |
 					    PFS_NOSPACE | PFS_NOINODES);
-	if (get64(p + 40) == 0)
+	if (pfs_get64(p + 40) == 0)
 		t->state |= PFS_NOINODES;
 	return 0;
 }
