@@ -63,17 +63,21 @@ static int open_journal(struct drain *d, struct ebt_err *err)
 
 	if (dot < 0)
 		return ebt_fail(err, -errno, "%s/.ebt", d->store_path);
-	journal_close(TAKE(d->journal));
 	return journal_open(dot, &d->journal, err);
 }
 
+/* The journal's drain went where this one goes. */
+static bool same_drain(const struct drain *d, const struct journal_head *h)
+{
+	return h && strcmp(h->dest, d->root) == 0 && h->atomic == d->o->atomic;
+}
+
 /* Another drain that is not finished would lose its proofs, and we its files. */
-static int check_journal(const struct drain *d, bool *same, struct ebt_err *err)
+static int check_journal(const struct drain *d, struct ebt_err *err)
 {
 	const struct journal_head *h = journal_head(d->journal);
 
-	*same = h && strcmp(h->dest, d->root) == 0 && h->atomic == d->o->atomic;
-	if (!h || *same || h->finished || d->o->restart)
+	if (!h || same_drain(d, h) || h->finished || d->o->restart)
 		return 0;
 	return ebt_failx(err, -EBUSY,
 		"%s holds the journal of a drain to %s%s that is not finished (finish it, or "
@@ -86,12 +90,11 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 {
 	const struct journal_head *h = journal_head(d->journal);
 	int from = INT_MAX, r;
-	bool same = false;
 
-	r = job_agree_all(&d->job, check_journal(d, &same, err), err);
+	r = job_agree_all(&d->job, check_journal(d, err), err);
 	if (r < 0)
 		return r;
-	if (same)
+	if (same_drain(d, h))
 		from = d->job.node;
 	transport_reduce_all(d->job.nodes, &from, 1, MPI_INT, MPI_MIN);
 	d->known = from != INT_MAX;
@@ -106,8 +109,7 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 static int begin_journal(struct drain *d, struct ebt_err *err)
 {
 	const struct journal_head *h = journal_head(d->journal);
-	bool same = h && strcmp(h->dest, d->root) == 0 && h->atomic == d->o->atomic;
-
+	bool same = same_drain(d, h);
 	int r;
 
 	if (d->published || (same && !h->finished && strcmp(h->id, d->id) == 0))
@@ -122,12 +124,41 @@ static int begin_journal(struct drain *d, struct ebt_err *err)
 	return 0;
 }
 
+/* A store that had no room for a journal may have some by now. */
+static int retry_journal(struct drain *d, struct ebt_err *err)
+{
+	int r = d->journal ? 0 : open_journal(d, err);
+
+	return r < 0 ? r : begin_journal(d, err);
+}
+
 /* The end has no room in a full store: then the next run sees that all is there. */
 static int finish_journal(struct drain *d, struct ebt_err *err)
 {
-	int r = d->journal ? journal_finish(d->journal, err) : 0;
+	const struct journal_head *h = d->journal ? journal_head(d->journal) : NULL;
+	int r = h && !h->finished ? journal_finish(d->journal, err) : 0;
 
 	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
+}
+
+/*
+ * Collective. All that was to be done is. The journal ends before local files go: a later run
+ * is not to take what that does to their directories for something new.
+ */
+static int end_all(struct drain *d, bool finished, const uint64_t *done, struct ebt_err *err)
+{
+	int r = job_agree_all(&d->job, finished ? finish_journal(d, err) : 0, err);
+
+	if (r == 0 && d->o->free_local)
+		r = job_agree_all(&d->job, drain_free(d, done, err), err);
+	return r;
+}
+
+/* Collective. A bit for each output, set when it is in place. */
+static int new_done_all(struct drain *d, uint64_t **done, struct ebt_err *err)
+{
+	*done = calloc((size_t)d->m->count / 64 + 1, sizeof(**done));
+	return job_agree_all(&d->job, *done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
 }
 
 static int open_all(struct drain *d, struct ebt_err *err)
@@ -219,11 +250,10 @@ static int plan_all(struct drain *d, struct ebt_err *err)
 
 static int carry_out_all(struct drain *d, struct ebt_err *err)
 {
-	SCOPED_FREE uint64_t *done = calloc((size_t)d->m->count / 64 + 1, sizeof(*done));
+	SCOPED_FREE uint64_t *done = NULL;
 	uint64_t failed = d->rep->failed;
-	int r;
+	int r = new_done_all(d, &done, err);
 
-	r = job_agree_all(&d->job, done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
 	if (r == 0)
 		r = drain_dirs_make_all(d, err);
 	drain_note(d, "directories made");
@@ -239,14 +269,9 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 			d->root, (unsigned long long)failed, failed == 1 ? "" : "s");
 	else if (r == 0 && d->o->atomic)
 		r = drain_dest_publish_all(d, err);
-	/*
-	 * Before local files go: a later run is not to take what that does to their directories
-	 * for something new. While the job runs its directories are not finished.
-	 */
-	if (r == 0 && !failed && d->o->watch <= 0)
-		r = job_agree_all(&d->job, finish_journal(d, err), err);
-	if (r == 0 && d->o->free_local)
-		r = job_agree_all(&d->job, drain_free(d, done, err), err);
+	/* While the job runs its directories are not finished. */
+	if (r == 0)
+		r = end_all(d, !failed && d->o->watch <= 0, done, err);
 	d->rep->publish += job_lap_all(&d->job);
 	return r;
 }
@@ -254,8 +279,9 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 /* An atomic drain that was cut short after its rename: all there is to do is to see that. */
 static int complete_all(struct drain *d, struct ebt_err *err)
 {
+	SCOPED_FREE uint64_t *done = NULL;
 	uint64_t missing = 0;
-	int r = 0;
+	int r;
 
 	for (const struct drain_task *t = d->tasks; t; t = t->next)
 		missing++;
@@ -269,16 +295,8 @@ static int complete_all(struct drain *d, struct ebt_err *err)
 			d->root, (unsigned long long)missing);
 	if (d->o->dry_run)
 		return 0;
-	if (d->o->free_local) {
-		SCOPED_FREE uint64_t *done =
-			calloc((size_t)d->m->count / 64 + 1, sizeof(*done));
-
-		r = done ? drain_free(d, done, err) : ebt_fail(err, -ENOMEM, "results");
-	}
-	if (r == 0 && d->journal && journal_head(d->journal) &&
-		!journal_head(d->journal)->finished)
-		r = finish_journal(d, err);
-	return job_agree_all(&d->job, r, err);
+	r = new_done_all(d, &done, err);
+	return r < 0 ? r : end_all(d, true, done, err);
 }
 
 static int pass_all(struct drain *d, struct ebt_err *err)
@@ -317,9 +335,7 @@ static int watch_all(struct drain *d, struct ebt_err *err)
 		pass_release(d);
 		/* What the last pass could not do is what counts. */
 		d->rep->failed = 0;
-		r = job_agree_all(&d->job, open_journal(d, err), err);
-		if (r == 0)
-			r = job_agree_all(&d->job, begin_journal(d, err), err);
+		r = job_agree_all(&d->job, retry_journal(d, err), err);
 		if (r == 0)
 			r = pass_all(d, err);
 		if (r == -EINTR) {
