@@ -5,6 +5,7 @@
 
 #include "base/scope.h"
 #include "cmd/drain_cmd.h"
+#include "drain/journal_format.h"
 #include "transport/transport.h"
 
 const struct cmd_program cmd_program = {"ebt-drain", "ebt.drain/1"};
@@ -56,8 +57,8 @@ static int run_alone(const struct cmd_drain *o)
 	if (o->common.help)
 		cmd_drain_help(stdout);
 	else if (o->common.version)
-		printf("%s (EBT) %s\njournal format 1, %s\n", cmd_program.name, EBT_VERSION,
-			EBT_MPI);
+		printf("%s (EBT) %s\njournal format %d, %s\n", cmd_program.name, EBT_VERSION,
+			JOURNAL_VERSION, EBT_MPI);
 	else
 		r = cmd_drain_simulate(o, &err);
 	return cmd_end_alone(&o->common, o->simulate, r, &err);

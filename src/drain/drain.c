@@ -118,8 +118,10 @@ static int begin_journal(struct drain *d, struct ebt_err *err)
 	if (r != -ENOSPC && r != -EDQUOT)
 		return r;
 	/* A full store is a good reason to drain it. */
-	log_warn(&d->job.log, "%s: no room for a journal: a drain that is killed begins anew, with "
-		"--overwrite=update", d->store_path);
+	if (!d->unjournaled)
+		log_warn(&d->job.log, "%s: no room for a journal: a drain that is killed begins anew, "
+			"with --overwrite=update", d->store_path);
+	d->unjournaled = true;
 	journal_close(TAKE(d->journal));
 	return 0;
 }
@@ -209,6 +211,7 @@ static void pass_release(struct drain *d)
 static void drain_close(struct drain *d)
 {
 	pass_release(d);
+	drain_forget(d);
 	journal_close(d->journal);
 	store_close(d->store);
 	free(d->store_path);
@@ -229,8 +232,7 @@ void drain_note(const struct drain *d, const char *step)
 		log_debug(&d->job.log, "%8.4f s %s", clock_now() - d->job.began, step);
 }
 
-/* Everything up to the first byte. */
-static int plan_all(struct drain *d, struct ebt_err *err)
+static int scan_all(struct drain *d, struct ebt_err *err)
 {
 	int r = drain_outputs(d, err);
 
@@ -238,8 +240,14 @@ static int plan_all(struct drain *d, struct ebt_err *err)
 		r = drain_settle(d, err);
 	r = job_agree_all(&d->job, r, err);
 	d->rep->scan += job_lap_all(&d->job);
-	if (r == 0)
-		r = drain_merge_all(d, err);
+	return r;
+}
+
+/* From the scan to the first byte. */
+static int plan_all(struct drain *d, struct ebt_err *err)
+{
+	int r = drain_merge_all(d, err);
+
 	drain_note(d, "merged");
 	if (r == 0)
 		r = drain_plan_all(d, err);
@@ -251,7 +259,7 @@ static int plan_all(struct drain *d, struct ebt_err *err)
 static int carry_out_all(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *done = NULL;
-	uint64_t failed = d->rep->failed;
+	uint64_t failed;
 	int r = new_done_all(d, &done, err);
 
 	if (r == 0)
@@ -260,8 +268,9 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	if (r == 0)
 		r = drain_move_all(d, done, err);
 	d->rep->move += job_lap_all(&d->job);
-	failed = d->rep->failed - failed;
+	failed = d->rep->failed; /* in this pass, the merge included */
 	transport_reduce_all(d->job.nodes, &failed, 1, MPI_UINT64_T, MPI_SUM);
+	d->complete = !failed;
 	if (r == 0)
 		r = drain_dirs_finish_all(d, err);
 	if (r == 0 && d->o->atomic && failed)
@@ -280,7 +289,7 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 static int complete_all(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *done = NULL;
-	uint64_t missing = 0;
+	uint64_t missing = d->rep->failed;
 	int r;
 
 	for (const struct drain_task *t = d->tasks; t; t = t->next)
@@ -301,13 +310,23 @@ static int complete_all(struct drain *d, struct ebt_err *err)
 
 static int pass_all(struct drain *d, struct ebt_err *err)
 {
-	int r = plan_all(d, err);
+	int r = scan_all(d, err);
 
 	d->rep->passes++;
+	if (r == 0 && d->o->watch > 0 && drain_nothing_new_all(d)) {
+		drain_note(d, "nothing new");
+		return 0;
+	}
+	drain_forget(d);
+	d->complete = false;
+	if (r == 0)
+		r = plan_all(d, err);
 	if (r == 0 && d->published)
 		return complete_all(d, err);
 	if (r == 0 && !d->o->dry_run)
 		r = carry_out_all(d, err);
+	if (r == 0 && d->o->watch > 0 && d->complete)
+		drain_remember(d);
 	return r;
 }
 
@@ -333,8 +352,8 @@ static int watch_all(struct drain *d, struct ebt_err *err)
 
 	do {
 		pass_release(d);
-		/* What the last pass could not do is what counts. */
-		d->rep->failed = 0;
+		/* What the last pass could not do is what counts, and what it left out. */
+		d->rep->failed = d->rep->skipped = d->rep->unchanged = 0;
 		r = job_agree_all(&d->job, retry_journal(d, err), err);
 		if (r == 0)
 			r = pass_all(d, err);

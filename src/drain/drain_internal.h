@@ -55,13 +55,19 @@ struct drain {
 	char node_name[300];   /* host; with per_rank also "." and the rank */
 	struct store *store;   /* locked */
 	char *store_path;
-	struct journal *journal;
+	struct journal *journal; /* NULL: the store has no room for it */
+	bool unjournaled;      /* which was said */
 
 	/* Outputs of this node. */
 	struct manifest *m;    /* a tree; its one source is the store */
 	uint8_t *verdict;      /* enum drain_verdict an entry */
 	bool *suffixed;        /* goes under its name, ".", node_name */
 	bool *replaces;        /* its target may exist and is replaced */
+
+	bool complete;         /* this pass: nothing failed on any node */
+	/* While it watches: keys of the outputs of the last complete pass, see seen.c. */
+	uint64_t *seen;        /* ascending; NULL: there was none */
+	size_t n_seen;
 
 	/* The destination. */
 	enum pfs_kind pfs;
@@ -135,9 +141,18 @@ int drain_fail(const struct drain *d, const char *path, int code, const char *wh
 int drain_settle(struct drain *d, struct ebt_err *err);
 
 /*
+ * seen.c. Collective. True if all outputs of all nodes were there in the last complete pass
+ * already, unchanged.
+ */
+bool drain_nothing_new_all(const struct drain *d);
+/* Local. The outputs of this pass were seen, or none were. */
+void drain_remember(struct drain *d);
+void drain_forget(struct drain *d);
+
+/*
  * merge.c. Collective. d->verdict, d->suffixed, d->shared, d->dirs; -EEXIST and the first few
- * names where targets or versions stand in each other's way. Writes nothing but removes what
- * unfinished runs of this journal left under temporary names (not with dry_run).
+ * names where targets or versions stand in each other's way. Writes nothing to dest but
+ * removes what unfinished runs of this journal left under temporary names (not with dry_run).
  */
 int drain_merge_all(struct drain *d, struct ebt_err *err);
 

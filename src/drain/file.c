@@ -490,12 +490,22 @@ static void widen(struct lead *c)
 		restripe(c, n, PLACE_STRIPE_SIZE);
 }
 
+/* The file system chose, as nothing else was left, and what it chose did not work either. */
+static void none_left(struct lead *c, struct move_result *res)
+{
+	struct ebt_err last = res->err;
+
+	ebt_failx(&res->err, res->code, "%s: no storage target is left that works: %.800s",
+		c->m->d->root, last.text);
+	res->side = MOVE_ALL;
+}
+
 void lead_file(struct lead *c, struct move_result *res)
 {
 	SCOPED_FREE uint32_t *osts = calloc((size_t)c->m->d->n_targets + 1, sizeof(*osts));
 	struct move *m = c->m;
 	uint64_t changed;
-	uint32_t good;
+	uint32_t good = 0;
 	bool first = true;
 
 	*res = (struct move_result){.target = PLACE_NONE};
@@ -517,10 +527,17 @@ void lead_file(struct lead *c, struct move_result *res)
 			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);
 		try_file(c, osts, i + 1 < MOVE_TRIES && m->d->targets != NULL, res);
 		if (res->code == 0 || res->side != MOVE_TARGET || !m->d->targets ||
-			for_all(c, res) || move_stopped(m))
+			for_all(c, res))
 			return;
+		if (move_stopped(m)) {
+			/* It would have been tried again: it is not what ends the drain. */
+			res->code = -ECANCELED;
+			return;
+		}
 		blame(c, res);
 		/* As long as bad targets are found out the next try has better ones. */
 		i += health_good(&m->health, NULL, 0) >= good;
 	}
+	if (!good)
+		none_left(c, res);
 }

@@ -162,7 +162,28 @@ int journal_each(const struct journal *j, int (*fn)(void *arg, const struct jour
 	return r;
 }
 
-/* The seals as they lie in the file, one after the other. */
+int journal_each_split(
+	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg)
+{
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = j->bytes.data, .len = j->bytes.len};
+	struct journal_record rec;
+	const char *path;
+	int r, code;
+
+	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
+		if (rec.kind != JOURNAL_SPLIT)
+			continue;
+		path = rec.paths;
+		for (uint32_t i = 0; i < rec.n_paths; i++, path += strlen(path) + 1) {
+			code = fn(arg, path);
+			if (code)
+				return code;
+		}
+	}
+	return r;
+}
+
+/* The seals and splits as they lie in the file, one after the other. */
 static int copy_seals(const struct journal *j, struct buf *out, struct ebt_err *err)
 {
 	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = j->bytes.data, .len = j->bytes.len};
@@ -171,7 +192,8 @@ static int copy_seals(const struct journal *j, struct buf *out, struct ebt_err *
 
 	while ((r = journal_scan_next(&s, &rec, err)) > 0) {
 		/* Directories that a finished drain made are done with: see journal.h. */
-		if (rec.kind == JOURNAL_SEAL && (rec.seal.n_sources || !j->head.finished))
+		if (rec.kind == JOURNAL_SPLIT ||
+			(rec.kind == JOURNAL_SEAL && (rec.seal.n_sources || !j->head.finished)))
 			buf_put(out, j->bytes.data + rec.start, rec.end - rec.start);
 	}
 	return r;
@@ -271,6 +293,14 @@ int journal_seal(struct journal *j, const struct journal_seal *s, struct ebt_err
 	SCOPED_BUF struct buf rec = {0};
 
 	journal_put_seal(&rec, s);
+	return append(j, &rec, false, err);
+}
+
+int journal_split(struct journal *j, const char *paths, uint32_t n, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf rec = {0};
+
+	journal_put_split(&rec, paths, n);
 	return append(j, &rec, false, err);
 }
 

@@ -7,6 +7,8 @@
  *   head     id of the drain (in the names of its temporary files), dest, atomic
  *   seal     a file is complete and synced under its temporary name and is about to be
  *            renamed: its names, size, time, and the sources it was made of
+ *   split    files that several nodes had, so that each goes under its node's name, from then
+ *            on: a node that is left alone with its version does not take the plain name
  *   end      that drain was finished; the seals stay good for the next one to the same dest
  *
  * Each record carries its length and digest; a torn one at the end counts as not there.
@@ -64,10 +66,13 @@ const struct journal_head *journal_head(const struct journal *j);
  */
 int journal_each(const struct journal *j, int (*fn)(void *arg, const struct journal_seal *s),
 	void *arg);
+/* The same for the paths of splits. */
+int journal_each_split(
+	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg);
 /*
- * A new journal in place of the old one, with @keep (the same dest again) keeping its seals; those
- * without sources, of directories that a drain makes and finishes at its end, only if the
- * old one was not finished.
+ * A new journal in place of the old one, with @keep (the same dest again) keeping its splits
+ * and seals; those without sources, of directories that a drain makes and finishes at its
+ * end, only if the old one was not finished.
  */
 int journal_begin(struct journal *j, const char *id, const char *dest, bool atomic, bool keep,
 	struct ebt_err *err);
@@ -77,5 +82,7 @@ int journal_begin(struct journal *j, const char *id, const char *dest, bool atom
  */
 int journal_seal(struct journal *j, const struct journal_seal *s, struct ebt_err *err);
 int journal_finish(struct journal *j, struct ebt_err *err);
+/* @n paths, NUL-terminated one after the other, are split. */
+int journal_split(struct journal *j, const char *paths, uint32_t n, struct ebt_err *err);
 
 #endif

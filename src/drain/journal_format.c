@@ -9,7 +9,6 @@
 
 #define MAGIC       "EBT-DRN\n"
 #define MAGIC_LEN   8
-#define VERSION     1
 #define RECORD_HEAD 5
 #define ID_LEN      32
 #define NS_PER_S    1000000000u
@@ -40,7 +39,7 @@ void journal_put_head(struct buf *out, const char *id, const char *dest, bool at
 	size_t at;
 
 	buf_put(out, MAGIC, MAGIC_LEN);
-	buf_put32(out, VERSION);
+	buf_put32(out, JOURNAL_VERSION);
 	at = begin_record(out, JOURNAL_HEAD);
 	buf_put(out, id, ID_LEN);
 	buf_put8(out, atomic);
@@ -89,6 +88,18 @@ void journal_put_seal(struct buf *out, const struct journal_seal *s)
 void journal_put_end(struct buf *out)
 {
 	end_record(out, begin_record(out, JOURNAL_END));
+}
+
+void journal_put_split(struct buf *out, const char *paths, uint32_t n)
+{
+	size_t at = begin_record(out, JOURNAL_SPLIT), len;
+
+	buf_put32(out, n);
+	for (; n > 0; n--, paths += len) {
+		len = strlen(paths) + 1;
+		buf_put(out, paths, len);
+	}
+	end_record(out, at);
 }
 
 static bool get_head(struct reader *r, struct journal_head *h)
@@ -154,6 +165,16 @@ static int get_seal(struct reader *r, struct journal_scan *s, struct journal_sea
 	return names_ok(seal->names, len, seal->n_names);
 }
 
+static bool get_split(struct reader *r, struct journal_record *rec)
+{
+	size_t len;
+
+	rec->n_paths = reader_get32(r);
+	len = reader_left(r);
+	rec->paths = reader_take(r, len);
+	return !r->failed && rec->n_paths && names_ok(rec->paths, len, rec->n_paths);
+}
+
 static int get_payload(struct journal_scan *s, struct reader *r, struct journal_record *rec,
 	struct ebt_err *err)
 {
@@ -167,6 +188,8 @@ static int get_payload(struct journal_scan *s, struct reader *r, struct journal_
 		return get_seal(r, s, &rec->seal, err);
 	case JOURNAL_END:
 		return reader_left(r) == 0;
+	case JOURNAL_SPLIT:
+		return get_split(r, rec);
 	}
 	return 0;
 }
@@ -179,10 +202,10 @@ static int get_start(struct reader *r, struct ebt_err *err)
 
 	if (r->failed || memcmp(magic, MAGIC, MAGIC_LEN) != 0 || version == 0)
 		return 0;
-	if (version > VERSION)
+	if (version > JOURNAL_VERSION)
 		return ebt_failx(err, -EPROTONOSUPPORT,
 			"journal of version %u; this program knows version %u", version,
-			VERSION);
+			JOURNAL_VERSION);
 	return 1;
 }
 

@@ -3,10 +3,10 @@
  * The bytes of a journal, without files. All numbers are little-endian, nothing is aligned:
  *
  *	   0   8  magic, "EBT-DRN\n"
- *	   8   4  version, 1; a reader refuses a later one
+ *	   8   4  version, 2; a reader refuses a later one; 1 has no splits
  *	records
  *	   0   4  length of the payload, n
- *	   4   1  kind: 1 head, 2 seal, 3 end
+ *	   4   1  kind: 1 head, 2 seal, 3 end, 4 split
  *	   5   n  payload
  *	      16  XXH3-128 of all of the record before it: low half, high half
  *	head: the first record, and only that
@@ -22,6 +22,9 @@
  *	  28 36s  sources: hash of the node's name, inode, size, mtime, ns
  *	          names, each with a final NUL
  *	end: nothing; the last record
+ *	split
+ *	   0   4  number of paths, at least 1
+ *	   4      paths, each with a final NUL
  */
 #ifndef DRAIN_JOURNAL_FORMAT_H
 #define DRAIN_JOURNAL_FORMAT_H
@@ -31,13 +34,22 @@
 #include "base/buf.h"
 #include "drain/journal.h"
 
-enum journal_kind { JOURNAL_HEAD = 1, JOURNAL_SEAL = 2, JOURNAL_END = 3 };
+#define JOURNAL_VERSION 2
+
+enum journal_kind {
+	JOURNAL_HEAD = 1,
+	JOURNAL_SEAL = 2,
+	JOURNAL_END = 3,
+	JOURNAL_SPLIT = 4,
+};
 
 /* A new journal up to its first seal. */
 void journal_put_head(
 	struct buf *out, const char *id, const char *dest, bool atomic);
 void journal_put_seal(struct buf *out, const struct journal_seal *s);
 void journal_put_end(struct buf *out);
+/* @n paths, NUL-terminated one after the other. */
+void journal_put_split(struct buf *out, const char *paths, uint32_t n);
 
 /* A source to bytes and back; false if it has no such time. Tasks and messages carry it too. */
 #define JOURNAL_SOURCE_LEN 36
@@ -48,6 +60,8 @@ struct journal_record {
 	enum journal_kind kind;
 	struct journal_head head; /* JOURNAL_HEAD; dest lies in the bytes */
 	struct journal_seal seal; /* JOURNAL_SEAL; names lie in the bytes */
+	const char *paths;        /* JOURNAL_SPLIT; they lie in the bytes */
+	uint32_t n_paths;
 	size_t start, end;        /* of the record in the bytes */
 };
 

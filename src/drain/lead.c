@@ -28,7 +28,7 @@ int move_lane_init(struct move_lane *l, struct move *m, struct ebt_err *err)
 	for (int i = 0; i < MOVE_DEPTH; i++) {
 		l->block[i] = malloc(m->block);
 		if (!l->block[i])
-			return ebt_fail(err, -ENOMEM, "buffers");
+			return ebt_fail(err, -ENOMEM, "buffers to write (see --memory)");
 	}
 	return 0;
 }
@@ -227,17 +227,14 @@ static void finish_task(struct move *m, struct drain_task *t, uint32_t queue,
 
 void *move_lead_thread(void *arg)
 {
-	struct move *m = arg;
-	SCOPED(move_lane_release) struct move_lane l = {0};
+	struct move_lane *l = arg;
+	struct move *m = l->m;
 	struct move_result res;
 	struct drain_task *t;
-	struct ebt_err err = {0};
 	uint32_t queue;
 
-	if (move_lane_init(&l, m, &err) < 0)
-		move_fail(m, -ENOMEM, &err);
 	while ((t = next_task(m, &queue))) {
-		run_task(&l, t, &res);
+		run_task(l, t, &res);
 		finish_task(m, t, queue, &res);
 		drain_task_free(t);
 	}

@@ -3,7 +3,8 @@
  * The order of the merge:
  *
  *   every node      its entries to the owners of their paths
- *   every owner     rules; with suffix, new names to the owners of those
+ *   every owner     rules; with suffix, new names to the owners of those, and of what
+ *                   earlier runs renamed so, should only one node have it still
  *   targets         earlier runs' seals and what is in dest, to the owners (merge_target.c)
  *   compare         owners ask for extents, then digests of overlaps      (merge_compare.c)
  *   all             is anything wrong anywhere? Then nothing happens
@@ -40,6 +41,8 @@ static void merge_release(struct merge *g)
 		buf_release(&g->kept[i]);
 	for (int i = 0; g->out && i < g->d->job.n_nodes; i++)
 		buf_release(&g->out[i]);
+	buf_release(&g->splits);
+	buf_release(&g->new_splits);
 	free(g->out);
 	free(g->node_names);
 	free(g->claims);
@@ -248,11 +251,14 @@ static int rule_spots(struct merge *g, struct ebt_err *err)
 		s->ruling = merge_rule(s->c, s->n, g->d->o->conflict, &s->a, &s->b, &dropped);
 		g->d->rep->dropped += dropped;
 		g->d->rep->conflicts += s->ruling != MERGE_TAKE || dropped;
+		if (s->ruling == MERGE_TAKE && s->c->kind != MANIFEST_DIR && !s->c->suffixed &&
+			merge_was_split(g, s->c->path))
+			s->ruling = MERGE_RENAME;
 	}
 	return 0;
 }
 
-/* Files of several nodes under one path: each to the owner of its new name. */
+/* Files that several nodes have, or had, under one path: each to the owner of its new name. */
 static int rename_spots(struct merge *g, struct ebt_err *err)
 {
 	char path[PATH_MAX + 300], shown[MERGE_PATH];
@@ -260,6 +266,8 @@ static int rename_spots(struct merge *g, struct ebt_err *err)
 	for (size_t i = 0; i < g->n_spots; i++) {
 		struct merge_spot *s = &g->spots[i];
 
+		if (s->ruling == MERGE_RENAME)
+			merge_split(g, s->c->path);
 		for (uint32_t k = 0; s->ruling == MERGE_RENAME && k < s->n; k++) {
 			struct merge_claim c = s->c[k];
 			const char *base;
@@ -278,7 +286,7 @@ static int rename_spots(struct merge *g, struct ebt_err *err)
 			put_claim(&g->out[merge_owner(g, path)], &c);
 		}
 	}
-	return 0;
+	return buf_ok(&g->new_splits) ? 0 : ebt_fail(err, -ENOMEM, "merge");
 }
 
 static int rename_all(struct merge *g, struct ebt_err *err)
@@ -552,6 +560,8 @@ int drain_merge_all(struct drain *d, struct ebt_err *err)
 
 	if (r == 0)
 		r = merge_exchange_all(&g, encode_outputs(&g, err), take_claims, &g, err);
+	if (r == 0 && d->o->conflict == EBT_CONFLICT_SUFFIX)
+		r = merge_splits_all(&g, err);
 	if (r == 0)
 		r = job_agree_all(&d->job, rule_spots(&g, err), err);
 	if (r == 0 && d->o->conflict == EBT_CONFLICT_SUFFIX)
@@ -565,6 +575,8 @@ int drain_merge_all(struct drain *d, struct ebt_err *err)
 		r = merge_compare_all(&g, err);
 	if (r == 0)
 		r = judge_all(&g, err);
+	if (r == 0)
+		r = job_agree_all(&d->job, merge_write_splits(&g, err), err);
 	if (r == 0)
 		r = tell_all(&g, err);
 	return r < 0 ? r : send_dirs_all(&g, err);

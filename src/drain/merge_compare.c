@@ -31,31 +31,81 @@ static void files_release(struct merge_files *f)
 	free(f->file);
 }
 
-int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
+int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err)
 {
 	const struct manifest *m = g->d->m;
-	const struct manifest_entry *e;
+
+	if (entry < m->count && m->entries[entry].kind == MANIFEST_FILE && g->d->store)
+		return 0;
+	return ebt_failx(err, -EBADMSG, "entry %u was asked for, which is no file", entry);
+}
+
+static int fail(const struct merge *g, uint32_t entry, int code, const char *what,
+	struct ebt_err *err)
+{
+	char path[PATH_MAX];
+
+	if (manifest_path(g->d->m, entry, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	return drain_output_fail(g->d, path, code, what, err);
+}
+
+int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
+{
+	const struct manifest_entry *e = &g->d->m->entries[entry];
 	SCOPED_FD int fd = -1;
 	char path[PATH_MAX];
 	struct stat st;
-	int r;
+	int r = manifest_path(g->d->m, entry, path, sizeof(path));
 
-	if (entry >= m->count || m->entries[entry].kind != MANIFEST_FILE || !g->d->store)
-		return ebt_failx(err, -EBADMSG, "entry %u was asked for, which is no file", entry);
-	e = &m->entries[entry];
-	r = manifest_path(m, entry, path, sizeof(path));
 	if (r < 0)
 		return ebt_fail(err, r, "%s", e->name);
 	fd = drain_output_open(g->d, path);
 	if (fd == -ENOENT)
-		return drain_output_fail(g->d, path, -ESTALE, "went away while it was being drained", err);
+		return fail(g, entry, -ESTALE, "went away while it was being drained", err);
 	if (fd < 0)
-		return drain_output_fail(g->d, path, fd, "open", err);
+		return fail(g, entry, fd, "open", err);
 	if (fstat(fd, &st) < 0)
-		return drain_output_fail(g->d, path, -errno, "stat", err);
+		return fail(g, entry, -errno, "stat", err);
 	if (!manifest_unchanged(e, &st))
-		return drain_output_fail(g->d, path, -ESTALE, "changed while it was being drained", err);
+		return fail(g, entry, -ESTALE, "changed while it was being drained", err);
 	return TAKE_FD(fd);
+}
+
+int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len, uint64_t off,
+	struct ebt_err *err)
+{
+	ssize_t n = fsio_read(fd, to, len, off);
+
+	if (n < 0)
+		return fail(g, entry, (int)n, "read", err);
+	if ((uint32_t)n < len)
+		return fail(g, entry, -ESTALE, "became shorter while it was being drained", err);
+	return 0;
+}
+
+void merge_put_outcome(struct buf *out, int code, const char *text)
+{
+	buf_put8(out, code < 0);
+	if (code < 0)
+		merge_put_string(out, text);
+}
+
+bool merge_get_outcome(struct reader *r, const char **text)
+{
+	bool failed = reader_get8(r) != 0;
+
+	*text = failed ? merge_get_string(r) : NULL;
+	return !failed;
+}
+
+void merge_give_up(struct merge *g, struct merge_file *f, const char *text)
+{
+	if (f->bad)
+		return;
+	f->bad = true;
+	g->d->rep->failed++;
+	log_say(&g->d->job.log, LOG_LEVEL_ERROR, "%s", text);
 }
 
 static int take_stash(void *arg, int peer, struct buf *b, struct ebt_err *err)
@@ -151,9 +201,9 @@ static void ask_for_extents(struct merge *g, const struct merge_files *f)
 	}
 }
 
-static int put_extents(struct merge *g, uint32_t entry, struct buf *out, struct ebt_err *err)
+static int find_extents(
+	struct merge *g, uint32_t entry, struct extents *x, struct ebt_err *err)
 {
-	SCOPED_EXTENTS struct extents x = {0};
 	SCOPED_FD int fd = merge_open(g, entry, err);
 	uint64_t start, stop, size, at;
 	int r = 0;
@@ -164,13 +214,35 @@ static int put_extents(struct merge *g, uint32_t entry, struct buf *out, struct 
 	for (at = 0; r == 0; at = stop) {
 		r = fsio_next_data(fd, at, size, &start, &stop);
 		if (r < 0)
-			return ebt_fail(err, r, "%s: seek", g->d->m->entries[entry].name);
+			return fail(g, entry, r, "seek", err);
 		if (r == 0)
-			r = extents_add(&x, start, stop - start);
+			r = extents_add(x, start, stop - start);
 		if (r < 0)
-			return ebt_fail(err, r, "%s: extents", g->d->m->entries[entry].name);
+			return fail(g, entry, r, "extents", err);
 	}
+	return 0;
+}
+
+/*
+ * Where the file has data, and its attributes if they are wanted. To merge, one that cannot be
+ * read is left alone; else the conflict is there whatever the reason.
+ */
+static int put_extents(struct merge *g, uint32_t entry, bool attributes, struct buf *out,
+	struct ebt_err *err)
+{
+	const struct manifest_entry *e = &g->d->m->entries[entry];
+	SCOPED_EXTENTS struct extents x = {0};
+	struct ebt_err why = {0};
+	int r = find_extents(g, entry, &x, &why);
+
+	if (r < 0 && (r == -ENOMEM || g->d->o->conflict != EBT_CONFLICT_MERGE))
+		return ebt_failx(err, r, "%s", why.text);
+	merge_put_outcome(out, r, why.text);
+	if (r < 0)
+		return 0;
 	extents_encode(&x, out);
+	if (attributes)
+		drain_entry_encode(e, e->name, out);
 	return 0;
 }
 
@@ -192,24 +264,26 @@ static int answer(struct merge *g, const struct buf *asked, struct ebt_err *err)
 			buf_put8(out, attributes);
 			code = job_stopped(&g->d->job, err);
 			if (code == 0)
-				code = put_extents(g, entry, out, err);
-			if (code == 0 && attributes)
-				drain_entry_encode(&g->d->m->entries[entry],
-					g->d->m->entries[entry].name, out);
+				code = merge_check_asked(g, entry, err);
+			if (code == 0)
+				code = put_extents(g, entry, attributes, out, err);
 		}
 	}
 	return code;
 }
 
 struct answers {
+	struct merge *g;
 	struct merge_files *f;
 };
 
 static int take_extents(void *arg, int peer, struct buf *b, struct ebt_err *err)
 {
-	struct merge_files *f = ((struct answers *)arg)->f;
+	const struct answers *a = arg;
+	struct merge_files *f = a->f;
 	struct reader r = reader_of(b->data, b->len);
 	struct manifest_entry e;
+	const char *text;
 	int code;
 
 	while (reader_left(&r)) {
@@ -219,6 +293,12 @@ static int take_extents(void *arg, int peer, struct buf *b, struct ebt_err *err)
 
 		if (r.failed || file >= f->n || k >= f->file[file].spot->n)
 			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		if (!merge_get_outcome(&r, &text)) {
+			if (!text)
+				return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+			merge_give_up(a->g, &f->file[file], text);
+			continue;
+		}
 		code = extents_decode(&r, &f->file[file].x[k]);
 		if (code < 0)
 			return ebt_fail(err, code, "extents from node %d", peer);
@@ -235,7 +315,7 @@ static int take_extents(void *arg, int peer, struct buf *b, struct ebt_err *err)
 
 static int extents_all(struct merge *g, struct merge_files *f, struct ebt_err *err)
 {
-	struct answers a = {.f = f};
+	struct answers a = {.g = g, .f = f};
 	struct buf *asked = NULL;
 	int r;
 

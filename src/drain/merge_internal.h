@@ -114,8 +114,11 @@ struct merge {
 	char *node_names;       /* of each node, sizeof(d->node_name) bytes */
 	struct merge_claim *claims;
 	size_t n_claims, cap_claims;
-	struct buf *kept;       /* what claims point into */
+	struct buf *kept;       /* what claims and splits point into */
 	size_t n_kept, cap_kept;
+	struct buf splits;      /* of const char *, ascending: paths that were split before */
+	struct buf new_splits;  /* paths that are split now, NUL-terminated one after the other */
+	uint32_t n_new_splits;
 	struct merge_spot *spots; /* ascending by path */
 	size_t n_spots;
 	struct merge_wrongs wrong;
@@ -136,6 +139,14 @@ int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err);
 void merge_put_string(struct buf *b, const char *s);
 const char *merge_get_string(struct reader *r);
 
+/* merge_split.c. Collective. The owners of paths that earlier runs split learn of it. */
+int merge_splits_all(struct merge *g, struct ebt_err *err);
+bool merge_was_split(const struct merge *g, const char *path);
+/* @path is split now. */
+void merge_split(struct merge *g, const char *path);
+/* Local. Writes down what is split now. */
+int merge_write_splits(struct merge *g, struct ebt_err *err);
+
 /* merge_target.c. Collective. Seals and existing targets meet the spots: g->wrong. */
 int merge_targets_all(struct merge *g, struct ebt_err *err);
 /* merge_compare.c. Collective. Spots of MERGE_COMPARE: d->shared or g->wrong. */
@@ -146,14 +157,28 @@ struct merge_file {
 	struct extents *x;   /* of each claim: where it has data */
 	struct buf newest;   /* attributes of the newest claim, drain_entry_encode */
 	struct buf pieces;   /* of struct drain_piece */
-	bool bad;            /* is a conflict */
+	bool bad;            /* is a conflict, or cannot be read */
 };
 struct merge_files {
 	struct merge_file *file;
 	size_t n;
 };
-/* Opens a file of this node's outputs: -ESTALE if it is not what was scanned. */
+/* What another node asks about is a file of this node's outputs, or -EBADMSG. */
+int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err);
+/* Opens it: -ESTALE if it is not what was scanned. */
 int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err);
+/* All of @len bytes from there, or what failed with the file's name. */
+int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len, uint64_t off,
+	struct ebt_err *err);
+/* An answer begins with @code, and if that is a failure @text, why, is all there is to it. */
+void merge_put_outcome(struct buf *out, int code, const char *text);
+/*
+ * True if there is more, false after a failure, for which that file is not drained; others
+ * are. @text of what was damaged is NULL.
+ */
+bool merge_get_outcome(struct reader *r, const char **text);
+/* A node cannot read its version: named, counted, and left alone. */
+void merge_give_up(struct merge *g, struct merge_file *f, const char *text);
 /*
  * What comes in is kept, to be answered when all of it is there: one buffer of each node, to be
  * freed with merge_free_stash. *stash is NULL after a failure.

@@ -17,7 +17,6 @@
 
 #include "drain/merge_internal.h"
 #include "drain/merge_overlap.h"
-#include "fsio/fsio.h"
 
 #define PIECE_BYTES  (1u << 20)
 #define ROUND_BYTES  (16u << 20)  /* answers that an owner gets in a round */
@@ -118,7 +117,7 @@ static int push_file(struct rounds *r, size_t i, struct ebt_err *err)
 {
 	SCOPED_PARTS struct merge_parts parts = {0};
 	struct merge_file *f = &r->f->file[i];
-	int code = merge_sweep(f->x, f->spot->n, &parts);
+	int code = f->bad ? 0 : merge_sweep(f->x, f->spot->n, &parts);
 
 	if (code < 0)
 		return no_memory(err);
@@ -248,8 +247,9 @@ static int answer_peer(
 {
 	struct reader rd = reader_of(asked->data, asked->len);
 	uint32_t open = MANIFEST_NONE;
+	struct ebt_err why = {0};
 	SCOPED_FD int fd = -1;
-	int code;
+	int code, failed = 0;
 
 	while (reader_left(&rd)) {
 		uint32_t id = reader_get32(&rd), slot = reader_get32(&rd);
@@ -257,9 +257,10 @@ static int answer_peer(
 		uint64_t off = reader_get64(&rd);
 		uint32_t len = reader_get32(&rd);
 		unsigned level = reader_get8(&rd);
-		ssize_t n;
 
 		code = job_stopped(&r->g->d->job, err);
+		if (code == 0)
+			code = merge_check_asked(r->g, entry, err);
 		if (code < 0)
 			return code;
 		if (rd.failed || !len || len > PIECE_BYTES)
@@ -267,20 +268,16 @@ static int answer_peer(
 		if (entry != open) {
 			scope_close(&fd);
 			open = entry;
-			fd = merge_open(r->g, entry, err);
+			fd = merge_open(r->g, entry, &why);
+			failed = fd < 0 ? fd : 0;
 		}
-		if (fd < 0)
-			return fd;
-		n = fsio_read(fd, r->piece, len, off);
-		if (n < 0)
-			return ebt_fail(err, (int)n, "%s: read", r->g->d->m->entries[entry].name);
-		if ((size_t)n < len)
-			return ebt_failx(err, -ESTALE, "%s/.../%s on %s: changed while it was being drained",
-				r->g->d->store_path, r->g->d->m->entries[entry].name,
-				r->g->d->node_name);
+		if (!failed)
+			failed = merge_read(r->g, entry, fd, r->piece, len, off, &why);
 		buf_put32(out, id);
 		buf_put32(out, slot);
-		put_answer(r->piece, off, len, level, out);
+		merge_put_outcome(out, failed, why.text);
+		if (!failed)
+			put_answer(r->piece, off, len, level, out);
 	}
 	return 0;
 }
@@ -294,11 +291,19 @@ static int take_answers(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		uint32_t id = reader_get32(&rd), slot = reader_get32(&rd);
 		struct overlap *o = id < r->n_asked ? r->asked[id] : NULL;
 		size_t len = o ? answer_len(o->level, o->off, o->len) : 0;
-		const void *data = reader_take(&rd, len);
+		const char *text;
+		const void *data;
 
-		if (rd.failed || !o || slot >= o->n)
+		if (merge_get_outcome(&rd, &text))
+			data = reader_take(&rd, len);
+		else
+			data = text;
+		if (rd.failed || !o || slot >= o->n || !data)
 			return ebt_failx(err, -EBADMSG, "damaged answer of node %d", peer);
-		memcpy(o->answers + slot * len, data, len);
+		if (text)
+			merge_give_up(r->g, &r->f->file[o->file], text);
+		else
+			memcpy(o->answers + slot * len, data, len);
 		o->answered++;
 	}
 	return 0;

@@ -97,10 +97,13 @@ static int queue_tasks(struct move *m, struct ebt_err *err)
 	return 0;
 }
 
-static int start_threads(struct move *m, void *(*fn)(void *), unsigned n, struct ebt_err *err)
+/* Each gets one of @n arguments, @size bytes apart. */
+static int start_threads(struct move *m, void *(*fn)(void *), void *args, size_t size,
+	unsigned n, struct ebt_err *err)
 {
 	for (unsigned i = 0; i < n; i++) {
-		int r = pthread_create(&m->threads[m->n_threads], NULL, fn, m);
+		int r = pthread_create(&m->threads[m->n_threads], NULL, fn,
+			(char *)args + i * size);
 
 		/* One is enough to go on with. */
 		if (r && i == 0)
@@ -120,7 +123,7 @@ static void start_leads(struct move *m)
 	if (!want)
 		return;
 	m->leads_running = want;
-	if (start_threads(m, move_lead_thread, want, &err) < 0)
+	if (start_threads(m, move_lead_thread, m->lanes, sizeof(*m->lanes), want, &err) < 0)
 		move_fail(m, err.code, &err);
 	SCOPED_LOCK(&m->lock);
 	m->leads_running -= want - (m->n_threads - before);
@@ -148,6 +151,27 @@ static void set_pace(struct move *m)
 		m->pace = (double)d->total_bytes / (double)mine / d->o->rate;
 }
 
+/*
+ * The buffers of all threads: taken before any of them runs, so that a node that has not the
+ * memory fails for all, and nobody waits for it.
+ */
+static int open_buffers(struct move *m, struct ebt_err *err)
+{
+	unsigned lanes = m->n_leads + m->n_objects;
+	int r = 0;
+
+	m->lanes = calloc(lanes, sizeof(*m->lanes));
+	m->readers = calloc(m->n_readers, sizeof(*m->readers));
+	if (!m->lanes || !m->readers)
+		return ebt_fail(err, -ENOMEM, "threads");
+	/* One that failed has something to release too. */
+	while (m->lanes_open < lanes && r == 0)
+		r = move_lane_init(&m->lanes[m->lanes_open++], m, err);
+	while (m->readers_open < m->n_readers && r == 0)
+		r = move_reader_init(&m->readers[m->readers_open++], m, err);
+	return r;
+}
+
 /* Everything that can fail on one node alone, before any node waits for another. */
 static int move_open(struct move *m, struct ebt_err *err)
 {
@@ -161,9 +185,13 @@ static int move_open(struct move *m, struct ebt_err *err)
 		return ebt_fail(err, -ENOMEM, "threads");
 	r = queue_tasks(m, err);
 	if (r == 0)
-		r = start_threads(m, move_reader, m->n_readers, err);
+		r = open_buffers(m, err);
 	if (r == 0)
-		r = start_threads(m, move_object_thread, m->n_objects, err);
+		r = start_threads(m, move_reader_thread, m->readers, sizeof(*m->readers),
+			m->n_readers, err);
+	if (r == 0)
+		r = start_threads(m, move_object_thread, m->lanes + m->n_leads,
+			sizeof(*m->lanes), m->n_objects, err);
 	return r;
 }
 
@@ -175,6 +203,10 @@ static void move_close(struct move *m)
 	queue_close(&m->objects);
 	for (unsigned i = 0; i < m->n_threads; i++)
 		pthread_join(m->threads[i], NULL);
+	for (unsigned i = 0; i < m->lanes_open; i++)
+		move_lane_release(&m->lanes[i]);
+	for (unsigned i = 0; i < m->readers_open; i++)
+		move_reader_release(&m->readers[i]);
 	while ((o = m->ends)) {
 		m->ends = o->next;
 		free(o);
@@ -190,6 +222,8 @@ static void move_close(struct move *m)
 	free(m->queue);
 	free(m->in_work);
 	free(m->threads);
+	free(m->lanes);
+	free(m->readers);
 }
 
 struct rounds {
@@ -236,6 +270,9 @@ static void tick(struct move *m)
 
 	if (!move_stopped(m) && job_stopped(&m->d->job, &err) < 0)
 		move_fail(m, -EINTR, &err);
+	if (!move_stopped(m) && m->net.starved)
+		move_fail(m, ebt_fail(&err, -ENOMEM, "%s: messages between nodes",
+				     m->d->node_name), &err);
 	if (move_stopped(m))
 		job_failing(&m->d->job, &m->err);
 	health_look(&m->health);

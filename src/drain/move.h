@@ -61,6 +61,20 @@ struct move_lane {
 	char *dir;
 };
 
+/* A reader's two buffers: one is read into while the other is on its way. */
+struct move_reader_block {
+	struct move_reader_block *next;
+	struct net_data data;
+	struct move_reader *owner;
+};
+struct move_reader {
+	struct move *m;
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	struct move_reader_block *free; /* lock */
+	struct move_reader_block blocks[2];
+};
+
 /* What one thread writes: an object of a file, or a file of one object. */
 struct move_object {
 	const struct drain_task *t;
@@ -97,6 +111,9 @@ struct move {
 	unsigned n_leads, n_objects, n_readers;
 	pthread_t *threads;
 	unsigned n_threads;
+	struct move_lane *lanes; /* of the leads, then of the object threads */
+	struct move_reader *readers;
+	unsigned lanes_open, readers_open;
 	double pace;        /* of --rate: seconds a byte of this node; 0: no limit */
 
 	pthread_mutex_t lock;
@@ -143,18 +160,21 @@ int move_dir(struct move_lane *l, const char *path);
 int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off, void *to,
 	uint32_t len, bool check, struct ebt_err *err);
 void move_source_close(struct move_source *s);
-void *move_reader(void *arg); /* a thread */
+/* Its buffers: nothing that a reader could still lack while others wait for it. */
+int move_reader_init(struct move_reader *t, struct move *m, struct ebt_err *err);
+void move_reader_release(struct move_reader *t);
+void *move_reader_thread(void *arg); /* a struct move_reader */
 
 /* object.c */
 void move_write_object(struct move_lane *l, const struct move_object *o,
 	struct move_result *res);
-void *move_object_thread(void *arg);
+void *move_object_thread(void *arg); /* a struct move_lane */
 /* A call that has object @o of @t, temporary name @path, written by another node. */
 void move_encode_object(const struct move_object *o, const char *path, struct buf *out);
 /* Its answer. */
 void move_decode_result(const struct buf *b, struct move_result *res);
 
 /* lead.c */
-void *move_lead_thread(void *arg);
+void *move_lead_thread(void *arg); /* a struct move_lane */
 
 #endif

@@ -144,15 +144,15 @@ static void post_answer(struct net *n, struct net_job *j)
 	j->op.n_req = 1;
 }
 
-static void post(struct net *n, struct net_op *op)
+/* False if there is no memory to keep account of it. */
+static bool post(struct net *n, struct net_op *op)
 {
 	if (n->n_active == n->cap_active) {
 		size_t cap = n->cap_active ? 2 * n->cap_active : 64;
 		struct net_op **more = realloc(n->active, cap * sizeof(*more));
 
-		/* Others wait for this message; there is nothing smaller to go on with. */
 		if (!more)
-			abort();
+			return false;
 		n->active = more;
 		n->cap_active = cap;
 	}
@@ -170,9 +170,10 @@ static void post(struct net *n, struct net_op *op)
 		post_answer(n, (struct net_job *)op);
 		break;
 	case NET_LOCAL: /* never gets here */
-		return;
+		return true;
 	}
 	n->active[n->n_active++] = op;
+	return true;
 }
 
 static void job_free(struct net_job *j)
@@ -242,23 +243,16 @@ static void answered(struct net *n, struct buf *b)
 		wake(n, &c->done);
 }
 
-static void wanted(struct net *n, int node, const struct net_wanted *want)
+static void wanted(
+	struct net *n, struct net_request *q, int node, const struct net_wanted *want)
 {
-	struct net_request *q = calloc(1, sizeof(*q));
-
-	if (!q)
-		abort();
 	q->node = node;
 	q->want = *want;
 	queue_put(n->requests, &q->item);
 }
 
-static void called(struct net *n, int node, struct buf *b)
+static void called(struct net *n, struct net_job *j, int node, struct buf *b)
 {
-	struct net_job *j = calloc(1, sizeof(*j));
-
-	if (!j)
-		abort();
 	j->op.node = node;
 	memcpy(&j->id, b->data, sizeof(j->id));
 	j->request = *b;
@@ -266,38 +260,85 @@ static void called(struct net *n, int node, struct buf *b)
 	queue_put(n->jobs, &j->op.item);
 }
 
+/* What a note needs. Nothing, or all of it. */
+struct intake {
+	struct buf bytes;
+	struct net_request *request;
+	struct net_job *job;
+};
+
+static void intake_release(struct intake *in)
+{
+	buf_release(&in->bytes);
+	free(in->request);
+	if (in->job)
+		job_free(in->job);
+}
+
+static bool make_room(struct intake *in, int tag, size_t len)
+{
+	if (!buf_extend(&in->bytes, len))
+		return false;
+	if (tag == TAG_FETCH)
+		return (in->request = calloc(1, sizeof(*in->request)));
+	if (tag != TAG_CALL)
+		return true;
+	in->job = calloc(1, sizeof(*in->job));
+	if (!in->job || !buf_extend(&in->job->answer, NET_ANSWER_ROOM))
+		return false;
+	in->job->answer.len = 0;
+	return true;
+}
+
 /* The next note, if there is one. */
 static bool take_note(struct net *n)
 {
-	SCOPED_BUF struct buf b = {0};
-	MPI_Message message;
+	SCOPED(intake_release) struct intake in = {0};
 	MPI_Request req;
-	MPI_Status st;
-	int found, len;
+	int len, source;
 
-	MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls, &found, &message, &st);
-	if (!found)
+	if (!n->note_there)
+		MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls, &n->note_there, &n->note,
+			&n->note_status);
+	if (!n->note_there)
 		return false;
-	MPI_Get_count(&st, MPI_BYTE, &len);
-	if (!buf_extend(&b, (size_t)len))
-		abort();
-	MPI_Imrecv(b.data, len, MPI_BYTE, &message, &req);
+	MPI_Get_count(&n->note_status, MPI_BYTE, &len);
+	if (!make_room(&in, n->note_status.MPI_TAG, (size_t)len)) {
+		n->starved = true;
+		return false;
+	}
+	n->note_there = false;
+	source = n->note_status.MPI_SOURCE;
+	MPI_Imrecv(in.bytes.data, len, MPI_BYTE, &n->note, &req);
 	transport_wait(&req);
-	switch (st.MPI_TAG) {
+	switch (n->note_status.MPI_TAG) {
 	case TAG_FETCH:
-		wanted(n, st.MPI_SOURCE, (const void *)b.data);
+		wanted(n, TAKE(in.request), source, (const void *)in.bytes.data);
 		break;
 	case TAG_FETCHED:
-		fetched(n, (const void *)b.data);
+		fetched(n, (const void *)in.bytes.data);
 		break;
 	case TAG_CALL:
-		called(n, st.MPI_SOURCE, &b);
+		called(n, TAKE(in.job), source, &in.bytes);
 		break;
 	case TAG_ANSWER:
-		answered(n, &b);
+		answered(n, &in.bytes);
 		break;
 	}
 	return true;
+}
+
+/* What is to be posted next, NULL if there is nothing. */
+static struct net_op *next_op(struct net *n)
+{
+	struct queue_item *it;
+
+	if (n->kept)
+		return TAKE(n->kept);
+	it = queue_poll(&n->out);
+	if (!it && n->used_slots < n->n_slots)
+		it = queue_poll(&n->asked);
+	return (struct net_op *)it;
 }
 
 static bool arrived(struct net_op *op)
@@ -313,17 +354,19 @@ static bool arrived(struct net_op *op)
 
 bool net_step(struct net *n)
 {
-	struct queue_item *it;
+	struct net_op *op;
 	bool moved = false;
 
-	while ((it = queue_poll(&n->out)) ||
-		(n->used_slots < n->n_slots && (it = queue_poll(&n->asked)))) {
-		post(n, (struct net_op *)it);
+	while ((op = next_op(n))) {
+		if (!post(n, op)) {
+			n->kept = op;
+			n->starved = true;
+			break;
+		}
 		moved = true;
 	}
 	for (size_t i = 0; i < n->n_active;) {
-		struct net_op *op = n->active[i];
-
+		op = n->active[i];
 		if (!arrived(op)) {
 			i++;
 			continue;

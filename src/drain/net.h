@@ -90,7 +90,8 @@ struct net_job {
 	struct buf request; /* from byte NET_CALL_HEAD on */
 	struct buf answer;
 };
-#define NET_CALL_HEAD 8
+#define NET_CALL_HEAD   8
+#define NET_ANSWER_ROOM 2048 /* bytes of an answer at most: it has that room from the start */
 
 struct net {
 	MPI_Comm calls, data;
@@ -106,6 +107,15 @@ struct net {
 	uint32_t n_slots, next_slot, used_slots;
 	struct net_call *waiting;
 	uint64_t next_id;
+	/*
+	 * Short of memory: what could not be posted or taken in is kept, and tried again in each
+	 * step. Others wait for it, so the drain is to end.
+	 */
+	bool starved;
+	struct net_op *kept;
+	MPI_Message note; /* with note_there: matched, but not received */
+	MPI_Status note_status;
+	int note_there;
 };
 
 /* @calls and @data: communicators of the same nodes, the caller's. */

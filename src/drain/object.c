@@ -441,6 +441,9 @@ void move_encode_object(const struct move_object *o, const char *path, struct bu
 	put_pieces(o, out);
 }
 
+_Static_assert(NET_CALL_HEAD + 4 + 1 + 4 + 8 + 2 + EBT_ERR_TEXT <= NET_ANSWER_ROOM,
+	"an answer fits");
+
 static void encode_result(const struct move_result *res, struct buf *out)
 {
 	buf_put64(out, 0);
@@ -535,29 +538,26 @@ static void do_call(struct move_lane *l, struct net_job *j, struct move_result *
 
 void *move_object_thread(void *arg)
 {
-	struct move *m = arg;
-	SCOPED(move_lane_release) struct move_lane l = {0};
+	struct move_lane *l = arg;
+	struct move *m = l->m;
 	struct net_op *op;
 
-	if (move_lane_init(&l, m, NULL) < 0)
-		abort(); /* leads wait for what this thread writes */
 	while ((op = (struct net_op *)queue_get(&m->objects))) {
 		struct move_local *mine = (struct move_local *)op;
 		struct net_job *j = (struct net_job *)op;
 		struct move_result res;
 
 		if (op->kind == NET_LOCAL) {
-			move_write_object(&l, &mine->o, &res);
+			move_write_object(l, &mine->o, &res);
 			SCOPED_LOCK(&m->lock);
 			mine->result = res;
 			mine->done = true;
 			pthread_cond_broadcast(&m->changed);
 			continue;
 		}
-		do_call(&l, j, &res);
+		do_call(l, j, &res);
+		/* Room for it was made when the call came. */
 		encode_result(&res, &j->answer);
-		if (!buf_ok(&j->answer))
-			abort();
 		net_answer(&m->net, j);
 	}
 	return NULL;

@@ -201,7 +201,8 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 	if (r == 0)
 		r = manifest_arrange(*out, err);
 	if (r == 0)
-		d->rep->skipped += scan_warn_skipped(&d->job.log, &s.skipped);
+		d->rep->skipped += scan_warn_skipped(
+			d->rep->passes ? NULL : &d->job.log, &s.skipped);
 	return r;
 }
 

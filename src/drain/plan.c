@@ -46,44 +46,45 @@ static void final_name(const struct drain *d, uint32_t i, char *out, size_t size
 	}
 }
 
-/*
- * Data of a file with holes, of a full one all of it. One that cannot be opened any more fails
- * alone, when it is to be read.
- */
-static int find_pieces(const struct drain *d, uint32_t i, struct buf *out, struct ebt_err *err)
+/* Where a file with holes has data. */
+static int find_data(const struct drain *d, uint32_t i, struct buf *out)
 {
 	const struct manifest_entry *e = &d->m->entries[i];
-	struct drain_piece p = {.len = e->size};
-	char path[PATH_MAX], name[PATH_MAX];
+	struct drain_piece p = {0};
 	uint64_t start, stop;
-	int r = 0;
+	char path[PATH_MAX];
+	int r = manifest_path(d->m, i, path, sizeof(path));
+	SCOPED_FD int fd = -1;
 
-	if (e->size == 0)
-		return 0;
-	if (e->allocated >= e->size) {
+	if (r < 0)
+		return r;
+	fd = drain_output_open(d, path);
+	if (fd < 0)
+		return fd;
+	for (uint64_t at = 0; at < e->size; at = stop) {
+		r = fsio_next_data(fd, at, e->size, &start, &stop);
+		if (r)
+			return r < 0 ? r : 0;
+		p.off = start;
+		p.len = stop - start;
 		buf_put(out, &p, sizeof(p));
-		return 0;
 	}
-	r = manifest_path(d->m, i, path, sizeof(path));
-	if (r >= 0) {
-		SCOPED_FD int fd = drain_output_open(d, path);
+	return 0;
+}
 
-		r = fd < 0 ? fd : 0;
-		for (uint64_t at = 0; r == 0 && at < e->size; at = stop) {
-			r = fsio_next_data(fd, at, e->size, &start, &stop);
-			p = (struct drain_piece){.off = start, .len = stop - start};
-			if (r == 0)
-				buf_put(out, &p, sizeof(p));
-		}
-		if (fd < 0) {
-			p = (struct drain_piece){.len = e->size};
-			buf_put(out, &p, sizeof(p));
-			r = 0;
-		}
-	}
-	return r < 0 ? ebt_fail(err, r, "%s/%s: data", d->store_path,
-			       text_name(path, name, sizeof(name)))
-		     : 0;
+/*
+ * Data of a file with holes, of a full one all of it. One that cannot be opened any more, or
+ * does not tell, is taken for full: it fails alone, when it is to be read, or reads well.
+ */
+static void find_pieces(const struct drain *d, uint32_t i, struct buf *out)
+{
+	const struct manifest_entry *e = &d->m->entries[i];
+	struct drain_piece all = {.len = e->size};
+
+	if (e->size == 0 || (e->allocated < e->size && find_data(d, i, out) == 0))
+		return;
+	out->len = 0;
+	buf_put(out, &all, sizeof(all));
 }
 
 struct maker {
@@ -144,14 +145,12 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 	struct drain_task t = {.e = *e, .sources = &source, .n_sources = 1}, *made;
 	char name[PATH_MAX] = "", other[PATH_MAX] = "";
 	struct reader r;
-	int code = 0;
+	int code;
 
 	t.in_place = d->verdict[i] != DRAIN_WRITE;
 	t.replaces = d->replaces[i];
 	if (!t.in_place && e->kind == MANIFEST_FILE)
-		code = find_pieces(d, i, &pieces, err);
-	if (code < 0)
-		return code;
+		find_pieces(d, i, &pieces);
 	for (uint32_t l = k->links[i]; l != MANIFEST_NONE; l = k->links[l]) {
 		final_name(d, l, other, sizeof(other));
 		buf_put(&links, other, strlen(other) + 1);
@@ -236,7 +235,9 @@ static int load_targets_all(struct drain *d, struct ebt_err *err)
 		size = sizeof(*got) + d->targets->count * sizeof(got->target[0]);
 		buf_put(&b, d->targets, size);
 	}
-	r = job_agree_all(&d->job, r < 0 ? r : buf_ok(&b) ? 0 : -ENOMEM, err);
+	if (!buf_ok(&b))
+		r = ebt_fail(err, -ENOMEM, "targets");
+	r = job_agree_all(&d->job, r < 0 ? r : 0, err);
 	if (r == 0)
 		r = transport_bcast_buf_all(d->job.nodes, &b, 0, err);
 	if (r == 0 && d->job.node != 0 && b.len)
@@ -494,23 +495,25 @@ static int check_space(const struct drain *d, uint64_t bytes, struct ebt_err *er
 			text_size((double)bytes, a), text_size((double)have, b));
 }
 
+/* A later pass of the same drain adds up, and may have more of them. */
 static int report_targets(struct drain *d, struct ebt_err *err)
 {
 	struct ebt_drain_report *rep = d->rep;
+	struct ebt_drain_target *t;
 
 	rep->writers = place_writers(d->place);
-	if (rep->target)
-		return 0; /* a later pass of the same drain adds up */
-	rep->target = calloc((size_t)d->n_targets + 1, sizeof(*rep->target));
-	if (!rep->target)
+	if (rep->target && rep->n_targets >= d->n_targets)
+		return 0;
+	t = realloc(rep->target, ((size_t)d->n_targets + 1) * sizeof(*t));
+	if (!t)
 		return ebt_fail(err, -ENOMEM, "report");
-	rep->n_targets = d->n_targets;
-	for (uint32_t i = 0; i < d->n_targets; i++) {
-		rep->target[i].index =
-			d->targets ? d->targets->target[i].index : i;
-		rep->target[i].unused =
-			d->targets && !pfs_target_usable(&d->targets->target[i]);
+	rep->target = t;
+	for (uint32_t i = rep->n_targets; i < d->n_targets; i++) {
+		t[i] = (struct ebt_drain_target){
+			.index = d->targets ? d->targets->target[i].index : i,
+			.unused = d->targets && !pfs_target_usable(&d->targets->target[i])};
 	}
+	rep->n_targets = d->n_targets;
 	return 0;
 }
 

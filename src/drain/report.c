@@ -11,6 +11,7 @@
 #include "transport/transport.h"
 
 #define LINES 32 /* targets named */
+#define TARGETS 64 /* summed up at a time */
 
 static void say_targets(struct buf *b, const struct drain *d)
 {
@@ -61,28 +62,30 @@ static void sum_targets(struct drain *d)
 {
 	struct ebt_drain_report *rep = d->rep;
 	uint32_t n = rep->n_targets;
-	SCOPED_FREE double *v = NULL;
-	uint32_t least = n;
+	uint32_t least = n, some;
+	double v[4 * TARGETS];
 
 	/* A node that failed early has none: then nobody tells. */
 	transport_reduce_all(d->job.nodes, &least, 1, MPI_UINT32_T, MPI_MIN);
 	if (!least)
 		return;
-	v = calloc(4 * (size_t)least, sizeof(*v));
-	if (!v)
-		abort(); /* others wait in the same call */
-	for (uint32_t i = 0; i < least; i++) {
-		v[4 * i] = (double)rep->target[i].bytes;
-		v[4 * i + 1] = (double)rep->target[i].objects;
-		v[4 * i + 2] = rep->target[i].seconds;
-		v[4 * i + 3] = rep->target[i].avoided;
-	}
-	transport_reduce_all(d->job.nodes, v, (int)(4 * least), MPI_DOUBLE, MPI_SUM);
-	for (uint32_t i = 0; i < least; i++) {
-		rep->target[i].bytes = (uint64_t)v[4 * i];
-		rep->target[i].objects = (uint64_t)v[4 * i + 1];
-		rep->target[i].seconds = v[4 * i + 2];
-		rep->target[i].avoided = v[4 * i + 3] > 0;
+	for (uint32_t at = 0; at < least; at += some) {
+		struct ebt_drain_target *t = rep->target + at;
+
+		some = least - at < TARGETS ? least - at : TARGETS;
+		for (uint32_t i = 0; i < some; i++) {
+			v[4 * i] = (double)t[i].bytes;
+			v[4 * i + 1] = (double)t[i].objects;
+			v[4 * i + 2] = t[i].seconds;
+			v[4 * i + 3] = t[i].avoided;
+		}
+		transport_reduce_all(d->job.nodes, v, (int)(4 * some), MPI_DOUBLE, MPI_SUM);
+		for (uint32_t i = 0; i < some; i++) {
+			t[i].bytes = (uint64_t)v[4 * i];
+			t[i].objects = (uint64_t)v[4 * i + 1];
+			t[i].seconds = v[4 * i + 2];
+			t[i].avoided = v[4 * i + 3] > 0;
+		}
 	}
 	rep->n_targets = least;
 }

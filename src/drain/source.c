@@ -83,25 +83,11 @@ int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t of
 	return r;
 }
 
-/* A reader's two buffers: one is read into while the other is on its way. */
-struct reader_block {
-	struct reader_block *next;
-	struct net_data data;
-	struct reader_thread *owner;
-};
-struct reader_thread {
-	struct move *m;
-	pthread_mutex_t lock;
-	pthread_cond_t freed;
-	struct reader_block *free; /* lock */
-	struct reader_block blocks[2];
-};
-
 /* Main thread. */
 static void give_back(struct net_data *d)
 {
-	struct reader_block *b = d->arg;
-	struct reader_thread *t = b->owner;
+	struct move_reader_block *b = d->arg;
+	struct move_reader *t = b->owner;
 	SCOPED_LOCK(&t->lock);
 
 	b->next = t->free;
@@ -109,9 +95,9 @@ static void give_back(struct net_data *d)
 	pthread_cond_signal(&t->freed);
 }
 
-static struct reader_block *take_block(struct reader_thread *t)
+static struct move_reader_block *take_block(struct move_reader *t)
 {
-	struct reader_block *b;
+	struct move_reader_block *b;
 	SCOPED_LOCK(&t->lock);
 
 	while (!t->free)
@@ -121,9 +107,9 @@ static struct reader_block *take_block(struct reader_thread *t)
 	return b;
 }
 
-static void answer(struct reader_thread *t, struct move_source *s, const struct net_request *q)
+static void answer(struct move_reader *t, struct move_source *s, const struct net_request *q)
 {
-	struct reader_block *b = take_block(t);
+	struct move_reader_block *b = take_block(t);
 	struct net_data *d = &b->data;
 	struct ebt_err err = {0};
 
@@ -145,33 +131,43 @@ static void answer(struct reader_thread *t, struct move_source *s, const struct 
 	net_send(&t->m->net, d);
 }
 
-void *move_reader(void *arg)
+int move_reader_init(struct move_reader *t, struct move *m, struct ebt_err *err)
 {
-	struct reader_thread t = {.m = arg};
+	*t = (struct move_reader){.m = m};
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->freed, NULL);
+	for (int i = 0; i < 2; i++) {
+		t->blocks[i].owner = t;
+		t->blocks[i].data.data = malloc(m->block);
+		if (!t->blocks[i].data.data)
+			return ebt_fail(err, -ENOMEM, "buffers to read (see --memory)");
+		t->blocks[i].next = t->free;
+		t->free = &t->blocks[i];
+	}
+	return 0;
+}
+
+void move_reader_release(struct move_reader *t)
+{
+	for (int i = 0; i < 2; i++)
+		free(t->blocks[i].data.data);
+	pthread_cond_destroy(&t->freed);
+	pthread_mutex_destroy(&t->lock);
+}
+
+void *move_reader_thread(void *arg)
+{
+	struct move_reader *t = arg;
 	struct move_source s = MOVE_SOURCE_INIT;
 	struct net_request *q;
 
-	pthread_mutex_init(&t.lock, NULL);
-	pthread_cond_init(&t.freed, NULL);
-	for (int i = 0; i < 2; i++) {
-		t.blocks[i].owner = &t;
-		t.blocks[i].data.data = malloc(t.m->block);
-		if (!t.blocks[i].data.data)
-			abort(); /* others wait for what this thread reads */
-		t.blocks[i].next = t.free;
-		t.free = &t.blocks[i];
-	}
-	while ((q = (struct net_request *)queue_get(&t.m->requests))) {
-		answer(&t, &s, q);
+	while ((q = (struct net_request *)queue_get(&t->m->requests))) {
+		answer(t, &s, q);
 		free(q);
 	}
 	/* Both must be back before their memory goes. */
 	for (int i = 0; i < 2; i++)
-		take_block(&t);
-	for (int i = 0; i < 2; i++)
-		free(t.blocks[i].data.data);
+		take_block(t);
 	move_source_close(&s);
-	pthread_cond_destroy(&t.freed);
-	pthread_mutex_destroy(&t.lock);
 	return NULL;
 }

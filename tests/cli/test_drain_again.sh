@@ -85,6 +85,36 @@ expect 0 2 --atomic "$WORK/s.%r" "$WORK/d"
 check "$what" cmp s.1/large d/large
 tidy d
 
+# Cut short after one node freed its version and before the other did: what is left has the name
+# that it got, or would have got, with its node's name.
+host=$(hostname)
+for state in killed finished; do
+	for arrived in yes no; do
+		what="both of two, one freed, $state, the other has arrived: $arrived"
+		fresh
+		mkdir s.0/d s.1/d
+		for r in 0 1; do echo "log of $r" >s.$r/d/log; done
+		ln -s zero s.0/link
+		ln -s one s.1/link
+		ln s.1/d/log kept
+		expect 0 2 --delete --conflict=suffix "$WORK/s.%r" "$WORK/d"
+		ln kept s.1/d/log
+		ln -s one s.1/link
+		[ $arrived = yes ] || rm d/d/log.$host.1 d/link.$host.1
+		# The end of a drain is the last record, of 21 bytes.
+		[ $state = finished ] || truncate -s -21 s.?/.ebt/drain
+		before=$(stat -c %i d/d/log.$host.1 2>/dev/null)
+		expect 0 2 --delete --conflict=suffix --overwrite=update "$WORK/s.%r" "$WORK/d"
+		is "all there is" "d/d/log.$host.0 d/d/log.$host.1 d/link.$host.0 d/link.$host.1" \
+			"$(find d ! -type d | sort | paste -sd ' ')"
+		is "their content" "log of 0 log of 1" "$(cat d/d/log.* | paste -sd ' ')"
+		[ $arrived = no ] || is "not written twice" "$before" "$(stat -c %i d/d/log.$host.1)"
+		absent s.1/d/log
+		absent s.1/link
+		rm kept
+	done
+done
+
 # A sparse file that nobody may read fails alone, as any other does.
 if [ "$(id -u)" = 0 ]; then
 	nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/)
@@ -112,6 +142,32 @@ else
 	is "what could be read" x "$(cat d/open)"
 	# Two nodes write it, one of them by its name.
 	check "a read-only file" cmp s.0/readonly d/readonly
+
+	what="a piece without permissions"
+	fresh
+	for r in 0 1; do
+		for f in shared closed; do
+			truncate -s 200000 s.$r/$f
+			echo $r | dd of=s.$r/$f bs=100000 seek=$r conv=notrunc status=none
+		done
+	done
+	echo x >s.1/open
+	chmod 0 s.1/closed
+	[ "$(id -u)" != 0 ] || chown -R 65534:65534 s.0 s.1
+	CHECKS=$((CHECKS + 1))
+	timeout "$LIMIT" "${nobody[@]}" mpiexec -n 2 "$STAGE" --per-rank --conflict=merge --delete --json "$WORK/s.%r" \
+		"$WORK/d" >"$WORK/out" 2>"$WORK/err" </dev/null
+	is "status" 3 $?
+	says "s.1/closed"
+	says "Permission denied"
+	is "failed" 1 "$(number failed)"
+	is "what could be read" "open shared" "$(ls d | paste -sd ' ')"
+	is "the joined file" "0 1" "$(tr -d '\0' <d/shared | paste -sd ' ')"
+	is "pieces that stay" "s.0/closed s.1/closed" "$(find s.? -name .ebt -prune -o -type f -print | sort | paste -sd ' ')"
+	chmod 600 s.1/closed
+	timeout "$LIMIT" "${nobody[@]}" mpiexec -n 2 "$STAGE" --per-rank --conflict=merge --delete "$WORK/s.%r" "$WORK/d" \
+		>"$WORK/out" 2>"$WORK/err" </dev/null
+	is "joined by the next run" "0 1" "$(tr -d '\0' <d/closed | paste -sd ' ')"
 fi
 
 # Until a file has its own group, what that group may do is nobody's.

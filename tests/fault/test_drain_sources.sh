@@ -150,6 +150,71 @@ truncate -s 5999999 now
 printf Y >>now
 check "$what: done by the next run" cmp now d/d/large
 
+# One of several pieces cannot be read, found out where it is compared with others' or where it
+# is written: that file alone is not done.
+for overlap in yes no; do
+	what="a piece cannot be read, compared: $overlap"
+	fresh
+	rm -f s.?/d/large
+	for r in 0 1 2; do
+		truncate -s 3000000 s.$r/d/large
+		dd if=want/d/large of=s.$r/d/large bs=100000 skip=$((r * 10)) seek=$((r * 10)) count=10 conv=notrunc status=none
+		# A header that all have.
+		[ $overlap = no ] || dd if=want/d/large of=s.$r/d/large bs=10000 count=1 conv=notrunc status=none
+	done
+	AS=(env "LD_PRELOAD=$2/failing.so" EBT_TEST_RANK=2 EBT_TEST_UNREADABLE=s.2/d/large)
+	begin --conflict=merge --delete "$WORK/s.%r" "$WORK/d"
+	AS=()
+	ended 60
+	check "$what: status $status" test "$status" = 3
+	says "d/large"
+	says "Input/output error"
+	absent d/d/large
+	for r in 0 1 2; do exists s.$r/d/large; done
+	the_others
+	# A tree that is shown as a whole is not, without it.
+	rm -rf d
+	fresh
+	AS=(env "LD_PRELOAD=$2/failing.so" EBT_TEST_RANK=0 "EBT_TEST_UNREADABLE=$at/d/large")
+	if [ $overlap = yes ]; then
+		for r in 0 1 2; do [ -e s.$r/d/large ] || cp -p $at/d/large s.$r/d/large; done
+		AS[3]=EBT_TEST_UNREADABLE=s.0/d/large
+	else
+		AS[2]=EBT_TEST_RANK=${at#s.}
+	fi
+	begin --conflict=merge --atomic "$WORK/s.%r" "$WORK/d"
+	AS=()
+	ended 60
+	check "$what: of a whole, status $status" test "$status" = 1
+	absent d
+	expect 0 $N --conflict=merge --atomic "$WORK/s.%r" "$WORK/d"
+	check "$what: the whole" cmp want/d/large d/d/large
+done
+
+# A file with holes that does not tell where they are is read as if it had none.
+what="a file without a map"
+fresh
+truncate -s 5000000 $at/d/large
+cp -a $at/d/large now
+AS=(env "LD_PRELOAD=$2/failing.so" EBT_TEST_RANK=${at#s.} EBT_TEST_UNMAPPED=$at/d/large)
+begin --delete "$WORK/s.%r" "$WORK/d"
+ended 60
+is "$what: status" 0 $status
+check "$what: it is there" cmp now d/d/large
+the_others
+what="a file without a map that cannot be read"
+fresh
+truncate -s 5000000 $at/d/large
+AS+=(EBT_TEST_UNREADABLE=$at/d/large)
+begin --delete "$WORK/s.%r" "$WORK/d"
+AS=()
+ended 60
+is "$what: status" 3 $status
+says "d/large"
+absent d/d/large
+exists $at/d/large
+the_others
+
 # A target that returns something else than was written: --verify does not let it be seen.
 what="content is spoiled"
 fresh

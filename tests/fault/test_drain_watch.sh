@@ -96,6 +96,67 @@ expect 0 $N --delete "$WORK/s.%r" "$WORK/d"
 is "$what: the last one" begun "$(cat d/open)"
 absent s.1/open
 
+# A pass in which nothing is new ends after the scan, whatever the last ones left.
+for how in "" --delete; do
+	what="nothing new $how"
+	watching --json -vv --watch=150ms $how
+	for i in $(seq 20); do
+		mkdir -p s.$((i % 3))/d$i/sub
+		echo $i >s.$((i % 3))/d$i/sub/f
+		ln -s f s.$((i % 3))/d$i/sub/l
+	done
+	exec 8>s.1/open
+	echo begun >&8
+	came() { [ "$(find d ! -type d | wc -l)" = $1 ]; }
+	check "$what: all leave" eventually 20 came 40
+	quiet() { [ "$(grep -c 'nothing new' err)" -ge $1 ]; }
+	check "$what: passes" eventually 20 quiet 12
+	# Something is new again, then not.
+	echo last >&8
+	exec 8>&-
+	check "$what: the last" eventually 20 came 41
+	is "$what: all of it" "begun last" "$(paste -sd ' ' d/open)"
+	check "$what: more passes" eventually 20 quiet 24
+	stop
+	busy=$(($(number passes) - $(grep -c 'nothing new' err)))
+	calls=$(($(number opens) + $(number others)))
+	check "$what: $busy passes with news, $(number passes) in all" test $busy -ge 2 -a $busy -le 12
+	is "$what: bytes of all targets" "$(number bytes)" \
+		"$(grep '"type":"target"' out | grep -o '"bytes":[0-9]*' | cut -d: -f2 | paste -sd+ | bc)"
+	# Each of 41 directories is listed and synced, each of 41 files looked at.
+	check "$what: $calls calls" test $calls -le $((busy * 41 * 8))
+	expect 0 $N $how "$WORK/s.%r" "$WORK/d"
+	is "$what: all are there" 41 "$(find d ! -type d | wc -l)"
+done
+
+# A full store has no room for a journal: that is said once, and so is what is left out. When
+# there is room the next pass makes one.
+what="a store without room"
+mkdir -p full
+if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=1m tmpfs full 2>/dev/null; then
+	MOUNTS=("$WORK/full")
+	head -c 2000000 /dev/zero >full/out 2>/dev/null
+	mkfifo full/fifo
+	rm -rf s.? d
+	mkdir s.1 s.2
+	ln -s full s.0
+	begin -vv --json --watch=150ms --delete "$WORK/s.%r" "$WORK/d"
+	all_ranks >/dev/null
+	check "$what: drained" eventually 20 test -e d/out
+	check "$what: passes" eventually 20 quiet 4
+	echo one >s.0/one
+	check "$what: another" eventually 20 test -e d/one
+	check "$what: more passes" eventually 20 quiet 8
+	stop
+	is "$what: said" 1 "$(grep -c 'no room' err)"
+	is "$what: left out" "1 1" "$(grep -c fifo err) $(number skipped)"
+	check "$what: a journal in the end" test -s full/.ebt/drain
+	umount full
+	MOUNTS=()
+else
+	echo "not tried: $what needs root and a tmpfs"
+fi
+
 # Killed outright, then finished.
 what="watching is killed"
 watching

@@ -244,6 +244,38 @@ static void directories_of_a_finished_drain_are_forgotten(void)
 	}
 }
 
+static int add_path(void *arg, const char *path)
+{
+	strcat(strcat(arg, path), " ");
+	return strcmp(path, "stop") == 0 ? 7 : 0;
+}
+
+static void splits_are_kept_from_drain_to_drain(void)
+{
+	char tmp[64], seen[64] = "";
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_JOURNAL struct journal *j = NULL;
+
+	make(dir, 2);
+	j = open_ok(dir);
+	CU_ASSERT_EQUAL(journal_split(j, "d/a\0b", 2, NULL), 0);
+	CU_ASSERT_EQUAL(seal(j, 2), 0);
+	CU_ASSERT_EQUAL(journal_split(j, "c", 1, NULL), 0);
+	CU_ASSERT_EQUAL(journal_finish(j, NULL), 0);
+	journal_close(TAKE(j));
+	j = open_ok(dir);
+	CU_ASSERT_EQUAL(journal_begin(j, ID_B, DEST, true, true, NULL), 0);
+	CU_ASSERT_EQUAL(journal_each_split(j, add_path, seen), 0);
+	CU_ASSERT_STRING_EQUAL(seen, "d/a b c ");
+	CU_ASSERT_EQUAL(seals(j), 3);
+	CU_ASSERT_EQUAL(journal_split(j, "stop\0more", 2, NULL), 0);
+	CU_ASSERT_EQUAL(journal_each_split(j, add_path, seen), 7);
+	seen[0] = '\0';
+	CU_ASSERT_EQUAL(journal_begin(j, ID_B, DEST, true, false, NULL), 0);
+	CU_ASSERT_EQUAL(journal_each_split(j, add_path, seen), 0);
+	CU_ASSERT_STRING_EQUAL(seen, "");
+}
+
 static void an_id_is_hex_and_dest_absolute(void)
 {
 	char tmp[64];
@@ -352,7 +384,7 @@ static void a_later_version_is_refused_and_other_bytes_are_nothing(void)
 
 	make(dir, 2);
 	load(dir, &all);
-	all.data[8] = 2;
+	all.data[8] = 3;
 	save(dir, all.data, all.len);
 	CU_ASSERT_EQUAL(journal_open(dir, &j, NULL), -EPROTONOSUPPORT);
 	CU_ASSERT_PTR_NULL(j);
@@ -514,6 +546,7 @@ static const struct test tests[] = {
 	TEST(a_finished_drain_takes_no_seals),
 	TEST(the_next_drain_keeps_seals_or_drops_them),
 	TEST(directories_of_a_finished_drain_are_forgotten),
+	TEST(splits_are_kept_from_drain_to_drain),
 	TEST(an_id_is_hex_and_dest_absolute),
 	TEST(a_tail_torn_anywhere_is_cut_off),
 	TEST(nothing_counts_after_a_damaged_byte),

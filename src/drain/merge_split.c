@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Paths that are split: several nodes had a file there, and each version has gone, or goes,
+ * under its node's name. Their owner writes them down before the first version is put in
+ * place. So a later run that finds only one version left, the others being freed already,
+ * knows the name that it got or was to get.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/merge_internal.h"
+
+static int send_split(void *arg, const char *path)
+{
+	struct merge *g = arg;
+
+	merge_put_string(&g->out[merge_owner(g, path)], path);
+	return 0;
+}
+
+static int take_splits(void *arg, int peer, struct buf *b, struct ebt_err *err)
+{
+	struct merge *g = arg;
+	struct reader r = reader_of(b->data, b->len);
+
+	while (reader_left(&r)) {
+		const char *path = merge_get_string(&r);
+
+		if (!path)
+			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		buf_put(&g->splits, &path, sizeof(path));
+	}
+	if (!buf_ok(&g->splits))
+		return ebt_fail(err, -ENOMEM, "journals");
+	return merge_keep(g, b, err);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int merge_splits_all(struct merge *g, struct ebt_err *err)
+{
+	int r = 0;
+
+	if (g->d->journal)
+		r = journal_each_split(g->d->journal, send_split, g);
+	if (r < 0)
+		r = ebt_fail(err, r, "journal");
+	r = merge_exchange_all(g, r, take_splits, g, err);
+	if (r == 0 && g->splits.len)
+		qsort(g->splits.data, g->splits.len / sizeof(char *), sizeof(char *),
+			compare_paths);
+	return r;
+}
+
+bool merge_was_split(const struct merge *g, const char *path)
+{
+	return g->splits.len &&
+		bsearch(&path, g->splits.data, g->splits.len / sizeof(char *), sizeof(char *),
+			compare_paths);
+}
+
+void merge_split(struct merge *g, const char *path)
+{
+	if (merge_was_split(g, path))
+		return;
+	buf_put(&g->new_splits, path, strlen(path) + 1);
+	g->n_new_splits++;
+}
+
+int merge_write_splits(struct merge *g, struct ebt_err *err)
+{
+	struct drain *d = g->d;
+	int r;
+
+	if (!g->n_new_splits || !d->journal || d->o->dry_run || d->published)
+		return 0;
+	r = journal_split(d->journal, (const char *)g->new_splits.data, g->n_new_splits, err);
+	/* A full store: see lead_seal. */
+	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
+}
