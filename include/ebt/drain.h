@@ -13,6 +13,10 @@
 
 #include "ebt/run.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What to do where several nodes have a file under the same path. */
 enum ebt_conflict {
 	EBT_CONFLICT_ERROR,  /* give up before anything is written */
@@ -108,5 +112,9 @@ struct ebt_drain_report {
 int ebt_drain_all(MPI_Comm comm, const struct ebt_drain_options *o,
 	struct ebt_drain_report *report, struct ebt_err *err);
 void ebt_drain_report_free(struct ebt_drain_report *report);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

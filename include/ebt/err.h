@@ -7,6 +7,10 @@
 #ifndef EBT_ERR_H
 #define EBT_ERR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define EBT_ERR_TEXT 1024 /* bytes with the final NUL; longer texts are cut */
 
 struct ebt_err {
@@ -22,5 +26,9 @@ int ebt_fail(struct ebt_err *err, int code, const char *fmt, ...)
 /* As ebt_fail, for failures that errno does not describe: the text is @fmt alone. */
 int ebt_failx(struct ebt_err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

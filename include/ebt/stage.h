@@ -13,6 +13,10 @@
 
 #include "ebt/run.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Zeros and NULLs are the defaults. Strings and arrays stay the caller's. */
 struct ebt_stage_options {
 	struct ebt_run run;
@@ -111,5 +115,9 @@ int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint6
  */
 int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint32_t *done,
 	struct ebt_err *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

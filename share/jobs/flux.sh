@@ -1,26 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Stage, compute, drain, clean up: for `flux batch`. Adapt the four lines that start with a
-# capital name, and the five minutes: what the drain and the removal may take.
+# Stage, compute, drain, clean up: for `flux batch`. Adapt the lines that start with a capital
+# name, and the five minutes: what the drain and the removal may take. What a job that was
+# killed outright leaves on its nodes, flux-resume.sh brings.
 #flux: --nodes=4
 #flux: --exclusive
 #flux: --time-limit=1h
 #flux: --signal=TERM@5m
 set -eu
 job=$(flux job id --to=dec "$(flux getattr jobid)")
-SOURCE=/scratch/$USER/env # on the shared file system
-RESULTS=/scratch/$USER/results.$job # there too
-STORE=/tmp/$USER.$job # node-local; /dev/shm for memory
-APPLICATION=("$STORE/env/bin/application" "--input=/scratch/$USER/input" "--output=$STORE/out")
-
 nodes=$(flux getattr size)
 each_node=(flux run --nodes="$nodes" --tasks-per-node=1)
+EBT_SITE_PFS=/scratch EBT_SITE_LOCAL=/tmp EBT_SITE_STAGE_OPTIONS=() EBT_SITE_DRAIN_OPTIONS=()
+EBT_SITE_LAUNCH=("${each_node[@]}")
+. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set the EBT_SITE_* above
+
+SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
+RESULTS=$EBT_SITE_PFS/$USER/results.$job # there too
+STORE=$EBT_SITE_LOCAL/$USER.$job # node-local; below /dev/shm for memory
+APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
+WATCH= # 60s: drain what is finished that often; it takes a core of each node from the application
+
+drain=("${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 # bash acts on a signal only between commands, or in `wait`.
 run() { "$@" & wait "$!"; }
 
 # However the job ends, what is in the stores by then is drained, files that the application
-# had no time to finish too. If not all is, the stores stay: the same ebt-drain, run again on
-# the same nodes, leaves alone what is in place and brings the rest.
+# had no time to finish too. If not all is, the stores stay.
 finish() {
 	status=$?
 	trap : TERM
@@ -29,7 +35,7 @@ finish() {
 	flux cancel --all || :
 	flux queue drain
 	wait || :
-	"${each_node[@]}" ebt-drain "$STORE/out" "$RESULTS" || {
+	"${drain[@]}" "$STORE/out" "$RESULTS" || {
 		echo "$STORE/out: not all drained; on $(flux getattr hostlist)" >&2
 		exit 1
 	}
@@ -39,8 +45,15 @@ finish() {
 }
 
 "${each_node[@]}" mkdir -m 700 "$STORE" "$STORE/out" # fails where somebody else was first
+echo "if killed: flux batch -N $nodes --requires=hosts:$(flux getattr hostlist)" \
+	"flux-resume.sh $STORE $RESULTS"
 trap finish EXIT
 trap 'exit 143' TERM
 
-run "${each_node[@]}" ebt-stage "$SOURCE" "$STORE"
-run flux run --nodes="$nodes" --exclusive "${APPLICATION[@]}"
+run "${EBT_SITE_LAUNCH[@]}" ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
+exclusive=(--exclusive)
+if [ "$WATCH" ]; then
+	"${drain[@]}" --watch="$WATCH" "$STORE/out" "$RESULTS" &
+	exclusive=()
+fi
+run flux run --nodes="$nodes" "${exclusive[@]}" "${APPLICATION[@]}"

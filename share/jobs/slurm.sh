@@ -1,35 +1,41 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Stage, compute, drain, clean up. Adapt the four lines that start with a capital name, and the
-# 300 seconds: a minute at most for the application to end, the rest to drain and remove.
+# Stage, compute, drain, clean up. Adapt the lines that start with a capital name. What a job
+# that was killed outright leaves on its nodes, slurm-resume.sh brings.
 #SBATCH --nodes=4
 #SBATCH --time=01:00:00
 #SBATCH --signal=B:TERM@300
 set -eu
-SOURCE=/scratch/$USER/env # on the shared file system
-RESULTS=/scratch/$USER/results.$SLURM_JOB_ID # there too
-STORE=/tmp/$USER.$SLURM_JOB_ID # node-local; /dev/shm for memory
-APPLICATION=("$STORE/env/bin/application" "--input=/scratch/$USER/input" "--output=$STORE/out")
-
 each_node=(srun --overlap --cpu-bind=none --ntasks="$SLURM_NNODES" --ntasks-per-node=1)
-mpi=("${each_node[@]}" --mpi=pmi2 --kill-on-bad-exit)
+EBT_SITE_PFS=/scratch EBT_SITE_LOCAL=/tmp EBT_SITE_STAGE_OPTIONS=() EBT_SITE_DRAIN_OPTIONS=()
+EBT_SITE_LAUNCH=("${each_node[@]}" --mpi=pmi2 --kill-on-bad-exit)
+. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set the EBT_SITE_* above
+
+SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
+RESULTS=$EBT_SITE_PFS/$USER/results.$SLURM_JOB_ID # there too
+STORE=$EBT_SITE_LOCAL/$USER.$SLURM_JOB_ID # node-local; below /dev/shm for memory
+APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
+WATCH= # 60s: drain what is finished that often, so that little is left at the end
+
+drain=("${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 # bash acts on a signal only between commands, or in `wait`.
 run() { "$@" & wait "$!"; }
 
 # However the job ends, what is in the stores by then is drained, files that the application
-# had no time to finish too. If not all is, the stores stay: the same ebt-drain, run again on
-# the same nodes, leaves alone what is in place and brings the rest.
+# had no time to finish too. If not all is, the stores stay.
 finish() {
 	status=$?
 	trap : TERM
-	# The step ends first: nobody writes while files are drained and removed. scancel reaches
+	# The steps end first: nobody writes while files are drained and removed. scancel reaches
 	# all steps and not this script; srun, when it is killed itself, kills them at once.
 	if [ "$(jobs -pr)" ]; then
 		scancel --signal=TERM "$SLURM_JOB_ID"
-		timeout 60 tail --pid="$!" -f /dev/null || kill "$!"
+		for pid in $(jobs -pr); do
+			timeout 60 tail --pid="$pid" -f /dev/null || kill "$pid"
+		done
 		wait || :
 	fi
-	"${mpi[@]}" ebt-drain "$STORE/out" "$RESULTS" || {
+	"${drain[@]}" "$STORE/out" "$RESULTS" || {
 		echo "$STORE/out: not all drained; on $SLURM_JOB_NODELIST" >&2
 		exit 1
 	}
@@ -39,10 +45,14 @@ finish() {
 }
 
 "${each_node[@]}" mkdir -m 700 "$STORE" "$STORE/out" # fails where somebody else was first
+echo "if killed: sbatch -N $SLURM_NNODES -w $SLURM_JOB_NODELIST slurm-resume.sh $STORE $RESULTS"
 trap finish EXIT
 # For the time limit and for scancel --batch --signal=TERM; after a plain scancel no step can
-# start any more, and outputs are lost with their nodes.
+# start any more, and slurm-resume.sh has to bring the outputs.
 trap 'exit 143' TERM
 
-run "${mpi[@]}" ebt-stage "$SOURCE" "$STORE"
+run "${EBT_SITE_LAUNCH[@]}" ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
+if [ "$WATCH" ]; then
+	"${drain[@]}" --watch="$WATCH" "$STORE/out" "$RESULTS" &
+fi
 run srun "${APPLICATION[@]}"

@@ -6,6 +6,7 @@
 
 #include "base/scope.h"
 #include "cmd/stage_cmd.h"
+#include "manifest/manifest.h"
 #include "transport/transport.h"
 
 const struct cmd_program cmd_program = {"ebt-stage", "ebt.stage/1"};
@@ -101,8 +102,8 @@ static int run_alone(const struct cmd_stage *o)
 	if (o->common.help)
 		cmd_stage_help(stdout);
 	else if (o->common.version)
-		printf("%s (EBT) %s\nmanifest format 1, %s\n", cmd_program.name, EBT_VERSION,
-			EBT_MPI);
+		printf("%s (EBT) %s\nmanifest format %d, %s\n", cmd_program.name, EBT_VERSION,
+			MANIFEST_VERSION, EBT_MPI);
 	else if (o->mode == STAGE_LIST)
 		r = cmd_stage_list(o, &err);
 	else

@@ -22,8 +22,8 @@ judge() {
 	# Names before the "Sh EXAMPLES", where other programs have options too.
 	sed '/^\.Sh EXAMPLES/,$d' "$man" | grep -oE '(Fl|,) -[a-z][a-z-]*' | sed 's/.* -/--/' |
 		sort -u >"$WORK/in_man"
-	grep -v '^\s*#' "$top/share/completions/$program.bash" | grep -o -- '--[a-z][a-z-]*[a-z]' | sort -u \
-		>"$WORK/in_completion"
+	grep -v '^#' "$top/share/completions/$program.options" | cut -d'|' -f1 |
+		grep -o -- '--[a-z][a-z-]*' | sort -u >"$WORK/in_completion"
 	check "$program: help has every option" diff "$WORK/in_code" "$WORK/in_help"
 	check "$program: man page has every option" diff "$WORK/in_code" "$WORK/in_man"
 	check "$program: completion has every option" diff "$WORK/in_code" "$WORK/in_completion"
@@ -39,6 +39,4 @@ judge() {
 }
 judge ebt-stage '256.0 MiB' 30s
 judge ebt-drain '256.0 MiB' 30s '(256)' '(8)' '1.0 GB/s' '(10000)' '(1ms)' 64K 4M
-"$STAGE" --version | grep -q 'manifest format 1' || fail "ebt-stage --version"
-"$BIN/ebt-drain" --version | grep -q 'journal format 1' || fail "ebt-drain --version"
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The job script for PBS, on nodes that share nothing but the source and the results. What PBS
+# The job scripts for PBS, on nodes that share nothing but the source and the results. What PBS
 # gives to a job stands in for it: PBS_NODEFILE, PBS_JOBID, the script on the first node, TERM
 # from qdel. mpiexec is told how to reach the others, which PBS would have told it.
 . "$(dirname "$0")/lab.sh"
@@ -16,25 +16,30 @@ cat >"$WORK/env/bin/application" <<'X'
 echo "application $PMI_RANK on $(hostname) as $0 $*"
 out=${2#--output=}
 echo "begun by $PMI_RANK" >"$out/begun.$PMI_RANK"
+: >"$out/left.out"
 [ -e "${1#--input=}/wait" ] || exit 0
-trap 'echo "stopped $PMI_RANK" >"$out/stopped.$PMI_RANK"; exit 5' TERM
+trap 'echo "stopped $PMI_RANK" >"$out/stopped.$PMI_RANK"; exit 0' TERM
 while :; do sleep 0.1; done
 X
 chmod 555 "$WORK/env/bin/application" "$WORK/env/bin"
 # Two processors a node: the file names each as often.
 for ((i = 0; i < N; i++)); do printf 'n%d\nn%d\n' $i $i; done >"$WORK/nodefile"
 
-# job_script SOURCE INPUT LAST: its lines adapted as a user does
+cat >"$WORK/site.sh" <<'X'
+EBT_SITE_LOCAL=/local
+EBT_SITE_STAGE_OPTIONS=(--link=200mbit --memory=32M)
+EBT_SITE_DRAIN_OPTIONS=(--link=200mbit '--exclude=left.*')
+X
+# job_script SOURCE INPUT LAST [SED...]: its lines adapted as a user does
 job_script() {
-	# shellcheck disable=SC2016 # expanded in the job
-	sed -e "s|^SOURCE=.*|SOURCE=$1|" -e 's|^STORE=.*|STORE=/local/$USER.$PBS_JOBID|' \
-		-e "s|^RESULTS=.*|RESULTS=$WORK/results|" -e "s|/scratch/\$USER/input|$2|" \
-		-e "s|^LAST=.*|LAST=$3|" "$top/share/jobs/pbs.sh" >"$WORK/job.sh"
+	sed -e "s|^SOURCE=.*|SOURCE=$1|" -e "s|^RESULTS=.*|RESULTS=$WORK/results|" \
+		-e "s|\$EBT_SITE_PFS/\$USER/input|$2|" -e "s|^LAST=.*|LAST=$3|" "${@:4}" \
+		"$top/share/jobs/pbs.sh" >"$WORK/job.sh"
 	rm -rf "$WORK/results"
 }
 # in_job COMMAND...: takes the place of this process, so that a signal reaches it
 in_job() {
-	exec timeout -k 5 "$LIMIT" "$lab" exec 0 env PBS_NODEFILE="$WORK/nodefile" PBS_JOBID=7.head \
+	exec timeout -k 5 "$LIMIT" "$lab" exec 0 env PBS_NODEFILE="$WORK/nodefile" PBS_JOBID=7.head EBT_SITE="$WORK/site.sh" \
 		HYDRA_LAUNCHER=ssh HYDRA_LAUNCHER_EXEC="/run/ebt-lab-$LAB/rsh" \
 		UCX_TLS=tcp,self UCX_NET_DEVICES=eth0 PATH="$PATH:$BIN" "$@"
 }
@@ -100,14 +105,63 @@ says "stopped by signal 15"
 check "nobody writes while the stores go" test -z "$(grep '^ebt-stage:' "$WORK/err" | grep -v 'signal 15')"
 no_stores
 
-# What cannot be drained stays, and the same drain goes on from there.
+# Outputs that leave while the job computes.
+job_script "$WORK/env" "$WORK/wait" 100 -e 's|^WATCH=.*|WATCH=1s|'
+job &
+pid=$!
+for _ in $(seq 300); do
+	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = $((2 * N)) ] && break
+	sleep 0.1
+done
+results begun
+kill -TERM "$(cat "$WORK/pid")"
+wait $pid
+check "status of a job that was stopped while it was watched" test $? -eq 143
+results begun stopped
+no_stores
+
+# resume: with what the job printed, as qsub would start it
+resume() {
+	local variables
+	variables=$(sed -n 's/^if killed: qsub .* -v \([^ ]*\) pbs-resume[.]sh$/\1/p' "$WORK/out")
+	check "the nodes of the job" grep -q "^if killed: qsub -l select=1:host=n0+1:host=n1" "$WORK/out"
+	CHECKS=$((CHECKS + 1))
+	# shellcheck disable=SC2086 # STORE=... RESULTS=...
+	(in_job env ${variables//,/ } bash "$top/share/jobs/pbs-resume.sh") \
+		>"$WORK/out" 2>"$WORK/err" </dev/null || { fail "resume"; show; }
+	results begun
+	no_stores
+}
+# Killed outright: nothing is drained, and a second job brings it.
+job_script "$WORK/env" "$WORK/wait" 100
+job &
+pid=$!
+for ((i = 0; i < N; i++)); do
+	for _ in $(seq 500); do
+		[ "$(on $i sh -c 'ls /local/*/out/begun.* 2>/dev/null' | wc -l)" = 2 ] && break
+		sleep 0.01
+	done
+done
+# As PBS does: all processes of the job, also those that know of no signal.
+kill -KILL "$(cat "$WORK/pid")"
+# shellcheck disable=SC2016 # expanded in the node
+for ((i = 0; i < N; i++)); do
+	on $i sh -c 'for p in /proc/[0-9]*; do
+		[ "$(readlink "$p/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+		grep -qs -e mpiexec -e hydra_pmi -e bin/application "$p/cmdline" && kill -KILL "${p#/proc/}"
+	done'
+done 2>/dev/null
+wait $pid
+check "status of a job that was killed" test $? -ne 0
+check "nothing is drained then" test ! -e "$WORK/results"
+resume
+
+# What cannot be drained stays, and a second job goes on from there.
 job_script "$WORK/env" "$WORK/src" 100
 : >"$WORK/results"
 job
 check "status of a job that was not drained" test $? -eq 1
 says "not all drained; on n0 n1"
 rm "$WORK/results"
-timeout -k 5 "$LIMIT" "$lab" mpi "$N" "$BIN/ebt-drain" "/local/$USER.7.head/out" "$WORK/results" \
-	>"$WORK/out" 2>"$WORK/err" </dev/null || { fail "the drain by hand"; show; }
-results begun
+resume
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Under a real Slurm: srun stages equal stores and passes on the status of a failure, the death
-# of a rank ends the step, ranks that do not find each other do nothing, and the job script for
-# Slurm does what it says.
+# of a rank ends the step, ranks that do not find each other do nothing, and the job scripts for
+# Slurm do what they say: also at a time limit, and when a job is killed outright.
 . "$(dirname "$0")/lab.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd)
 slurm=$top/bench/slurm
@@ -127,6 +127,7 @@ cat >"$WORK/env/bin/application" <<'X'
 echo "application $SLURM_PROCID on $(hostname) as $0 $*"
 out=${2#--output=}
 echo "begun by $SLURM_PROCID" >"$out/begun.$SLURM_PROCID"
+: >"$out/left.out"
 [ -e "${1#--input=}/wait" ] || exit 0
 trap 'echo "stopped $SLURM_PROCID" >"$out/stopped.$SLURM_PROCID"; exit 5' TERM
 while :; do sleep 0.1; done
@@ -134,12 +135,17 @@ X
 chmod 555 "$WORK/env/bin/application" "$WORK/env/bin"
 mkdir "$WORK/wait"
 : >"$WORK/wait/wait"
-# job_script SOURCE INPUT
+cat >"$WORK/site.sh" <<'X'
+EBT_SITE_LOCAL=/local
+EBT_SITE_STAGE_OPTIONS=(--link=200mbit --memory=32M)
+EBT_SITE_DRAIN_OPTIONS=(--link=200mbit '--exclude=left.*')
+X
+export EBT_SITE=$WORK/site.sh
+# job_script SOURCE INPUT [SED...]
 job_script() {
-	# shellcheck disable=SC2016 # expanded in the job
-	sed -e "s|^SOURCE=.*|SOURCE=$1|" -e 's|^STORE=.*|STORE=/local/$USER.$SLURM_JOB_ID|' \
-		-e "s|^RESULTS=.*|RESULTS=$WORK/results|" -e "s|/scratch/\$USER/input|$2|" \
-		-e "s|^#SBATCH --nodes=.*|#SBATCH --nodes=$N|" "$top/share/jobs/slurm.sh" >"$WORK/job.sh"
+	sed -e "s|^SOURCE=.*|SOURCE=$1|" -e "s|^RESULTS=.*|RESULTS=$WORK/results|" \
+		-e "s|\$EBT_SITE_PFS/\$USER/input|$2|" \
+		-e "s|^#SBATCH --nodes=.*|#SBATCH --nodes=$N|" "${@:3}" "$top/share/jobs/slurm.sh" >"$WORK/job.sh"
 	rm -rf "$WORK/results"
 }
 # batch: the status of the job
@@ -166,7 +172,7 @@ results() {
 			want+=$name.$i$'\n'
 		done
 	done
-	check "nothing but $*" test "$(ls -A "$WORK/results" 2>&1)" = "${want%$'\n'}"
+	check "nothing but $*: $(ls -A "$WORK/results" 2>&1)" test "$(ls -A "$WORK/results" 2>&1)" = "${want%$'\n'}"
 }
 job_script "$WORK/env" "$WORK/src"
 check "the job's status" batch
@@ -220,15 +226,55 @@ check "status of a job whose application was stopped" test $? -eq 143
 results begun stopped
 no_stores
 
-# What cannot be drained stays, and the same drain goes on from there.
+# The time limit itself: Slurm looks at it every 30 s, and warns half a minute early if need be.
+job_script "$WORK/env" "$WORK/wait" -e 's|^#SBATCH --time=.*|#SBATCH --time=00:01:00|' \
+	-e 's|B:TERM@300|B:TERM@20|'
+batch
+check "status of a job that came near its limit" test $? -eq 143
+results begun stopped
+no_stores
+
+# Outputs that leave while the job computes.
+job_script "$WORK/env" "$WORK/wait" -e 's|^WATCH=.*|WATCH=1s|'
+start_application
+for _ in $(seq 300); do
+	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = "$N" ] && break
+	sleep 0.1
+done
+results begun
+stop_batch
+wait $job
+check "status of a job that was stopped while it was watched" test $? -eq 143
+results begun stopped
+no_stores
+
+# resume: the command that the job printed, with the script's place
+resume() {
+	local args
+	read -r -a args < <(sed -n 's/^if killed: sbatch //p' "$WORK/err")
+	CHECKS=$((CHECKS + 1))
+	timeout -k 5 "$LIMIT" "$slurm" sbatch -o "$WORK/said" "${args[@]/#slurm-resume.sh/$top/share/jobs/slurm-resume.sh}" \
+		>"$WORK/out" 2>&1 </dev/null || { fail "${args[*]}"; show; cat "$WORK/said" >&2; }
+	# The application may have had a TERM when its job was killed.
+	rm -f "$WORK"/results/stopped.*
+	results begun
+	no_stores
+}
+# Killed outright: nothing is drained, and a second job brings it.
+job_script "$WORK/env" "$WORK/wait"
+start_application
+timeout -k 5 60 "$slurm" run scancel --full --signal=KILL "$(timeout -k 5 60 "$slurm" run squeue -h -t R -o %i)"
+wait $job
+check "status of a job that was killed" test $? -ne 0
+check "nothing is drained then" test ! -e "$WORK/results"
+resume
+
+# What cannot be drained stays, and a second job goes on from there.
 job_script "$WORK/env" "$WORK/src"
 : >"$WORK/results"
 batch
 check "status of a job that was not drained" test $? -eq 1
 says "not all drained; on n[0-$((N - 1))]"
 rm "$WORK/results"
-store=$(on 0 find /local -maxdepth 1 -name "$USER.*")
-timeout -k 5 "$LIMIT" "$slurm" run srun --mpi=pmi2 -K -N "$N" --ntasks-per-node=1 "$BIN/ebt-drain" \
-	"$store/out" "$WORK/results" >"$WORK/out" 2>"$WORK/err" </dev/null || { fail "the drain by hand"; show; }
-results begun
+resume
 finish

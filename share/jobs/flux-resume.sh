@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Brings what a job of flux.sh left in the stores of its nodes when it was killed before it had
+# drained all, and removes the stores. The first line of that job's output has the command:
+#
+#   flux batch -N 4 --requires=hosts:node[01-04] flux-resume.sh STORE RESULTS
+#
+# What is in place is left alone, so this can itself be killed and submitted again. It needs the
+# same nodes with their stores still there. On a cluster that empties node-local storage between
+# jobs outputs end with their job: set WATCH in flux.sh there, so that they leave while it runs
+# and little remains for its end.
+#flux: --exclusive
+#flux: --time-limit=30m
+set -eu
+STORE=$1 RESULTS=$2
+each_node=(flux run --nodes="$(flux getattr size)" --tasks-per-node=1)
+EBT_SITE_DRAIN_OPTIONS=() EBT_SITE_LAUNCH=("${each_node[@]}")
+. "${EBT_SITE:-/dev/null}" # as in flux.sh
+
+"${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}" "$STORE/out" "$RESULTS"
+"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"

@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Brings what a job of pbs.sh left in the stores of its nodes when it was killed before it had
+# drained all, and removes the stores. The first line of that job's output has the command:
+#
+#   qsub -l select=1:host=node01+1:host=node02 -v STORE=...,RESULTS=... pbs-resume.sh
+#
+# What is in place is left alone, so this can itself be killed and submitted again. It needs the
+# same nodes with their stores still there. On a cluster that empties node-local storage between
+# jobs outputs end with their job: set WATCH in pbs.sh there, so that they leave while it runs
+# and little remains for its end.
+#PBS -l walltime=00:30:00
+set -eu
+nodes=$(sort -u "$PBS_NODEFILE")
+EBT_SITE_DRAIN_OPTIONS=()
+EBT_SITE_LAUNCH=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
+. "${EBT_SITE:-/dev/null}" # as in pbs.sh
+
+"${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}" "$STORE/out" "$RESULTS"
+"${EBT_SITE_LAUNCH[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
