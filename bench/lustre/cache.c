@@ -10,14 +10,15 @@ static bool knows_locked(const struct client *c, const struct inode *i)
 {
 	const struct md_seen *s = &i->seen[c->index];
 
-	return s->version == i->version && clock_now() - s->at < c->e->attr_cache;
+	return s->version == i->version && s->at >= c->e->forgot &&
+	       clock_now() - s->at < c->e->attr_cache;
 }
 
 static void learn_locked(struct client *c, struct inode *i)
 {
 	struct md_seen *s = &i->seen[c->index];
 
-	if (s->version != i->version)
+	if (s->version != i->version || s->at < c->e->forgot)
 		s->layout = s->xattrs = false;
 	s->version = i->version;
 	s->at = clock_now();

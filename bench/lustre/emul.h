@@ -44,13 +44,15 @@ struct emul_switches {
 	_Atomic bool list_lov;	   /* listxattr shows lustre.lov */
 	_Atomic bool lov_v3;	   /* layouts read as V3 */
 	_Atomic int64_t quota;	   /* bytes that may still be written, < 0: no limit */
+	_Atomic int time_unit;	   /* ns: times are kept in multiples of it; 0: of 1 */
 };
 
 struct client {
 	struct emul *e;
 	const char *name;
-	int index; /* < 0: an observer, neither counted nor slowed down */
-	int fd;	   /* of /dev/fuse */
+	int index;    /* < 0: an observer, neither counted nor slowed down */
+	int fd;	      /* of /dev/fuse */
+	bool greeted; /* the session's first reply is out */
 	struct fuse_session *session;
 	uint64_t mds[MDS_N_KINDS]; /* under the MDS's lock */
 };
@@ -90,6 +92,7 @@ struct emul {
 	struct mds mds;
 	struct emul_switches sw;
 	int64_t attr_cache; /* ns */
+	int64_t forgot;	    /* clients know nothing from before */
 	uint32_t stripe_size;
 	uint16_t stripe_count;
 	struct client *clients;
@@ -126,8 +129,8 @@ int inode_lookup(struct emul *e, struct inode *dir, const char *name, bool known
 	struct inode **out);
 void inode_unref(struct emul *e, struct inode *i);
 void inode_forget(struct emul *e, struct inode *i, uint64_t lookups);
-/* What stat shows: of a file with objects, size and blocks are theirs. */
-int inode_stat(struct inode *i, struct stat *st);
+/* What stat shows: of a file with objects, size and blocks are theirs; times are cut. */
+int inode_stat(struct emul *e, struct inode *i, struct stat *st);
 uint64_t inode_size(struct inode *i);
 /* A name is gone: the objects with the last one, if nobody has the file open. */
 void inode_name_gone(struct inode *i);
@@ -176,7 +179,9 @@ int ns_give(fuse_req_t req, struct inode *dir, const char *name, mode_t mode);
 /* The mode under the caller's umask, which a directory's default ACL replaces. */
 mode_t ns_mode(fuse_req_t req, struct inode *dir, mode_t mode);
 int file_truncate(struct client *c, struct inode *i, uint64_t size);
-/* reply.c: writers of one file do not wait for each other in the kernel. */
+/* reply.c: a session over c->fd, whose files can be mapped. */
+int reply_attach(struct client *c);
+/* Writers of one file do not wait for each other in the kernel. */
 int reply_open(fuse_req_t req, uint64_t handle);
 int reply_create(fuse_req_t req, const struct fuse_entry_param *entry, uint64_t handle);
 

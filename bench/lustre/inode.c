@@ -213,16 +213,21 @@ static void sum_locked(struct inode *i, uint64_t *size, uint64_t *blocks)
 	}
 }
 
-int inode_stat(struct inode *i, struct stat *st)
+/* As a file system keeps times that has coarser ones. */
+static void cut_times(struct emul *e, struct stat *st)
+{
+	int unit = e->sw.time_unit;
+
+	if (unit <= 1)
+		return;
+	st->st_atim.tv_nsec -= st->st_atim.tv_nsec % unit;
+	st->st_mtim.tv_nsec -= st->st_mtim.tv_nsec % unit;
+	st->st_ctim.tv_nsec -= st->st_ctim.tv_nsec % unit;
+}
+
+static void stat_data(struct inode *i, struct stat *st)
 {
 	uint64_t size, blocks;
-
-	if (fstatat(i->fd, "", st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	st->st_blksize = 4 << 20;
-	if (!S_ISREG(i->type))
-		return 0;
-
 	SCOPED_LOCK(&i->lock);
 
 	sum_locked(i, &size, &blocks);
@@ -233,6 +238,16 @@ int inode_stat(struct inode *i, struct stat *st)
 		if (later(i->written, st->st_ctim))
 			st->st_ctim = i->written;
 	}
+}
+
+int inode_stat(struct emul *e, struct inode *i, struct stat *st)
+{
+	if (fstatat(i->fd, "", st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	st->st_blksize = 4 << 20;
+	if (S_ISREG(i->type))
+		stat_data(i, st);
+	cut_times(e, st);
 	return 0;
 }
 

@@ -130,19 +130,16 @@ static int start_session(struct client *c)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_lowlevel_ops ops = {0};
-	char name[] = "emulated-lustre", path[32];
+	char name[] = "emulated-lustre";
 
 	ns_ops(&ops);
 	file_ops(&ops);
 	xattr_ops(&ops);
-	snprintf(path, sizeof(path), "/dev/fd/%d", c->fd);
 	if (fuse_opt_add_arg(&args, name) < 0)
 		return -ENOMEM;
 	c->session = fuse_session_new(&args, &ops, sizeof(ops), c);
 	fuse_opt_free_args(&args);
-	if (!c->session || fuse_session_mount(c->session, path) < 0)
-		return -EIO;
-	return 0;
+	return c->session ? reply_attach(c) : -EIO;
 }
 
 static void *serve(void *arg)
@@ -202,8 +199,11 @@ static void limits(void)
 {
 	struct rlimit files = {OPEN_FILES, OPEN_FILES};
 
-	while (setrlimit(RLIMIT_NOFILE, &files) < 0 && files.rlim_cur > 1024)
-		files.rlim_cur = files.rlim_max = files.rlim_cur / 2;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 &&
+		getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK);
 	/* Buffers of a megabyte come and go: keep their pages. */
 	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);

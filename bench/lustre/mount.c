@@ -2,7 +2,7 @@
 /*
  * A client's mount: /dev/fuse is opened here and mounted by a child in the mount namespace
  * of another process, so that a node of an emulated cluster sees it and nobody else does.
- * libfuse gets the descriptor as /dev/fd/N and never mounts or unmounts.
+ * libfuse gets the descriptor and never mounts or unmounts.
  */
 #include <errno.h>
 #include <fcntl.h>

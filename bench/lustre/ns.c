@@ -43,7 +43,7 @@ int ns_entry(struct client *c, struct inode *i, struct fuse_entry_param *out)
 	int r;
 
 	*out = (struct fuse_entry_param){.ino = (fuse_ino_t)(uintptr_t)i};
-	r = inode_stat(i, &out->attr);
+	r = inode_stat(c->e, i, &out->attr);
 	out->attr_timeout = timeout_of(out->attr.st_mode);
 	return r;
 }
@@ -120,7 +120,7 @@ static void ns_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 	if (i != &c->e->inodes.root)
 		md_want(c, i, MDS_GETATTR);
-	r = inode_stat(i, &st);
+	r = inode_stat(c->e, i, &st);
 	if (r < 0)
 		reply(req, r);
 	else
@@ -180,7 +180,7 @@ static void ns_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int wh
 	r = set_attributes(c, i, attr, what);
 	md_changed(c, i);
 	if (r == 0)
-		r = inode_stat(i, &st);
+		r = inode_stat(c->e, i, &st);
 	if (r < 0)
 		reply(req, r);
 	else

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Replies to open and create, made by hand: libfuse learned to ask for parallel direct
- * writes in 3.15 only. The kernel takes them since 6.2, older ones ignore the bit.
+ * What libfuse cannot say, said by hand: parallel direct writes, which it learned in 3.15
+ * only, in replies to open and create; and shared maps of files that are read and written
+ * directly, in the first reply of a session. Real Lustre has such maps, and sbcast reads its
+ * source through one. Kernels older than 6.2 and 6.6 ignore the bits.
  */
+#include <errno.h>
 #include <linux/fuse.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
@@ -14,6 +19,35 @@
 #ifndef FOPEN_PARALLEL_DIRECT_WRITES
 #define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
 #endif
+#ifndef FUSE_DIRECT_IO_ALLOW_MMAP
+#define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
+#endif
+
+static ssize_t send_reply(int fd, struct iovec *iov, int count, void *data)
+{
+	struct client *c = data;
+	struct fuse_init_out *init;
+
+	if (!c->greeted && count == 2 && iov[1].iov_len >= sizeof(*init)) {
+		init = iov[1].iov_base;
+		init->flags |= FUSE_INIT_EXT;
+		init->flags2 |= FUSE_DIRECT_IO_ALLOW_MMAP >> 32;
+		c->greeted = true;
+	}
+	return writev(fd, iov, count);
+}
+
+static ssize_t receive(int fd, void *buf, size_t len, void *data)
+{
+	return read(fd, buf, len);
+}
+
+int reply_attach(struct client *c)
+{
+	static const struct fuse_custom_io io = {.writev = send_reply, .read = receive};
+
+	return fuse_session_custom_io(c->session, &io, c->fd) < 0 ? -EIO : 0;
+}
 
 static struct fuse_open_out open_out(uint64_t handle)
 {

@@ -12,6 +12,7 @@
 
 #include "base/scope.h"
 #include "base/text.h"
+#include "clock.h"
 #include "emul.h"
 
 struct context {
@@ -123,7 +124,9 @@ static int set_switch(struct context *x, const char *word, const char *value)
 		{"refuse-layouts", "default", REFUSE_DEFAULT},
 		{"rename-flags", "0", false}, {"rename-flags", "1", true},
 		{"list-lov", "0", false}, {"list-lov", "1", true}, {"lov", "v1", false},
-		{"lov", "v3", true}};
+		{"lov", "v3", true}, {"time-unit", "1ns", 1}, {"time-unit", "100ns", 100},
+		{"time-unit", "1us", 1000}, {"time-unit", "1ms", 1000000},
+		{"time-unit", "1s", 1000000000}};
 	struct emul_switches *sw = &x->e->sw;
 	bool seen = false;
 
@@ -133,7 +136,9 @@ static int set_switch(struct context *x, const char *word, const char *value)
 		seen = true;
 		if (strcmp(value, known[k].value) != 0)
 			continue;
-		if (word[0] == 'r' && word[2] == 'f')
+		if (word[0] == 't')
+			sw->time_unit = known[k].word;
+		else if (word[0] == 'r' && word[2] == 'f')
 			sw->refuse = known[k].word;
 		else if (word[0] == 'r')
 			sw->rename_flags = known[k].word;
@@ -169,8 +174,10 @@ static int set_model(struct context *x, const char *word, const char *value)
 			e->model.handover = (int64_t)(number * 1e9);
 	} else if (strcmp(word, "attr-cache") == 0) {
 		r = text_parse_time(value, &number, &x->err);
-		if (r == 0)
+		if (r == 0) {
 			e->attr_cache = (int64_t)(number * 1e9);
+			e->forgot = clock_now();
+		}
 	} else if (strcmp(word, "window") == 0) {
 		r = text_parse_size(value, &bytes, &x->err);
 		if (r == 0)

@@ -189,6 +189,9 @@ is "mode from elsewhere" 600 "$(cat "$WORK/mode")"
 is "asked again once" 2 "$(stat_of total)"
 [ ! -e "$A/not-there" ]
 is "names that do not exist" 2 "$(stat_of total)"
+set_ attr-cache=60s
+for _ in 1 2 3; do stat "$B/drained" >/dev/null; done
+is "forgotten at once" 3 "$(stat_of total)"
 mkdir "$A/many"
 for ((k = 0; k < 1500; k++)); do : >"$A/many/$k"; done
 reset
@@ -227,6 +230,14 @@ truncate -s 65537 "$A/list"
 truncate -s 1000000 "$A/list"
 is "truncated twice" 1000000 "$(stat -c %s "$B/list")"
 gives "rename EINVAL" rename "$A/plain" "$A/other" 1
+
+# Times as the file system keeps them.
+for unit in 1s:000000000 1ms:987000000 1us:987654000 100ns:987654300 1ns:987654321; do
+	set_ time-unit=${unit%:*}
+	touch -d '2001-02-03 04:05:06.987654321 UTC' "$A/plain"
+	is "a time in units of ${unit%:*}" "2001-02-03 04:05:06.${unit#*:}" \
+		"$(TZ=UTC stat -c %y "$A/plain" | cut -d' ' -f1,2)"
+done
 
 # Targets that fail.
 sysfs=/run/ebt-emul-$EMUL/sysfs
