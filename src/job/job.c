@@ -138,8 +138,7 @@ static void open_comms_all(struct job *j, MPI_Comm comm)
 
 	MPI_Comm_idup(comm, &j->comm, &req);
 	transport_wait(&req);
-	/* Transport has no way to pass an MPI error on; what is made from it inherits this. */
-	MPI_Comm_set_errhandler(j->comm, MPI_ERRORS_ARE_FATAL);
+	transport_errors_end(j->comm);
 	MPI_Comm_rank(j->comm, &j->rank);
 	if (!j->run->per_rank) {
 		transport_barrier_all(j->comm);

@@ -3,8 +3,8 @@
  * Bytes between processes, and agreement on results. All waiting yields the processor: MPI's
  * own calls spin, which starves the other ranks and threads of a busy node.
  *
- * A failed MPI call ends the job (MPI's default error handler), so there is no MPI error to
- * pass on. MPI is called from one thread.
+ * A failed MPI call ends the job (transport_errors_end), so there is no MPI error to pass on.
+ * MPI is called from one thread.
  */
 #ifndef TRANSPORT_TRANSPORT_H
 #define TRANSPORT_TRANSPORT_H
@@ -28,6 +28,13 @@ struct transport_pause {
 void transport_pause(struct transport_pause *p, bool moved);
 
 void transport_wait(MPI_Request *req);
+
+/*
+ * From now on an MPI error on @comm, or on what is made from it, ends the job with status 1
+ * and one line on standard error: the program, MPI's words, rank and host that saw it. That is
+ * how the loss of a node shows.
+ */
+void transport_errors_end(MPI_Comm comm);
 
 /*
  * Collective, each with the meaning of its MPI namesake. A broadcast may be longer than INT_MAX
