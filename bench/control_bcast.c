@@ -27,7 +27,7 @@ static void run(const char *cmd)
 
 	if (!*cmd)
 		return;
-	errno = 0;
+	errno = ECANCELED;
 	status = system(cmd);
 	if (status != 0)
 		stop("failed", cmd);
@@ -54,6 +54,7 @@ static char *slurp(const char *path, long long *len)
 	*len = st.st_size;
 	data = room((size_t)*len);
 	for (long long at = 0; at < *len; at += n) {
+		errno = ENODATA;
 		n = read(fd, data + at, (size_t)(*len - at));
 		if (n <= 0)
 			stop("read", path);
