@@ -17,8 +17,7 @@
 static void stop(const char *what, const char *name)
 {
 	fprintf(stderr, "control_bcast: %s %s: %s\n", what, name, strerror(errno));
-	MPI_Abort(MPI_COMM_WORLD, 1);
-	_exit(1);
+	give_up();
 }
 
 static void run(const char *cmd)

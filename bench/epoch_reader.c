@@ -65,7 +65,7 @@ static void stop(const char *what, const char *name)
 	fprintf(stderr, "epoch_reader: %s %s: %s\n", what, name, strerror(errno));
 	MPI_Initialized(&started);
 	if (started)
-		MPI_Abort(MPI_COMM_WORLD, 1);
+		give_up();
 	_exit(1);
 }
 
