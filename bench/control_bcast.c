@@ -91,7 +91,8 @@ int main(int argc, char **argv)
 	MPI_Comm_size(MPI_COMM_WORLD, &size);
 	if (argc < 3) {
 		if (rank == 0)
-			fprintf(stderr, "usage: control_bcast FILE TARGET [BEFORE [AFTER]]\n");
+			fprintf(stderr,
+				"usage: control_bcast FILE TARGET [BEFORE [AFTER]]\n");
 		leave(2);
 	}
 	before = argc > 3 ? argv[3] : "";

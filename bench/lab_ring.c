@@ -8,8 +8,8 @@
  */
 #include "leave.h"
 
-#define PIECE (128 << 10)
-#define AHEAD 3
+#define PIECE  (128 << 10)
+#define AHEAD  3
 #define ENOUGH 95.0
 #define SETTLE 8 /* pieces before the clock starts: connections, full token buckets */
 
@@ -22,12 +22,14 @@ static void shift(int n, int from, int to)
 	int sent = 0, got = 0, posted = 0, done, moved;
 
 	for (; posted < AHEAD && posted < n; posted++)
-		MPI_Irecv(in[posted], PIECE, MPI_BYTE, from, 0, MPI_COMM_WORLD, &recv[posted]);
+		MPI_Irecv(in[posted], PIECE, MPI_BYTE, from, 0, MPI_COMM_WORLD,
+			&recv[posted]);
 	while (sent < n || got < n) {
 		moved = 0;
 		if (sent < n) {
 			if (send == MPI_REQUEST_NULL)
-				MPI_Isend(out, PIECE, MPI_BYTE, to, 0, MPI_COMM_WORLD, &send);
+				MPI_Isend(out, PIECE, MPI_BYTE, to, 0, MPI_COMM_WORLD,
+					&send);
 			MPI_Test(&send, &done, MPI_STATUS_IGNORE);
 			sent += done;
 			moved |= done;
@@ -39,8 +41,8 @@ static void shift(int n, int from, int to)
 			got += done;
 			moved |= done;
 			if (done && posted < n) {
-				MPI_Irecv(in[slot], PIECE, MPI_BYTE, from, 0, MPI_COMM_WORLD,
-					&recv[slot]);
+				MPI_Irecv(in[slot], PIECE, MPI_BYTE, from, 0,
+					MPI_COMM_WORLD, &recv[slot]);
 				posted++;
 			}
 		}
@@ -74,7 +76,8 @@ int main(int argc, char **argv)
 	MPI_Allreduce(&share, &slowest, 1, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD);
 	MPI_Allreduce(&share, &sum, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
 	if (rank == 0)
-		printf("%d nodes, all links busy both ways for %.1f s: slowest %.1f %% of "
+		printf("%d nodes, all links busy both ways for %.1f s: slowest %.1f %% "
+		       "of "
 		       "the rate, average %.1f %%\n",
 			size, t, slowest, sum / size);
 	leave(slowest < ENOUGH);

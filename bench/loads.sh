@@ -120,9 +120,9 @@ loads_check() {
 	local tool
 	"$lab" check || exit
 	"$emul" check || exit
-	for tool in jq mpicc mpiexec.hydra; do
+	for tool in jq meson cc; do
 		command -v "$tool" >/dev/null || {
-			echo "bench/$name: skipped: no $tool (packages jq, libmpich-dev, mpich)" >&2
+			echo "bench/$name: skipped: no $tool (packages jq, meson, gcc)" >&2
 			exit 77
 		}
 	done
@@ -161,11 +161,14 @@ loads_build() {
 			die "no ebt-stage in $build"
 		}
 	fi
-	cp "$build/src/cmd/ebt-stage" "$build/bench/lustre/emulated-lustre-server" "$tmp"
+	cp "$build/src/cmd/ebt-stage" "$build/src/cmd/launch" \
+		"$build/bench/lustre/emulated-lustre-server" "$tmp"
 	program=$tmp/ebt-stage
-	export EMUL_SERVER=$tmp/emulated-lustre-server
+	export EMUL_SERVER=$tmp/emulated-lustre-server EBT_LAUNCH=$tmp/launch
+	local mpicc
+	mpicc=$("$EBT_LAUNCH" --mpicc) || die "nothing to compile the programs with"
 	for program_name in "$@"; do
-		mpicc -O2 -D_GNU_SOURCE -pthread -o "$tmp/$program_name" "$here/$program_name.c"
+		"$mpicc" -O2 -D_GNU_SOURCE -pthread -o "$tmp/$program_name" "$here/$program_name.c"
 	done
 }
 
@@ -255,12 +258,13 @@ conditions() {
 		--argjson memory "$(awk '$1 == "MemTotal:" { printf "%.0f", $2 * 1024 }' /proc/meminfo)" \
 		--arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
 		--arg kernel "$(uname -r)" --arg link "$rate" --argjson per_second "$per_second" \
-		--arg mpich "$(mpichversion 2>/dev/null | awk '$2 == "Version:" { print $3; exit }')" \
+		--arg mpi "$("$program" --version | sed -n 's/^built with \(.*\) [^ ]*, which is here.*/\L\1/p')" \
+		--arg mpi_version "$("$program" --version | sed -n 's/^built with .* \([^ ]*\), which is here.*/\1/p')" \
 		--arg libfuse "$(pkg-config --modversion fuse3 2>/dev/null)" \
 		--arg model "--osts=$osts ${model[*]} attr-cache=$attr_cache" \
 		--arg command "bench/$name${words:+ $words}" --argjson quick "${quick:-0}" --argjson load "$1" \
 		'{date: $date, version: $version, cores: $cores, memory: $memory, cpu: $cpu,
-			kernel: $kernel, versions: {mpich: $mpich, libfuse: $libfuse}, link: $link,
+			kernel: $kernel, versions: {($mpi): $mpi_version, libfuse: $libfuse}, link: $link,
 			link_bytes: $per_second, model: $model, command: $command,
 			quick: ($quick == 1), load: $load}'
 }

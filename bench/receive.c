@@ -36,7 +36,7 @@ static double cpu_now(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
 static void die(const char *what)
@@ -75,7 +75,8 @@ static void receive_all(enum way way, size_t parcel, const char *path)
 			to = map + at;
 		if (way == POPULATE && madvise(to, parcel, MADV_POPULATE_WRITE) < 0)
 			die("populate");
-		MPI_Recv(to, (int)parcel, MPI_BYTE, 0, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+		MPI_Recv(to, (int)parcel, MPI_BYTE, 0, 0, MPI_COMM_WORLD,
+			MPI_STATUS_IGNORE);
 		sink ^= XXH3_128bits(to, parcel).low64;
 		if (!map && pwrite(fd, to, parcel, (off_t)at) != (ssize_t)parcel)
 			die("pwrite");

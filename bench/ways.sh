@@ -77,9 +77,9 @@ cluster_check() {
 	"$slurm" check || return
 	"$emul" check || return
 	local tool
-	for tool in jq mpicc salloc tar; do
+	for tool in jq meson cc salloc tar; do
 		command -v "$tool" >/dev/null || {
-			echo "skipped: no $tool (packages jq, libmpich-dev, slurm-client, tar)" >&2
+			echo "skipped: no $tool (packages jq, meson, gcc, slurm-client, tar)" >&2
 			return 77
 		}
 	done
@@ -101,10 +101,18 @@ ways_build() {
 			return 1
 		}
 	fi
-	cp "$build/src/cmd/ebt-stage" "$build/bench/lustre/emulated-lustre-server" "$ways_dir"
+	cp "$build/src/cmd/ebt-stage" "$build/src/cmd/launch" \
+		"$build/bench/lustre/emulated-lustre-server" "$ways_dir"
 	program=$ways_dir/ebt-stage
-	export EMUL_SERVER=$ways_dir/emulated-lustre-server
-	mpicc -O2 -D_GNU_SOURCE -o "$ways_dir/control_bcast" "$here/control_bcast.c"
+	export EMUL_SERVER=$ways_dir/emulated-lustre-server EBT_LAUNCH=$ways_dir/launch
+	# See above: Slurm starts it, and the algorithms of the control are MPICH's.
+	[[ $("$EBT_LAUNCH" --mpi) == mpich ]] || {
+		echo "$build was not built with MPICH" >&2
+		return 1
+	}
+	local mpicc
+	mpicc=$("$EBT_LAUNCH" --mpicc) || return
+	"$mpicc" -O2 -D_GNU_SOURCE -o "$ways_dir/control_bcast" "$here/control_bcast.c"
 	cc -O2 -D_GNU_SOURCE -o "$ways_dir/peak_rss" "$here/peak_rss.c"
 }
 

@@ -44,7 +44,9 @@ struct emul_switches {
 	_Atomic bool list_lov;	   /* listxattr shows lustre.lov */
 	_Atomic bool lov_v3;	   /* layouts read as V3 */
 	_Atomic int64_t quota;	   /* bytes that may still be written, < 0: no limit */
-	_Atomic int time_unit;	   /* ns: times are kept in multiples of it; 0: of 1 */
+	_Atomic bool
+		state_stale;   /* clients' view of the OSTs is not brought up to date */
+	_Atomic int time_unit; /* ns: times are kept in multiples of it; 0: of 1 */
 };
 
 struct client {
@@ -66,8 +68,8 @@ struct inode {
 	unsigned refs;	  /* calls that use it; under the table's lock */
 
 	pthread_mutex_t lock; /* of all below */
-	struct lov *lov;      /* NULL: no objects. Never changes once set. */
-	struct object **objects;
+	struct lov *lov; /* NULL: no layout. Stays once set; its parts become ready. */
+	struct object **objects;   /* of all parts; NULL in what is not ready */
 	unsigned opens, *opens_of; /* by client */
 	bool deleted;
 	bool touched; /* .written is newer than what the empty file says */
@@ -75,6 +77,14 @@ struct inode {
 	uint64_t version;     /* of the attributes, from 1 */
 	struct md_seen *seen; /* by client */
 };
+
+/* Some of the OSTs. */
+struct pool {
+	char name[LOV_POOL_NAME];
+	bool *has;	       /* of each OST */
+	_Atomic unsigned next; /* round robin */
+};
+#define EMUL_POOLS 16
 
 struct inodes {
 	pthread_mutex_t lock;
@@ -86,9 +96,11 @@ struct inodes {
 
 struct emul {
 	struct ost_model model;
-	struct ost *osts;
+	struct ost *osts; /* and one behind the last: data on the MDT */
 	unsigned n_osts;
 	_Atomic unsigned next_ost; /* round robin */
+	struct pool pool[EMUL_POOLS];
+	unsigned n_pools;
 	struct mds mds;
 	struct emul_switches sw;
 	int64_t attr_cache; /* ns */
@@ -147,11 +159,17 @@ void inode_touch(struct inode *i);
 
 /* The default of a directory, its own or the file system's. */
 void place_default(struct emul *e, struct inode *dir, struct lov_wish *w);
+/* -EINVAL: a pool that is not there, or an OST outside its pool. */
+int place_check(struct emul *e, const struct lov_wish *w);
 /*
- * Gives the file objects as wished. 0, also if it has some already, -EINVAL, -EREMOTEIO,
- * -EROFS, -ENOSPC.
+ * Gives the file a layout as wished, and objects to what begins at 0. 0, also if it has one
+ * already, -EINVAL, -EREMOTEIO, -EROFS, -ENOSPC.
  */
 int place_objects(struct emul *e, struct inode *i, const struct lov_wish *w);
+/* Objects for all parts in [from, to) of a file that has a layout: one request if any lacks. */
+int place_range(struct client *c, struct inode *i, uint64_t from, uint64_t to);
+/* NULL: there is none of that name. */
+struct pool *pool_find(struct emul *e, const char *name);
 
 /* --- cache.c: what a client need not ask the MDS --- */
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Open files and their data. The kernel caches none of it: each read and write comes here
- * and is cut along the stripes. A file made with FASYNC among the flags has no objects until
+ * and is cut along the stripes; a part of a composite layout that has no objects yet reads as
+ * zeros, and gets them by the first write. A file made with FASYNC among the flags has no objects until
  * its layout is set, as on the real file system, where writing to it then fails; any other
  * open gives it objects by the default.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/scope.h"
@@ -192,8 +194,11 @@ static void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t at,
 
 		if (p.len > size - done)
 			p.len = size - done;
-		r = object_read(
-			i->objects[p.stripe], c->index, data + done, p.len, p.at);
+		if (p.part->ready)
+			r = object_read(i->objects[p.stripe], c->index, data + done,
+				p.len, p.at);
+		else
+			memset(data + done, 0, p.len);
 		if (r == 0)
 			done += p.len;
 	}
@@ -225,7 +230,7 @@ static void file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t 
 	struct inode *i = h->inode;
 	uint64_t offset = h->append ? inode_size(i) : (uint64_t)at;
 	size_t done = 0;
-	int r = i->lov ? 0 : -EBADF;
+	int r = i->lov ? place_range(c, i, offset, offset + size) : -EBADF;
 
 	while (r == 0 && done < size) {
 		struct lov_piece p = lov_piece_at(i->lov, offset + done);
@@ -254,8 +259,8 @@ static void file_fsync(
 	struct inode *i = handle_of(fi)->inode;
 	int r = 0;
 
-	for (unsigned k = 0; i->lov && k < i->lov->count; k++) {
-		int here = object_sync(i->objects[k], c->index);
+	for (unsigned k = 0; i->lov && k < i->lov->n_stripes; k++) {
+		int here = i->objects[k] ? object_sync(i->objects[k], c->index) : 0;
 
 		if (r == 0)
 			r = here;
@@ -277,9 +282,14 @@ int file_truncate(struct client *c, struct inode *i, uint64_t size)
 		r = inode_use(i, c->index);
 	if (r < 0)
 		return r;
-	for (unsigned k = 0; r == 0 && k < i->lov->count; k++)
-		r = object_truncate(
-			i->objects[k], c->index, lov_object_size(i->lov, k, size));
+	r = size ? place_range(c, i, 0, size) : 0;
+	for (unsigned n = 0; r == 0 && n < i->lov->n_parts; n++) {
+		const struct lov_part *p = &i->lov->part[n];
+
+		for (unsigned k = 0; p->ready && r == 0 && k < p->w.count; k++)
+			r = object_truncate(i->objects[p->w.first + k], c->index,
+				lov_object_size(p, k, size));
+	}
 	if (r == 0)
 		inode_touch(i);
 	inode_unuse(i, c->index);
@@ -291,16 +301,20 @@ static int64_t seek_data(struct inode *i, uint64_t offset)
 {
 	int64_t best = -ENXIO;
 
-	for (unsigned k = 0; k < i->lov->count; k++) {
-		int64_t at = object_seek(
-			i->objects[k], lov_object_size(i->lov, k, offset), SEEK_DATA);
-		int64_t found;
+	for (unsigned n = 0; n < i->lov->n_parts; n++) {
+		const struct lov_part *p = &i->lov->part[n];
 
-		if (at < 0)
-			continue;
-		found = (int64_t)lov_file_offset(i->lov, k, (uint64_t)at);
-		if (best < 0 || found < best)
-			best = found;
+		for (unsigned k = 0; p->ready && k < p->w.count; k++) {
+			int64_t at = object_seek(i->objects[p->w.first + k],
+				lov_object_size(p, k, offset), SEEK_DATA);
+			int64_t found;
+
+			if (at < 0)
+				continue;
+			found = (int64_t)lov_file_offset(p, k, (uint64_t)at);
+			if (best < 0 || found < best)
+				best = found;
+		}
 	}
 	return best;
 }
@@ -310,7 +324,9 @@ static int64_t seek_hole(struct inode *i, uint64_t offset, uint64_t end)
 {
 	while (offset < end) {
 		struct lov_piece p = lov_piece_at(i->lov, offset);
-		int64_t at = object_seek(i->objects[p.stripe], p.at, SEEK_HOLE);
+		int64_t at = p.part->ready ? object_seek(i->objects[p.stripe], p.at,
+						     SEEK_HOLE)
+					   : -ENXIO;
 
 		if (at < 0) /* beyond the end of the object */
 			return (int64_t)offset;

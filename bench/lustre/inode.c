@@ -64,6 +64,20 @@ static struct inode **find(struct inodes *t, uint64_t ino)
 	return link;
 }
 
+static int load_part(struct emul *e, struct lov *l, const struct lov_part *p,
+	struct object **objects)
+{
+	int r = 0;
+
+	for (unsigned k = p->w.first; p->ready && k < p->w.first + p->w.count && r == 0;
+		k++)
+		r = l->stripe[k].ost <= e->n_osts
+			    ? object_load(&e->osts[l->stripe[k].ost], l->stripe[k].id,
+				      &objects[k])
+			    : -EINVAL;
+	return r;
+}
+
 /* The objects of a file that was forgotten once. */
 static int load_layout(struct emul *e, struct inode *i)
 {
@@ -79,20 +93,18 @@ static int load_layout(struct emul *e, struct inode *i)
 	len = getxattr(inode_path(i, path), EMUL_LOV_XATTR, bytes, LOV_BYTES_MAX);
 	if (len < 0)
 		return errno == ENODATA ? 0 : -errno;
-	r = lov_parse(bytes, (size_t)len, &l);
+	r = lov_load(bytes, (size_t)len, &l);
 	if (r < 0)
 		return r;
-	objects = calloc(l->count, sizeof(struct object *));
+	objects = calloc(l->n_stripes, sizeof(struct object *));
 	if (!objects)
 		return -ENOMEM;
-	for (unsigned k = 0; k < l->count && r == 0; k++)
-		r = l->stripe[k].ost < e->n_osts
-			    ? object_load(&e->osts[l->stripe[k].ost], l->stripe[k].id,
-				      &objects[k])
-			    : -EINVAL;
+	for (unsigned n = 0; n < l->n_parts && r == 0; n++)
+		r = load_part(e, l, &l->part[n], objects);
 	if (r < 0) {
-		for (unsigned k = 0; k < l->count && objects[k]; k++)
-			object_unref(objects[k]);
+		for (unsigned k = 0; k < l->n_stripes; k++)
+			if (objects[k])
+				object_unref(objects[k]);
 		free(objects);
 		return r;
 	}
@@ -114,8 +126,9 @@ static void flush_mtime(struct inode *i)
 static void release(struct inode *i)
 {
 	flush_mtime(i);
-	for (unsigned k = 0; i->lov && k < i->lov->count; k++)
-		object_unref(i->objects[k]);
+	for (unsigned k = 0; i->lov && k < i->lov->n_stripes; k++)
+		if (i->objects[k])
+			object_unref(i->objects[k]);
 	free(i->objects);
 	free(i->lov);
 	free(i->seen);
@@ -202,14 +215,18 @@ static bool later(struct timespec a, struct timespec b)
 static void sum_locked(struct inode *i, uint64_t *size, uint64_t *blocks)
 {
 	*size = *blocks = 0;
-	for (unsigned k = 0; i->lov && k < i->lov->count; k++) {
-		uint64_t length, space, end;
+	for (unsigned n = 0; i->lov && n < i->lov->n_parts; n++) {
+		const struct lov_part *p = &i->lov->part[n];
 
-		object_space(i->objects[k], &length, &space);
-		*blocks += space;
-		end = length ? lov_file_offset(i->lov, k, length - 1) + 1 : 0;
-		if (end > *size)
-			*size = end;
+		for (unsigned k = 0; p->ready && k < p->w.count; k++) {
+			uint64_t length, space, end;
+
+			object_space(i->objects[p->w.first + k], &length, &space);
+			*blocks += space;
+			end = length ? lov_file_offset(p, k, length - 1) + 1 : 0;
+			if (end > *size)
+				*size = end;
+		}
 	}
 }
 
@@ -271,8 +288,9 @@ void inode_touch(struct inode *i)
 static void destroy_objects_locked(struct inode *i)
 {
 	i->touched = false;
-	for (unsigned k = 0; i->lov && k < i->lov->count; k++)
-		object_destroy(i->objects[k]);
+	for (unsigned k = 0; i->lov && k < i->lov->n_stripes; k++)
+		if (i->objects[k])
+			object_destroy(i->objects[k]);
 }
 
 void inode_name_gone(struct inode *i)
@@ -295,14 +313,15 @@ int inode_use(struct inode *i, int client)
 
 	if (i->deleted && !i->opens)
 		return -ESTALE;
-	for (; i->lov && k < i->lov->count; k++) {
-		r = object_open(i->objects[k]);
+	for (; i->lov && k < i->lov->n_stripes; k++) {
+		r = i->objects[k] ? object_open(i->objects[k]) : 0;
 		if (r < 0)
 			break;
 	}
 	if (r < 0) {
 		while (k--)
-			object_close(i->objects[k]);
+			if (i->objects[k])
+				object_close(i->objects[k]);
 		return r;
 	}
 	i->opens++;
@@ -315,8 +334,9 @@ void inode_unuse(struct inode *i, int client)
 {
 	SCOPED_LOCK(&i->lock);
 
-	for (unsigned k = 0; i->lov && k < i->lov->count; k++)
-		object_close(i->objects[k]);
+	for (unsigned k = 0; i->lov && k < i->lov->n_stripes; k++)
+		if (i->objects[k])
+			object_close(i->objects[k]);
 	if (client >= 0)
 		i->opens_of[client]--;
 	if (--i->opens == 0) {

@@ -25,6 +25,7 @@
 #define TIMER_SLACK   10000 /* ns */
 #define MMAP_FROM     (64 << 20)
 #define SYSFS_SECONDS 1
+#define MDT_CAPACITY  (1ull << 60) /* bytes; neither full nor slow */
 
 struct args {
 	const char *back, *sysfs, *control;
@@ -103,20 +104,22 @@ static int open_store(struct emul *e, const struct args *a)
 
 	if (names < 0 || fchmod(names, 0755) < 0)
 		return -errno;
-	e->osts = calloc(a->n_osts, sizeof(*e->osts));
+	e->osts = calloc((size_t)a->n_osts + 1, sizeof(*e->osts));
 	e->clients = calloc(a->n_clients, sizeof(*e->clients));
 	if (!e->osts || !e->clients)
 		return -ENOMEM;
 	e->n_osts = a->n_osts;
 	e->n_clients = a->n_clients;
-	for (unsigned k = 0; k < a->n_osts && r == 0; k++) {
-		char name[16];
+	for (unsigned k = 0; k <= a->n_osts && r == 0; k++) {
+		char name[16] = "mdt";
 		int dir;
 
-		snprintf(name, sizeof(name), "ost%04x", k);
+		if (k < a->n_osts)
+			snprintf(name, sizeof(name), "ost%04x", k);
 		dir = open_folder(back, name);
 		r = dir < 0 ? dir : ost_open(&e->osts[k], k, dir, &e->model);
 	}
+	e->osts[a->n_osts].capacity = MDT_CAPACITY;
 	if (r == 0)
 		r = mds_open(&e->mds);
 	if (r == 0)

@@ -21,6 +21,7 @@
 	K(GETATTR, "getattr")                                                          \
 	K(SETATTR, "setattr")                                                          \
 	K(LAYOUT, "setlayout")                                                         \
+	K(INTENT, "layoutintent")                                                      \
 	K(GETXATTR, "getxattr")                                                        \
 	K(SETXATTR, "setxattr")                                                        \
 	K(READDIR, "readdir")                                                          \

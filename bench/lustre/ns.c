@@ -262,7 +262,7 @@ static void ns_mknod(
 /* A directory starts with the default layout of its parent. */
 static void inherit_layout(struct inode *dir, const char *name)
 {
-	unsigned char bytes[LOV_HEAD_V3];
+	unsigned char bytes[LOV_WISH_MAX];
 	char path[INODE_PATH], child[32];
 	ssize_t len =
 		getxattr(inode_path(dir, path), EMUL_LOV_XATTR, bytes, sizeof(bytes));

@@ -21,17 +21,11 @@ struct context {
 	struct ebt_err err;
 };
 
-static int choose_osts(struct context *x, const char *list)
+/* @chosen is zeros before. */
+static int parse_osts(const char *list, unsigned n, bool *chosen)
 {
-	unsigned n = x->e->n_osts;
-
-	if (!x->chosen)
-		x->chosen = calloc(n, sizeof(bool));
-	if (!x->chosen)
-		return -ENOMEM;
-	memset(x->chosen, 0, n * sizeof(bool));
 	if (strcmp(list, "all") == 0) {
-		memset(x->chosen, true, n * sizeof(bool));
+		memset(chosen, true, n * sizeof(bool));
 		return 0;
 	}
 	do {
@@ -45,9 +39,51 @@ static int choose_osts(struct context *x, const char *list)
 		if (first > last || last >= n || (*end && *end != ','))
 			return -EINVAL;
 		while (first <= last)
-			x->chosen[first++] = true;
+			chosen[first++] = true;
 		list = *end ? end + 1 : end;
 	} while (*list);
+	return 0;
+}
+
+static int choose_osts(struct context *x, const char *list)
+{
+	unsigned n = x->e->n_osts;
+
+	if (!x->chosen)
+		x->chosen = calloc(n, sizeof(bool));
+	if (!x->chosen)
+		return -ENOMEM;
+	memset(x->chosen, 0, n * sizeof(bool));
+	return parse_osts(list, n, x->chosen);
+}
+
+/* "NAME:LIST". A pool that is there already gets other members. */
+static int set_pool(struct emul *e, char *value)
+{
+	char *list = value;
+	const char *name = strsep(&list, ":");
+	SCOPED_FREE bool *has = calloc(e->n_osts, sizeof(bool));
+	struct pool *pool;
+	int r;
+
+	if (!has)
+		return -ENOMEM;
+	if (!list || !*name || strlen(name) >= LOV_POOL_NAME || strchr(name, '/'))
+		return -EINVAL;
+	r = parse_osts(list, e->n_osts, has);
+	if (r < 0)
+		return r;
+	pool = pool_find(e, name);
+	if (!pool && e->n_pools == EMUL_POOLS)
+		return -EINVAL;
+	if (pool) {
+		memcpy(pool->has, has, e->n_osts * sizeof(bool));
+		return 0;
+	}
+	pool = &e->pool[e->n_pools];
+	strcpy(pool->name, name);
+	pool->has = TAKE(has);
+	e->n_pools++;
 	return 0;
 }
 
@@ -124,9 +160,10 @@ static int set_switch(struct context *x, const char *word, const char *value)
 		{"refuse-layouts", "default", REFUSE_DEFAULT},
 		{"rename-flags", "0", false}, {"rename-flags", "1", true},
 		{"list-lov", "0", false}, {"list-lov", "1", true}, {"lov", "v1", false},
-		{"lov", "v3", true}, {"time-unit", "1ns", 1}, {"time-unit", "100ns", 100},
-		{"time-unit", "1us", 1000}, {"time-unit", "1ms", 1000000},
-		{"time-unit", "1s", 1000000000}};
+		{"lov", "v3", true}, {"ost-state", "now", false},
+		{"ost-state", "stale", true}, {"time-unit", "1ns", 1},
+		{"time-unit", "100ns", 100}, {"time-unit", "1us", 1000},
+		{"time-unit", "1ms", 1000000}, {"time-unit", "1s", 1000000000}};
 	struct emul_switches *sw = &x->e->sw;
 	bool seen = false;
 
@@ -142,6 +179,8 @@ static int set_switch(struct context *x, const char *word, const char *value)
 			sw->refuse = known[k].word;
 		else if (word[0] == 'r')
 			sw->rename_flags = known[k].word;
+		else if (word[0] == 'o')
+			sw->state_stale = known[k].word;
 		else if (word[1] == 'i')
 			sw->list_lov = known[k].word;
 		else
@@ -214,6 +253,8 @@ static int set_one(struct context *x, char *word)
 	word = strsep(&value, "=");
 	if (strcmp(word, "ost") == 0 && value)
 		return choose_osts(x, value);
+	if (strcmp(word, "pool") == 0 && value)
+		return set_pool(x->e, value);
 	if (strcmp(word, "ost-rate") == 0 && value) {
 		bool *chosen = TAKE(x->chosen);
 

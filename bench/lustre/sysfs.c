@@ -5,6 +5,7 @@
  *
  *   lov/FS-clilov-X/target_obd            "0: FS-OST0000_UUID ACTIVE", a line an OST
  *   lov/FS-clilov-X/target_obds/...       links to the folders of osc
+ *   lov/FS-clilov-X/pools/NAME            "FS-OST0000_UUID", a line an OST of the pool
  *   osc/FS-OST0000-osc-X/kbytesavail ...  statfs_state: letters, as the kernel prints it
  *
  * Files are replaced as a whole and only when they change, so a reader never sees half.
@@ -89,6 +90,20 @@ static int write_ost(struct ost *o, int dir)
 	return r ? -EIO : 0;
 }
 
+static int write_pool(const struct emul *e, const struct pool *p, int dir)
+{
+	SCOPED_FREE char *list = calloc(e->n_osts + 1, 64);
+	size_t at = 0;
+
+	if (!list)
+		return -ENOMEM;
+	for (unsigned k = 0; k < e->n_osts; k++)
+		if (p->has[k])
+			at += (size_t)snprintf(
+				list + at, 64, EMUL_FS "-OST%04x_UUID\n", k);
+	return put(dir, p->name, list);
+}
+
 int sysfs_write(struct emul *e)
 {
 	SCOPED_LOCK(&e->sysfs_lock);
@@ -97,11 +112,14 @@ int sysfs_write(struct emul *e)
 	SCOPED_FD int lovs = top < 0 ? -1 : folder(top, "lov");
 	SCOPED_FD int oscs = top < 0 ? -1 : folder(top, "osc");
 	SCOPED_FD int lov = top < 0 ? -1 : folder(top, LOV_DIR);
+	SCOPED_FD int pools = lov < 0 ? -1 : folder(lov, "pools");
 	SCOPED_FD int links = lov < 0 ? -1 : folder(lov, "target_obds");
 	size_t at = 0;
 	int r = 0;
 
-	if (!list || lovs < 0 || links < 0 || oscs < 0)
+	if (e->sw.state_stale)
+		return 0;
+	if (!list || lovs < 0 || pools < 0 || links < 0 || oscs < 0)
 		return -EIO;
 	for (unsigned k = 0; k < e->n_osts && r == 0; k++) {
 		char name[64], target[96];
@@ -117,5 +135,7 @@ int sysfs_write(struct emul *e)
 			"%u: " EMUL_FS "-OST%04x_UUID %s\n", k, k,
 			e->osts[k].faults & OST_INACTIVE ? "INACTIVE" : "ACTIVE");
 	}
+	for (unsigned k = 0; k < e->n_pools && r == 0; k++)
+		r = write_pool(e, &e->pool[k], pools);
 	return r == 0 ? put(lov, "target_obd", list) : r;
 }

@@ -13,7 +13,7 @@
 #include "emul.h"
 
 #define LOV_NAME "lustre.lov"
-#define LIST_MAX 65536
+#define LIST_MAX 65536 /* LOV_BYTES_MAX is less */
 
 static bool is_lov(const char *name)
 {
@@ -46,9 +46,7 @@ static ssize_t print_layout(struct emul *e, struct inode *i, unsigned char *byte
 
 	if (!i->lov)
 		return -ENODATA;
-	return (ssize_t)lov_print(i->lov,
-		i->lov->pool[0] || e->sw.lov_v3 ? LOV_MAGIC_V3 : LOV_MAGIC_V1, i->ino,
-		bytes);
+	return (ssize_t)lov_print(i->lov, e->sw.lov_v3, i->ino, bytes);
 }
 
 static void reply_bytes(fuse_req_t req, const void *bytes, ssize_t len, size_t room)
@@ -90,13 +88,14 @@ static void get(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	reply_bytes(req, bytes, len, size);
 }
 
-static int set_default(struct inode *dir, const struct lov_wish *w)
+static int set_default(struct emul *e, struct inode *dir, const struct lov_wish *w)
 {
-	unsigned char bytes[LOV_HEAD_V3];
+	unsigned char bytes[LOV_WISH_MAX];
 	size_t len = lov_print_wish(w, bytes);
 	char path[INODE_PATH];
+	int r = place_check(e, w);
 
-	if (w->entries)
+	if (r < 0 || w->n_ost)
 		return -EINVAL;
 	return setxattr(inode_path(dir, path), EMUL_LOV_XATTR, bytes, len, 0) < 0
 		       ? -errno
@@ -116,7 +115,7 @@ static int set_layout(struct client *c, struct inode *i, const void *value, size
 	if (refuse == REFUSE_NOTHING_DONE)
 		return 0;
 	if (S_ISDIR(i->type))
-		return refuse ? 0 : set_default(i, w);
+		return refuse ? 0 : set_default(c->e, i, w);
 	if (!S_ISREG(i->type))
 		return -EOPNOTSUPP;
 	if (refuse)

@@ -16,7 +16,13 @@
 
 #include "ebt/err.h"
 
-enum ebt_overwrite { EBT_OVERWRITE_REFUSE, EBT_OVERWRITE_ALWAYS, EBT_OVERWRITE_UPDATE };
+enum ebt_overwrite {
+	EBT_OVERWRITE_AUTO,   /* what the call says of it */
+	EBT_OVERWRITE_REFUSE, /* nothing is written if a target exists */
+	EBT_OVERWRITE_ALWAYS,
+	EBT_OVERWRITE_UPDATE, /* replaces what differs */
+	EBT_OVERWRITE_KEEP, /* ebt_drain_all: the target stays, the new one does not come */
+};
 
 enum ebt_log_level { EBT_LOG_ERROR, EBT_LOG_WARN, EBT_LOG_INFO, EBT_LOG_DEBUG };
 
@@ -24,9 +30,9 @@ enum ebt_phase { EBT_PHASE_SCAN, EBT_PHASE_MOVE, EBT_PHASE_PUBLISH };
 
 struct ebt_progress {
 	enum ebt_phase phase;
-	uint64_t entries;           /* found so far, while scanning */
-	uint64_t bytes, total;      /* moved on this node, of what is to come */
-	double seconds;             /* since the phase began */
+	uint64_t entries;      /* found so far, while scanning */
+	uint64_t bytes, total; /* moved on this node, of what is to come */
+	double seconds;	       /* since the phase began */
 };
 
 /* Ordered rules with rsync's meaning. The first that matches decides. */
@@ -38,16 +44,19 @@ struct ebt_filter_rule {
 };
 
 #define EBT_TIMEOUT 30.0
+#define EBT_WAIT    600.0
 
 /* Zeros and NULLs are the defaults. Strings and arrays stay the caller's. */
 struct ebt_run {
-	bool per_rank;  /* every rank is a node with a store of its own */
+	bool per_rank;	/* every rank is a node with a store of its own */
 	double timeout; /* seconds to wind down after a failure; 0: EBT_TIMEOUT */
+	double wait;	/* seconds, for a store in use; 0: EBT_WAIT, below: no wait */
 	const struct ebt_filter_rule *rules; /* first rank only */
 	size_t n_rules;
 
 	/* Called on the calling thread unless said otherwise. */
-	void (*log)(void *arg, enum ebt_log_level level, const char *text); /* any thread */
+	void (*log)(
+		void *arg, enum ebt_log_level level, const char *text); /* any thread */
 	void *log_arg;
 	enum ebt_log_level log_max;
 	void (*progress)(void *arg, const struct ebt_progress *p); /* first rank */
@@ -55,6 +64,12 @@ struct ebt_run {
 	/* Asked often, any thread: a signal number to give up for, or 0. */
 	int (*stopped)(void *arg);
 	void *stopped_arg;
+	/*
+	 * Asked often while a run that failed cleans up: true to leave the rest to the next run,
+	 * because this process is about to be killed. NULL: there is time.
+	 */
+	bool (*hurried)(void *arg);
+	void *hurried_arg;
 	/*
 	 * Told once when this rank begins to wind down, so that a watchdog can be armed. @text:
 	 * the cause as far as this rank knows it, or NULL.

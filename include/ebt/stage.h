@@ -26,38 +26,44 @@ struct ebt_stage_options {
 	size_t n_sources;
 	bool relative; /* keep the whole path of a source below the store, as cp --parents */
 	bool no_xattrs; /* leave extended attributes and ACLs behind */
+	bool no_owner;	/* neither set owners and groups nor look at them, ever after */
 
 	/* Where: a directory; %r, %h and %u stand for rank, host and user, %% for %. */
 	const char *dest;
+	/*
+	 * AUTO: as REFUSE, but what an earlier staging brought, still is as it left it, and
+	 * does not differ is no target that exists.
+	 */
 	enum ebt_overwrite overwrite;
 
 	/* How. */
-	unsigned readers;     /* ranks that read the sources; 0: chosen */
-	unsigned io_threads;  /* reads in flight per reader; 0: 4 */
+	unsigned readers;	/* ranks that read the sources; 0: chosen */
+	unsigned io_threads;	/* reads in flight per reader; 0: 4 */
 	unsigned write_threads; /* 0: by the processors there are, at most 4 */
-	const char *algo;     /* "auto", "chain", ...; NULL: auto */
-	uint64_t parcel;      /* bytes, a multiple of 128 KiB up to 8 MiB; 0: chosen */
-	unsigned window;      /* sends in flight per node; 0: 1 */
-	uint64_t memory;      /* bytes of the parcel pool; 0: EBT_STAGE_MEMORY */
-	double link;          /* bytes per second and direction; 0: found out or assumed */
-	double latency;       /* seconds a message; 0: assumed */
-	bool dry_run;         /* plan, fill in the report, move nothing */
+	const char *algo;	/* "auto", "chain", ...; NULL: auto */
+	uint64_t parcel; /* bytes, a multiple of 128 KiB up to 8 MiB; 0: chosen */
+	unsigned window; /* sends in flight per node; 0: 1 */
+	uint64_t memory; /* bytes of the parcel pool; 0: EBT_STAGE_MEMORY */
+	double link;	 /* bytes per second and direction; 0: found out or assumed */
+	double latency;	 /* seconds a message; 0: assumed */
+	bool dry_run;	 /* plan, fill in the report, move nothing */
+	bool give_up;	 /* ebt_stage_recover_all ends publications where they stand */
 };
 
-#define EBT_STAGE_MEMORY (256ull << 20)
+#define EBT_STAGE_MEMORY     (256ull << 20)
 #define EBT_STAGE_IO_THREADS 4
 
 /* Of one node, in rank order on the first rank. */
 struct ebt_stage_node {
 	char host[64];
-	int rank;            /* of the node's first rank in the communicator */
+	int rank; /* of the node's first rank in the communicator */
 	bool reader;
-	uint64_t bytes_read; /* from the sources */
+	uint64_t bytes_read;	      /* from the sources */
 	uint64_t bytes_in, bytes_out; /* payload over the link */
 	uint64_t bytes_written;
-	double cpu_seconds;  /* user and system, all threads, whole process so far */
-	uint64_t max_rss;    /* bytes */
-	double seconds;      /* own time in the stream phase */
+	double cpu_seconds; /* user and system, all threads, whole process so far */
+	uint64_t max_rss;   /* bytes */
+	double seconds;	    /* own time in the stream phase */
 };
 
 /* Of one reader and of one OST, as a dry run finds them. */
@@ -74,28 +80,48 @@ struct ebt_stage_ost {
 struct ebt_stage_report {
 	char id[33]; /* of the run */
 	uint64_t files, dirs, symlinks, links;
-	uint64_t skipped;       /* FIFOs, sockets, devices */
-	uint64_t unchanged;     /* entries that every node had already */
-	uint64_t bytes;         /* content moved to every node */
+	/* Names that are files of their own as it was not sure what they are links of. */
+	uint64_t links_apart;
+	uint64_t skipped;   /* FIFOs, sockets, devices */
+	uint64_t unchanged; /* entries that every node had already */
+	uint64_t bytes;	    /* content moved to every node */
 	uint32_t nodes, ranks, readers;
 	const char *algo;
 	uint64_t parcel, parcels, memory;
 	unsigned window;
 	double scan, stream, publish; /* seconds, of the slowest node */
-	double seconds;               /* their sum */
+	double seconds;		      /* their sum */
 	double start; /* before them: communicators and first contact, as MPI_Init */
-	double link, latency;   /* what the model was given */
-	bool link_assumed;      /* nobody said and nothing could be found out */
-	double predicted, bound; /* seconds of the stream, by the cost model */
-	uint64_t link_in, link_out; /* most loaded link, planned */
+	double link, latency;	     /* what the model was given */
+	bool link_assumed;	     /* nobody said and nothing could be found out */
+	double predicted, bound;     /* seconds of the stream, by the cost model */
+	uint64_t link_in, link_out;  /* most loaded link, planned */
 	struct ebt_stage_node *node; /* nodes of them, first rank only, else NULL */
 	/* Of a dry run, first rank only, else NULL. */
-	char *plan;             /* as text */
+	char *plan;			 /* as text */
 	struct ebt_stage_reader *reader; /* readers of them */
-	struct ebt_stage_ost *ost; /* osts of them, ascending; none where layouts are not known */
+	struct ebt_stage_ost
+		*ost; /* osts of them, ascending; none where layouts are not known */
 	uint32_t osts;
+	uint64_t reopened; /* opens of sources tried again: leases, stale handles */
 };
 
+/*
+ * Stage o->sources into o->dest on every node of @comm. 0: every node has all of it under its
+ * final names, complete and compared, and *report says what was done. A negative errno, with
+ * the cause, node and path in @err: no node shows any of it, and what was brought is removed
+ * again. Only a failure once names have begun to appear is different, by its text: then the
+ * next call with this dest, or ebt_stage_recover_all, goes on where it ended.
+ *
+ * -EEXIST: a name in the way (see o->overwrite). -EWOULDBLOCK: another run has the store
+ * and had it for as long as o->run.wait.
+ * -ENOSPC: no room, found before content moves. -EINTR: o->run.stopped asked for it. -ENOTSUP:
+ * the store's file system cannot hold an attribute. -EBADMSG: nodes did not receive the same.
+ * -EINVAL: options that contradict one another. Others are what a system call said.
+ *
+ * With o->dry_run nothing is written, and *report holds the plan. It is zeroed first, holds
+ * memory only after success, and ebt_stage_report_free may be called in any case.
+ */
 int ebt_stage_all(MPI_Comm comm, const struct ebt_stage_options *o,
 	struct ebt_stage_report *report, struct ebt_err *err);
 void ebt_stage_report_free(struct ebt_stage_report *report);
@@ -105,16 +131,21 @@ void ebt_stage_report_free(struct ebt_stage_report *report);
  * differs on all nodes; each is named through o->log at EBT_LOG_ERROR. Uses run, dest
  * and io_threads of @o.
  */
-int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint64_t *bad,
-	struct ebt_err *err);
+int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o,
+	uint64_t *bad, struct ebt_err *err);
 
 /*
  * Finish publications that a death cut short, and remove what dead runs left. *done counts
  * the nodes on which a publication was finished. -ENODATA, and nothing was touched: a node has
  * nothing of what others were publishing.
+ *
+ * With o->give_up they are ended instead, each node for itself: what has its name by then stays
+ * and is in the store's manifest, the rest is removed. *done counts the nodes that had something
+ * to end. Any of the nodes will do, others finish theirs. Files of which the version before is
+ * gone are named through o->run.log at EBT_LOG_WARN.
  */
-int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint32_t *done,
-	struct ebt_err *err);
+int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o,
+	uint32_t *done, struct ebt_err *err);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,7 @@ EBT_SITE_LAUNCH=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$node
 NAME=${2:-$(date +%Y%m%dT%H%M%S).$$} # of this run
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
 RESULTS=$EBT_SITE_PFS/$USER/results.$NAME # there too
+DONE=$RESULTS.done.$$ # beside them: made when all is drained, by this attempt
 STORE=$EBT_SITE_LOCAL/$USER.$NAME # node-local; below /dev/shm for memory
 APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
 PROCESSES=64 # of the application, on each node
@@ -33,18 +34,23 @@ drain=("${each_node[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 run() { "$@" </dev/null & wait "$!"; }
 
 # However the run ends, what is in the stores by then is drained, files that the application
-# had no time to finish too. If not all is, the stores stay.
+# had no time to finish too. If not all is, the stores stay. Only the file DONE proves that all
+# is: a launcher that is stopped before it has begun may say 0, and 4 says that some of it has
+# another name.
 finish() {
 	status=$?
 	trap : TERM INT HUP
 	# What runs on the nodes ends first: nobody writes while files are drained and removed.
 	kill $(jobs -p) 2>/dev/null && wait || :
-	"${drain[@]}" "$STORE/out" "$RESULTS" </dev/null || {
+	rm -f "$DONE"
+	"${drain[@]}" --done="$DONE" "$STORE/out" "$RESULTS" </dev/null || :
+	[ -e "$DONE" ] || {
 		echo "$STORE/out: not all drained; on" $nodes >&2
 		exit 1
 	}
 	# Directories that came without write permission have to get it back first.
 	"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE" </dev/null
+	rm -f "$DONE"
 	exit "$status"
 }
 

@@ -12,6 +12,7 @@ EBT_SITE_LAUNCH=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$node
 
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
 RESULTS=$EBT_SITE_PFS/$USER/results.$PBS_JOBID # there too
+DONE=$RESULTS.done.$$ # beside them: made when all is drained, by this attempt
 STORE=$EBT_SITE_LOCAL/$USER.$PBS_JOBID # node-local; below /dev/shm for memory
 APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
 LAST=3300 # second in which the application is stopped: the rest of the walltime is the drain's
@@ -23,18 +24,23 @@ drain=("${each_node[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 run() { "$@" & wait "$!"; }
 
 # However the job ends, what is in the stores by then is drained, files that the application
-# had no time to finish too. If not all is, the stores stay.
+# had no time to finish too. If not all is, the stores stay. Only the file DONE proves that all
+# is: a launcher that is stopped before it has begun may say 0, and 4 says that some of it has
+# another name.
 finish() {
 	status=$?
 	trap : TERM
 	# What runs on the nodes ends first: nobody writes while files are drained and removed.
 	kill $(jobs -p) 2>/dev/null && wait || :
-	"${drain[@]}" "$STORE/out" "$RESULTS" || {
+	rm -f "$DONE"
+	"${drain[@]}" --done="$DONE" "$STORE/out" "$RESULTS" || :
+	[ -e "$DONE" ] || {
 		echo "$STORE/out: not all drained; on" $nodes >&2
 		exit 1
 	}
 	# Directories that came without write permission have to get it back first.
 	"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
+	rm -f "$DONE"
 	exit "$status"
 }
 

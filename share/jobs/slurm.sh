@@ -13,6 +13,7 @@ EBT_SITE_LAUNCH=("${each_node[@]}" --mpi=pmi2 --kill-on-bad-exit)
 
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
 RESULTS=$EBT_SITE_PFS/$USER/results.$SLURM_JOB_ID # there too
+DONE=$RESULTS.done.$$ # beside them: made when all is drained, by this attempt
 STORE=$EBT_SITE_LOCAL/$USER.$SLURM_JOB_ID # node-local; below /dev/shm for memory
 APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
 WATCH= # 60s: drain what is finished that often, so that little is left at the end
@@ -22,7 +23,9 @@ drain=("${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 run() { "$@" & wait "$!"; }
 
 # However the job ends, what is in the stores by then is drained, files that the application
-# had no time to finish too. If not all is, the stores stay.
+# had no time to finish too. If not all is, the stores stay. Only the file DONE proves that all
+# is: a launcher that is stopped before it has begun may say 0, and 4 says that some of it has
+# another name.
 finish() {
 	status=$?
 	trap : TERM
@@ -35,12 +38,15 @@ finish() {
 		done
 		wait || :
 	fi
-	"${drain[@]}" "$STORE/out" "$RESULTS" || {
+	rm -f "$DONE"
+	"${drain[@]}" --done="$DONE" "$STORE/out" "$RESULTS" || :
+	[ -e "$DONE" ] || {
 		echo "$STORE/out: not all drained; on $SLURM_JOB_NODELIST" >&2
 		exit 1
 	}
 	# Directories that came without write permission have to get it back first.
 	"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
+	rm -f "$DONE"
 	exit "$status"
 }
 

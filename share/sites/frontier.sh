@@ -22,9 +22,12 @@
 #           https://docs.olcf.ornl.gov/software/containers_on_frontier.html
 # placement Orion spreads a file over its tiers as it grows, and "users should refrain from
 #           attempting to manually control file striping, unless they are writing single files in
-#           excess of 512 GB". So EBT is told not to choose targets (EBT_PFS=plain): new files get
-#           the layout of their directory. For such large files make the directory first, with
-#           `lfs setstripe -c 8 -p capacity -S 16M DIR` (16 stripes from 1 TB, 64 from 8 TB).
+#           excess of 512 GB". EBT keeps the layout of the directory and chooses only which
+#           targets of pool "capacity" a file gets there; small files are created plainly. If
+#           the client does not show who is in a pool the file system places the files, which
+#           is said; that it takes such layouts is unverified. For very large files make
+#           the directory first, with `lfs setstripe -c 8 -p capacity -S 16M DIR` (16 stripes
+#           from 1 TB, 64 from 8 TB): that is kept as well.
 #           https://docs.olcf.ornl.gov/data/index.html
 # the end   "Users are responsible for moving data to/from the NVMe before/after their jobs". That
 #           a second job on the same nodes finds anything is unverified: set WATCH in the job
@@ -43,13 +46,13 @@ EBT_SITE_LOCAL=/mnt/bb/$USER
 # One NIC of four. https://docs.olcf.ornl.gov/systems/frontier_user_guide.html
 EBT_SITE_STAGE_OPTIONS=(--link=200gbit)
 
-# No stripes: see placement above. https://docs.olcf.ornl.gov/data/index.html
+# No stripes and no pool: see placement above. https://docs.olcf.ornl.gov/data/index.html
 EBT_SITE_DRAIN_OPTIONS=(--link=200gbit)
 
 # That BLOCK takes ranks that are not bound, and that --mpi can be left out, is unverified. With
 # MPICH_GPU_SUPPORT_ENABLED=1, as applications have it, Cray MPICH "will print an error message
 # and exit immediately" where its library for GPUs was not linked, as in EBT.
 # https://docs.olcf.ornl.gov/systems/frontier_user_guide.html
-EBT_SITE_LAUNCH=(env EBT_PFS=plain MPICH_OFI_NIC_POLICY=BLOCK MPICH_GPU_SUPPORT_ENABLED=0
+EBT_SITE_LAUNCH=(env MPICH_OFI_NIC_POLICY=BLOCK MPICH_GPU_SUPPORT_ENABLED=0
 	srun --overlap --cpu-bind=none --nodes="${SLURM_NNODES:-1}" --ntasks="${SLURM_NNODES:-1}"
 	--ntasks-per-node=1 --kill-on-bad-exit)

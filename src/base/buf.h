@@ -37,7 +37,8 @@ void buf_put32(struct buf *b, uint32_t v);
 void buf_put64(struct buf *b, uint64_t v);
 void buf_put_digest(struct buf *b, struct ebt_digest d);
 /* Formatted text without its NUL, at most 511 bytes at a time. */
-void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_printf(struct buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Overwrite 4 bytes at @at, which were written before. */
 void buf_patch32(struct buf *b, size_t at, uint32_t v);
 

@@ -31,8 +31,9 @@ struct ebt_digest digest_bytes(const void *data, size_t len)
 
 static void run_fold(struct digest_run *run)
 {
-	XXH128_hash_t h = XXH3_128bits(run, offsetof(struct digest_run, leaves) +
-		run->count * sizeof(run->leaves[0]));
+	XXH128_hash_t h =
+		XXH3_128bits(run, offsetof(struct digest_run, leaves) +
+					  run->count * sizeof(run->leaves[0]));
 
 	run->state = (struct ebt_digest){.lo = h.low64, .hi = h.high64};
 	run->count = 0;

@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DIGEST_LEAF (128 * 1024) /* bytes; fixed by the manifest format, version 1 */
-#define DIGEST_BYTES 16          /* on the wire and on disk: lo, hi, little-endian */
+#define DIGEST_LEAF  (128 * 1024) /* bytes; fixed by the manifest format, version 1 */
+#define DIGEST_BYTES 16		  /* on the wire and on disk: lo, hi, little-endian */
 
 struct ebt_digest {
 	uint64_t lo, hi;

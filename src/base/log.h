@@ -8,8 +8,8 @@
 
 enum log_level {
 	LOG_LEVEL_ERROR, /* the run is affected */
-	LOG_LEVEL_WARN,  /* degraded, still right */
-	LOG_LEVEL_INFO,  /* -v */
+	LOG_LEVEL_WARN,	 /* degraded, still right */
+	LOG_LEVEL_INFO,	 /* -v */
 	LOG_LEVEL_DEBUG, /* -vv */
 };
 
@@ -22,8 +22,8 @@ struct log {
 void log_say(const struct log *log, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define log_warn(log, ...) log_say(log, LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(log, ...) log_say(log, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(log, ...)  log_say(log, LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(log, ...)  log_say(log, LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(log, ...) log_say(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

@@ -18,7 +18,7 @@ struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
 	struct queue_item *head, **tail; /* lock */
-	bool closed;                     /* lock */
+	bool closed;			 /* lock */
 };
 
 void queue_init(struct queue *q);

@@ -67,9 +67,9 @@ static inline pthread_mutex_t *scope_lock(pthread_mutex_t *m)
 	return m;
 }
 #define SCOPE_NAME_(a, b) a##b
-#define SCOPE_NAME(a, b) SCOPE_NAME_(a, b)
+#define SCOPE_NAME(a, b)  SCOPE_NAME_(a, b)
 #define SCOPED_LOCK(m)                                                                 \
-	pthread_mutex_t *SCOPE_NAME(lock_, __LINE__)                                   \
-		SCOPED(scope_unlock) __attribute__((unused)) = scope_lock(m)
+	pthread_mutex_t *SCOPE_NAME(lock_, __LINE__) SCOPED(scope_unlock)              \
+		__attribute__((unused)) = scope_lock(m)
 
 #endif

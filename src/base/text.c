@@ -41,9 +41,9 @@ static int parse_units(const char *s, const struct unit *units, const char *what
 
 int text_parse_size(const char *s, uint64_t *bytes, struct ebt_err *err)
 {
-	static const struct unit units[] = {{"", 1}, {"b", 1}, {"k", 0x1p10}, {"kib", 0x1p10},
-		{"m", 0x1p20}, {"mib", 0x1p20}, {"g", 0x1p30}, {"gib", 0x1p30}, {"t", 0x1p40},
-		{"tib", 0x1p40}, {NULL, 0}};
+	static const struct unit units[] = {{"", 1}, {"b", 1}, {"k", 0x1p10},
+		{"kib", 0x1p10}, {"m", 0x1p20}, {"mib", 0x1p20}, {"g", 0x1p30},
+		{"gib", 0x1p30}, {"t", 0x1p40}, {"tib", 0x1p40}, {NULL, 0}};
 	double v;
 	int r;
 
@@ -58,8 +58,9 @@ int text_parse_size(const char *s, uint64_t *bytes, struct ebt_err *err)
 
 int text_parse_time(const char *s, double *seconds, struct ebt_err *err)
 {
-	static const struct unit units[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6},
-		{"ns", 1e-9}, {"m", 60}, {"min", 60}, {"h", 3600}, {NULL, 0}};
+	static const struct unit units[] = {{"", 1}, {"s", 1}, {"ms", 1e-3},
+		{"us", 1e-6}, {"ns", 1e-9}, {"m", 60}, {"min", 60}, {"h", 3600},
+		{NULL, 0}};
 
 	return parse_units(s, units, "time", seconds, err);
 }
@@ -67,9 +68,9 @@ int text_parse_time(const char *s, double *seconds, struct ebt_err *err)
 int text_parse_rate(const char *s, double *rate, struct ebt_err *err)
 {
 	static const struct unit units[] = {{"", 1}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9},
-		{"t", 1e12}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
-		{"bit", 1. / 8}, {"kbit", 1e3 / 8}, {"mbit", 1e6 / 8}, {"gbit", 1e9 / 8},
-		{"tbit", 1e12 / 8}, {NULL, 0}};
+		{"t", 1e12}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
+		{"TB", 1e12}, {"bit", 1. / 8}, {"kbit", 1e3 / 8}, {"mbit", 1e6 / 8},
+		{"gbit", 1e9 / 8}, {"tbit", 1e12 / 8}, {NULL, 0}};
 	char copy[64];
 	size_t len = strlen(s);
 	double v;
@@ -112,13 +113,15 @@ static const char *scaled(double v, double step, const char *const *names, char 
 		v /= step;
 		names++;
 	}
-	snprintf(out, TEXT_SIZE, v < 10 && v != floor(v) ? "%.2f %s" : "%.1f %s", v, *names);
+	snprintf(out, TEXT_SIZE, v < 10 && v != floor(v) ? "%.2f %s" : "%.1f %s", v,
+		*names);
 	return out;
 }
 
 const char *text_size(double bytes, char *out)
 {
-	static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", NULL};
+	static const char *const names[] = {
+		"B", "KiB", "MiB", "GiB", "TiB", "PiB", NULL};
 
 	if (bytes < 1024) {
 		snprintf(out, TEXT_SIZE, "%.0f B", bytes);
@@ -129,7 +132,8 @@ const char *text_size(double bytes, char *out)
 
 const char *text_rate(double rate, char *out)
 {
-	static const char *const names[] = {"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
+	static const char *const names[] = {
+		"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
 
 	return scaled(rate, 1000, names, out);
 }
@@ -149,7 +153,8 @@ static size_t utf8_len(const unsigned char *s)
 		return 3;
 	}
 	if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-		if ((s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80)
+		if ((s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 ||
+			(s[3] & 0xc0) != 0x80)
 			return 0;
 		if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 			return 0;
@@ -211,4 +216,11 @@ const char *text_json(const char *s, char *out, size_t size)
 	out[at++] = '"';
 	out[at] = '\0';
 	return out;
+}
+
+const char *text_base(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }

@@ -29,6 +29,8 @@ const char *text_size(double bytes, char *out);
 /* 25e6 -> "25.0 MB/s" */
 const char *text_rate(double bytes_per_second, char *out);
 
+/* The last component of @path: it is behind the last slash. */
+const char *text_base(const char *path);
 /*
  * A name fit for a terminal or a log line: control bytes, backslash and invalid UTF-8 as
  * \ooo or \n; cut with "..." if @size is too small. Returns @out.

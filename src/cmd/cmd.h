@@ -18,7 +18,18 @@ struct cmd_program {
 };
 extern const struct cmd_program cmd_program; /* each command's own */
 
-enum cmd_exit { CMD_DONE = 0, CMD_FAILED = 1, CMD_USAGE = 2, CMD_PARTLY = 3 };
+enum cmd_exit {
+	CMD_DONE = 0,
+	CMD_FAILED = 1,
+	CMD_USAGE = 2,
+	CMD_PARTLY = 3, /* ebt-drain: bytes or attributes are missing */
+	CMD_BESIDE = 4, /* ebt-drain: every byte is home, some under another name */
+};
+/* Nothing is lost if what it came from goes. */
+static inline bool cmd_is_good(int status)
+{
+	return status == CMD_DONE || status == CMD_BESIDE;
+}
 
 enum cmd_when { CMD_AUTO, CMD_ALWAYS, CMD_NEVER };
 
@@ -26,6 +37,13 @@ enum cmd_when { CMD_AUTO, CMD_ALWAYS, CMD_NEVER };
 struct cmd_rule {
 	enum { CMD_RULE_EXCLUDE, CMD_RULE_INCLUDE, CMD_RULE_FILE } kind;
 	const char *text; /* pattern or path */
+};
+
+/* What was done, for --done. */
+struct cmd_outcome {
+	const char *what; /* "stage", "drain", ... */
+	char id[33];	  /* of the run; "": it has none, and no counts */
+	uint64_t files, bytes;
 };
 
 /* What options all commands have say, and the run that they are for. */
@@ -38,6 +56,8 @@ struct cmd_common {
 	int verbose;
 	struct cmd_rule *rules;
 	size_t n_rules;
+	const char *done;	    /* a file to write in the end, or NULL */
+	struct cmd_outcome outcome; /* of a run that went well, on the first rank */
 };
 void cmd_common_release(struct cmd_common *c);
 
@@ -48,6 +68,8 @@ enum {
 	CMD_OPT_EXCLUDE_FROM,
 	CMD_OPT_PER_RANK,
 	CMD_OPT_TIMEOUT,
+	CMD_OPT_WAIT,
+	CMD_OPT_DONE,
 	CMD_OPT_JSON,
 	CMD_OPT_PROGRESS,
 	CMD_OPT_VERSION,
@@ -55,16 +77,19 @@ enum {
 };
 #define CMD_COMMON_OPTIONS                                                             \
 	{"null", no_argument, NULL, '0'},                                              \
-	{"exclude", required_argument, NULL, CMD_OPT_EXCLUDE},                         \
-	{"include", required_argument, NULL, CMD_OPT_INCLUDE},                         \
-	{"exclude-from", required_argument, NULL, CMD_OPT_EXCLUDE_FROM},               \
-	{"per-rank", no_argument, NULL, CMD_OPT_PER_RANK},                             \
-	{"timeout", required_argument, NULL, CMD_OPT_TIMEOUT},                         \
-	{"json", no_argument, NULL, CMD_OPT_JSON},                                     \
-	{"progress", required_argument, NULL, CMD_OPT_PROGRESS},                       \
-	{"verbose", no_argument, NULL, 'v'},                                           \
-	{"help", no_argument, NULL, 'h'},                                              \
-	{"version", no_argument, NULL, CMD_OPT_VERSION}
+		{"exclude", required_argument, NULL, CMD_OPT_EXCLUDE},                 \
+		{"include", required_argument, NULL, CMD_OPT_INCLUDE},                 \
+		{"exclude-from", required_argument, NULL, CMD_OPT_EXCLUDE_FROM},       \
+		{"per-rank", no_argument, NULL, CMD_OPT_PER_RANK},                     \
+		{"timeout", required_argument, NULL, CMD_OPT_TIMEOUT},                 \
+		{"wait", required_argument, NULL, CMD_OPT_WAIT},                       \
+		{"done", required_argument, NULL, CMD_OPT_DONE},                       \
+		{"json", no_argument, NULL, CMD_OPT_JSON},                             \
+		{"progress", required_argument, NULL, CMD_OPT_PROGRESS},               \
+		{"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, \
+	{                                                                              \
+		"version", no_argument, NULL, CMD_OPT_VERSION                          \
+	}
 #define CMD_COMMON_SHORT "0vh"
 
 /*
@@ -73,18 +98,22 @@ enum {
  */
 int cmd_parse_options(int argc, char **argv, const char *shorts,
 	const struct option *options, struct cmd_common *c,
-	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err), void *arg,
-	struct ebt_err *err);
+	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err),
+	void *arg, struct ebt_err *err);
 int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
 	struct ebt_err *err);
+/* A time, at most 1e6 s. 0 is -1, as it is a wish and in the options the default. */
+int cmd_parse_wait(const char *s, double *out, struct ebt_err *err);
 /* As cmd_parse_number; "auto" is 0. */
 int cmd_parse_auto(const char *s, uint64_t most, unsigned *out, struct ebt_err *err);
 /* One of @words (NULL-terminated) as its index. */
-int cmd_parse_word(const char *s, const char *const *words, int *out, struct ebt_err *err);
+int cmd_parse_word(
+	const char *s, const char *const *words, int *out, struct ebt_err *err);
 int cmd_parse_overwrite(const char *s, enum ebt_overwrite *out, struct ebt_err *err);
 /* "NAME=VALUE,...": each to @pair. -EINVAL names the NAME. */
 int cmd_parse_spec(const char *spec,
-	int (*pair)(void *arg, const char *name, const char *value, struct ebt_err *err),
+	int (*pair)(
+		void *arg, const char *name, const char *value, struct ebt_err *err),
 	void *arg, struct ebt_err *err);
 
 /* inputs.c: what the first rank reads for all. */
@@ -93,16 +122,39 @@ struct cmd_rules {
 	size_t n_rules;
 	char **texts; /* content of rule files */
 };
-int cmd_load_rules(const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err);
+int cmd_load_rules(
+	const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err);
 void cmd_rules_release(struct cmd_rules *in);
 /* A file or, for "-", standard input, whole, with a NUL after it. */
 int cmd_slurp(const char *path, char **text, size_t *len, struct ebt_err *err);
+/* The same for a file of lines: -EINVAL where they end in NUL and nobody said so. */
+int cmd_load_lines(const struct cmd_common *c, const char *path, char **text,
+	size_t *len, struct ebt_err *err);
+
+/* done.c: --done. First rank only. */
+/* Before anything else is done: c->done of an earlier run goes, and a new one can be made. */
+int cmd_done_begin(const struct cmd_common *c, struct ebt_err *err);
+/* After all else: c->done is there, durably, or it is not. */
+int cmd_done_end(const struct cmd_common *c, struct ebt_err *err);
+/* -EINVAL: --done is wrong, or beside an option @with (or NULL) that does nothing for good. */
+int cmd_done_check(const struct cmd_common *c, const char *with, struct ebt_err *err);
 
 /* signals.c */
-/* Notes stop signals; @timeout seconds after the first one the process ends anyway. */
-void cmd_catch_signals(double timeout);
+/* First of all in main: stop signals wait until somebody catches them. */
+void cmd_block_signals(void);
+/* For what runs alone: they do again what they did before. */
+void cmd_unblock_signals(void);
+/*
+ * Before MPI_Init. Notes stop signals; @timeout seconds after the first one the job ends
+ * anyway. A negative errno: nothing stops this process but a kill.
+ */
+int cmd_catch_signals(double timeout);
+/* The first stop signal, or 0. Any thread. */
 int cmd_stopped(void *arg);
-/* Ends the process if it is still there @timeout seconds later. Further calls do nothing. */
+/* That many seconds after the first one, 0 for never, cmd_hurried begins to be true. */
+void cmd_grant(double grace);
+bool cmd_hurried(void *arg);
+/* Ends the job if this process is still there @timeout seconds later. The first call counts. */
 void cmd_watchdog(void *arg, double timeout, const char *text);
 
 /* progress.c: a bar on stderr, rewritten in place. */
@@ -119,6 +171,12 @@ void cmd_progress_end(struct cmd_progress *p);
  */
 int cmd_check_launch(const struct cmd_common *c);
 
+/* version.c */
+/* What the MPI library in use calls itself, at most @size - 1 bytes of that into @text. */
+const char *cmd_mpi_library(char *text, size_t size);
+/* @format, of @number, is what the command leaves behind. */
+void cmd_print_version(const char *format, unsigned number);
+
 /* start.c: from main to the collective call, and back. */
 /* MPI, signals; rank in MPI_COMM_WORLD. */
 int cmd_start(int *argc, char ***argv, const struct cmd_common *c);
@@ -128,10 +186,11 @@ void cmd_show_progress(const struct cmd_common *c, struct cmd_progress *p);
 void cmd_print_error(const struct cmd_common *c, const struct ebt_err *err);
 /*
  * From the options to the exit status, the same on all ranks. @usage and @err as the parser
- * left them. @run is the collective call with what it prints; above 0: some files not done.
+ * left them. @run is the collective call with what it prints: negative, or the exit status.
  */
 int cmd_run_all(const struct cmd_common *c, int rank, int usage,
-	int (*run)(void *arg, int rank, struct ebt_err *err), void *arg, struct ebt_err *err);
+	int (*run)(void *arg, int rank, struct ebt_err *err), void *arg,
+	struct ebt_err *err);
 /* The end of what needs no other node, and so no MPI. @usage: -EINVAL is the user's. */
 int cmd_end_alone(const struct cmd_common *c, bool usage, int r, struct ebt_err *err);
 

@@ -18,8 +18,10 @@ struct cmd_drain {
 int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *err);
 void cmd_drain_help(FILE *out);
 
-void cmd_drain_print_result(const struct cmd_drain *o, const struct ebt_drain_report *rep);
-void cmd_drain_print_plan(const struct cmd_drain *o, const struct ebt_drain_report *rep);
+void cmd_drain_print_result(
+	const struct cmd_drain *o, const struct ebt_drain_report *rep);
+void cmd_drain_print_plan(
+	const struct cmd_drain *o, const struct ebt_drain_report *rep);
 
 /* Without MPI. */
 int cmd_drain_simulate(const struct cmd_drain *o, struct ebt_err *err);

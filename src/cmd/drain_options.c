@@ -4,20 +4,26 @@
 
 #include "base/text.h"
 #include "cmd/drain_cmd.h"
+#include "pfs/pfs.h"
 #include "plan/place.h"
 
 enum {
-	OPT_NO_XATTRS = CMD_OPT_OWN,
+	OPT_NO_OWNER = CMD_OPT_OWN,
+	OPT_KEEP_GROUP,
+	OPT_NO_XATTRS,
 	OPT_MISSING_OK,
 	OPT_DELETE,
 	OPT_CONFLICT,
 	OPT_OVERWRITE,
+	OPT_STRICT,
 	OPT_ATOMIC,
+	OPT_LOCAL_DEST,
 	OPT_VERIFY,
 	OPT_RESTART,
 	OPT_STRIPE_COUNT,
 	OPT_MAX_STRIPE_COUNT,
 	OPT_STRIPE_SIZE,
+	OPT_POOL,
 	OPT_WRITERS,
 	OPT_CREATORS,
 	OPT_CREATES,
@@ -29,21 +35,28 @@ enum {
 	OPT_MDS_RATE,
 	OPT_LATENCY,
 	OPT_WATCH,
+	OPT_SETTLE,
+	OPT_SETTLE_MAX,
 	OPT_SIMULATE,
 };
 
 static const struct option long_options[] = {
+	{"no-owner", no_argument, NULL, OPT_NO_OWNER},
+	{"keep-group", no_argument, NULL, OPT_KEEP_GROUP},
 	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
 	{"missing-ok", no_argument, NULL, OPT_MISSING_OK},
 	{"delete", no_argument, NULL, OPT_DELETE},
 	{"conflict", required_argument, NULL, OPT_CONFLICT},
 	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
+	{"strict", no_argument, NULL, OPT_STRICT},
 	{"atomic", no_argument, NULL, OPT_ATOMIC},
+	{"local-dest", no_argument, NULL, OPT_LOCAL_DEST},
 	{"verify", no_argument, NULL, OPT_VERIFY},
 	{"restart", no_argument, NULL, OPT_RESTART},
 	{"stripe-count", required_argument, NULL, OPT_STRIPE_COUNT},
 	{"max-stripe-count", required_argument, NULL, OPT_MAX_STRIPE_COUNT},
 	{"stripe-size", required_argument, NULL, OPT_STRIPE_SIZE},
+	{"pool", required_argument, NULL, OPT_POOL},
 	{"writers", required_argument, NULL, OPT_WRITERS},
 	{"creators", required_argument, NULL, OPT_CREATORS},
 	{"creates", required_argument, NULL, OPT_CREATES},
@@ -55,6 +68,8 @@ static const struct option long_options[] = {
 	{"mds-rate", required_argument, NULL, OPT_MDS_RATE},
 	{"latency", required_argument, NULL, OPT_LATENCY},
 	{"watch", required_argument, NULL, OPT_WATCH},
+	{"settle", required_argument, NULL, OPT_SETTLE},
+	{"settle-max", required_argument, NULL, OPT_SETTLE_MAX},
 	{"dry-run", no_argument, NULL, 'n'},
 	{"simulate", required_argument, NULL, OPT_SIMULATE},
 	CMD_COMMON_OPTIONS,
@@ -63,10 +78,21 @@ static const struct option long_options[] = {
 
 static int parse_conflict(const char *s, enum ebt_conflict *out, struct ebt_err *err)
 {
-	static const char *const words[] = {"error", "merge", "newest", "suffix", NULL};
+	static const char *const words[] = {
+		"auto", "error", "merge", "newest", "suffix", NULL};
 	int word = 0, r = cmd_parse_word(s, words, &word, err);
 
 	*out = (enum ebt_conflict)word;
+	return r;
+}
+
+static int parse_overwrite(const char *s, enum ebt_overwrite *out, struct ebt_err *err)
+{
+	static const char *const words[] = {
+		"auto", "refuse", "always", "update", "keep", NULL};
+	int word = 0, r = cmd_parse_word(s, words, &word, err);
+
+	*out = (enum ebt_overwrite)word;
 	return r;
 }
 
@@ -105,20 +131,38 @@ static int parse_watch(const char *s, double *out, struct ebt_err *err)
 	int r = text_parse_time(s, out, err);
 
 	if (r == 0 && !(*out > 0 && *out <= 1e6))
-		r = ebt_failx(err, -EINVAL, "%s: must be above zero and at most 1e6 s", s);
+		r = ebt_failx(
+			err, -EINVAL, "%s: must be above zero and at most 1e6 s", s);
 	return r;
 }
 
-static int parse_tuning(struct ebt_drain_options *d, int opt, const char *value,
-	struct ebt_err *err)
+static int parse_settle_max(const char *s, uint64_t *out, struct ebt_err *err)
+{
+	int r = text_parse_size(s, out, err);
+
+	/* As good as nothing, which stands for the default. */
+	if (r == 0 && *out == 0)
+		*out = 1;
+	return r;
+}
+
+static int parse_tuning(
+	struct ebt_drain_options *d, int opt, const char *value, struct ebt_err *err)
 {
 	switch (opt) {
 	case OPT_STRIPE_COUNT:
 		return cmd_parse_auto(value, PLACE_STRIPES_MAX, &d->stripe_count, err);
 	case OPT_MAX_STRIPE_COUNT:
-		return cmd_parse_number(value, 1, PLACE_STRIPES_MAX, &d->max_stripe_count, err);
+		return cmd_parse_number(
+			value, 1, PLACE_STRIPES_MAX, &d->max_stripe_count, err);
 	case OPT_STRIPE_SIZE:
 		return parse_stripe_size(value, &d->stripe_size, err);
+	case OPT_POOL:
+		d->pool = value;
+		return pfs_pool_name_ok(value)
+			       ? 0
+			       : ebt_failx(err, -EINVAL,
+					 "'%s': no pool has such a name", value);
 	case OPT_WRITERS:
 		return cmd_parse_auto(value, 1 << 20, &d->writers, err);
 	case OPT_CREATORS:
@@ -141,6 +185,10 @@ static int parse_tuning(struct ebt_drain_options *d, int opt, const char *value,
 		return text_parse_time(value, &d->latency, err);
 	case OPT_WATCH:
 		return parse_watch(value, &d->watch, err);
+	case OPT_SETTLE:
+		return cmd_parse_wait(value, &d->settle, err);
+	case OPT_SETTLE_MAX:
+		return parse_settle_max(value, &d->settle_max, err);
 	}
 	return ebt_failx(err, -EINVAL, "unknown option");
 }
@@ -154,6 +202,12 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	case 'n':
 		d->dry_run = true;
 		return 0;
+	case OPT_NO_OWNER:
+		d->no_owner = true;
+		return 0;
+	case OPT_KEEP_GROUP:
+		d->keep_group = true;
+		return 0;
 	case OPT_NO_XATTRS:
 		d->no_xattrs = true;
 		return 0;
@@ -166,9 +220,15 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	case OPT_CONFLICT:
 		return parse_conflict(value, &d->conflict, err);
 	case OPT_OVERWRITE:
-		return cmd_parse_overwrite(value, &d->overwrite, err);
+		return parse_overwrite(value, &d->overwrite, err);
+	case OPT_STRICT:
+		d->strict = true;
+		return 0;
 	case OPT_ATOMIC:
 		d->atomic = true;
+		return 0;
+	case OPT_LOCAL_DEST:
+		d->local_dest = true;
 		return 0;
 	case OPT_VERIFY:
 		d->verify = true;
@@ -199,7 +259,11 @@ static int check(const struct cmd_drain *o, struct ebt_err *err)
 			"--watch shows files one by one, --atomic all at once");
 	if (d->watch > 0 && d->free_local && d->conflict == EBT_CONFLICT_MERGE)
 		return ebt_failx(err, -EINVAL,
-			"--watch --delete would free pieces that --conflict=merge needs later");
+			"--watch --delete would free pieces that --conflict=merge "
+			"needs later");
+	if (d->strict && d->overwrite == EBT_OVERWRITE_KEEP)
+		return ebt_failx(err, -EINVAL,
+			"--strict brings all or nothing, --overwrite=keep leaves out");
 	if (d->watch > 0 && d->dry_run)
 		return ebt_failx(err, -EINVAL, "--watch has no --dry-run");
 	return place_rules_check(&rules, err);
@@ -210,16 +274,28 @@ static int parse_operands(struct cmd_drain *o, char **args, int n, struct ebt_er
 	if (o->common.help || o->common.version)
 		return 0;
 	if (o->simulate)
-		return n == 0 ? 0 : ebt_failx(err, -EINVAL, "--simulate takes no operands");
+		return n == 0 ? 0
+			      : ebt_failx(err, -EINVAL, "--simulate takes no operands");
 	if (n == 0)
 		return ebt_failx(err, -EINVAL, "no STORE and no DEST");
 	if (n == 1)
 		return ebt_failx(err, -EINVAL, "no DEST after '%s'", args[0]);
 	if (n > 2)
-		return ebt_failx(err, -EINVAL, "one STORE and one DEST, not '%s' too", args[2]);
+		return ebt_failx(
+			err, -EINVAL, "one STORE and one DEST, not '%s' too", args[2]);
 	o->drain.store = args[0];
 	o->drain.dest = args[1];
 	return check(o, err);
+}
+
+/* The option with which nothing is done, or not to its end. */
+static const char *undone(const struct cmd_drain *o)
+{
+	if (o->simulate)
+		return "--simulate";
+	if (o->drain.watch > 0)
+		return "--watch";
+	return o->drain.dry_run ? "--dry-run" : NULL;
 }
 
 int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *err)
@@ -228,7 +304,9 @@ int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *
 
 	memset(o, 0, sizeof(*o));
 	o->common.run = &o->drain.run;
-	r = cmd_parse_options(argc, argv, ":n" CMD_COMMON_SHORT, long_options, &o->common,
-		parse_one, o, err);
-	return r < 0 ? r : parse_operands(o, argv + optind, argc - optind, err);
+	r = cmd_parse_options(argc, argv, ":n" CMD_COMMON_SHORT, long_options,
+		&o->common, parse_one, o, err);
+	if (r == 0)
+		r = parse_operands(o, argv + optind, argc - optind, err);
+	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/scope.h"
 #include "base/text.h"
 #include "cmd/drain_cmd.h"
 
@@ -83,48 +86,85 @@ static void json_target(const struct ebt_drain_target *t)
 
 	printf("{" SCHEMA ",\"type\":\"target\"");
 	JSON_COUNTS(counts);
-	printf(",\"busy_seconds\":%.6f,\"rate\":%.0f,\"unused\":%s,\"avoided\":%s}\n", t->seconds,
-		target_rate(t), t->unused ? "true" : "false", t->avoided ? "true" : "false");
+	printf(",\"busy_seconds\":%.6f,\"rate\":%.0f,\"unused\":%s,\"avoided\":%s}\n",
+		t->seconds, target_rate(t), t->unused ? "true" : "false",
+		t->avoided ? "true" : "false");
+}
+
+/* The whole of it, however long: it is there to be found again. */
+static void json_path(const char *key, const char *path)
+{
+	size_t size = 6 * strlen(path) + 16; /* each byte as six, at most */
+	SCOPED_FREE char *text = malloc(size);
+
+	if (text)
+		printf(",\"%s\":%s", key, text_json(path, text, size));
+}
+
+static void json_look(const struct ebt_drain_named *n)
+{
+	char node[3 * 300];
+
+	printf("{" SCHEMA ",\"type\":\"look\",\"kind\":\"%s\"",
+		ebt_drain_look_name(n->kind));
+	json_path("path", n->path);
+	if (*n->as)
+		json_path("as", n->as);
+	printf(",\"node\":%s}\n", text_json(n->node, node, sizeof(node)));
 }
 
 static void json_plan_fields(const struct ebt_drain_report *rep)
 {
-	const struct count counts[] = {
-		{"nodes", rep->nodes}, {"writers", rep->writers}, {"targets", rep->n_targets},
-		{"files", rep->files}, {"dirs", rep->dirs}, {"symlinks", rep->symlinks},
-		{"links", rep->links}, {"bytes", rep->bytes}, {"skipped", rep->skipped},
+	const struct count counts[] = {{"nodes", rep->nodes}, {"writers", rep->writers},
+		{"targets", rep->n_targets}, {"files", rep->files}, {"dirs", rep->dirs},
+		{"symlinks", rep->symlinks}, {"links", rep->links},
+		{"bytes", rep->bytes}, {"skipped", rep->skipped},
 		{"unchanged", rep->unchanged}, {"in_place", rep->in_place},
 		{"dropped", rep->dropped}, {"conflicts", rep->conflicts}};
 	char dest[3 * 4096];
 
-	printf("\"id\":\"%s\",\"dest\":%s,\"pfs\":\"%s\",\"direct\":%s", rep->id,
-		text_json(rep->root ? rep->root : "", dest, sizeof(dest)),
-		rep->pfs ? rep->pfs : "", rep->direct ? "true" : "false");
+	printf("\"id\":\"%s\",\"dest\":%s,\"pfs\":\"%s\",\"direct\":%s,\"home\":%s",
+		rep->id, text_json(rep->root ? rep->root : "", dest, sizeof(dest)),
+		rep->pfs ? rep->pfs : "", rep->direct ? "true" : "false",
+		rep->home ? "true" : "false");
 	JSON_COUNTS(counts);
-	printf(",\"predicted_owners\":%.6f,\"predicted_direct\":%.6f,\"start_seconds\":%.6f,"
+	printf(",\"predicted_seconds\":%.6f,\"predicted_owners\":%.6f,"
+	       "\"predicted_direct\":%.6f,\"start_seconds\":%.6f,"
 	       "\"scan_seconds\":%.6f,\"merge_seconds\":%.6f",
-		rep->predicted_owners, rep->predicted_direct, rep->start, rep->scan, rep->merge);
+		rep->predicted, rep->predicted_owners, rep->predicted_direct,
+		rep->start, rep->scan, rep->merge);
 }
 
 static void json_result(const struct ebt_drain_report *rep)
 {
-	const struct count counts[] = {
-		{"failed", rep->failed}, {"retries", rep->retries}, {"refused", rep->refused},
-		{"freed", rep->freed}, {"moved", rep->moved}, {"creates", rep->creates},
-		{"layouts", rep->layouts}, {"opens", rep->opens}, {"setattrs", rep->setattrs},
-		{"renames", rep->renames}, {"mkdirs", rep->mkdirs}, {"others", rep->others},
-		{"avoided", avoided(rep)}, {"unused", unused(rep)}, {"passes", rep->passes},
-		{"max_rss", rep->max_rss}};
+	const struct count counts[] = {{"failed", rep->looks[EBT_LOOK_MISSING]},
+		{"brought_beside", rep->looks[EBT_LOOK_BESIDE]},
+		{"torn", rep->looks[EBT_LOOK_TORN]},
+		{"grew", rep->looks[EBT_LOOK_GREW]},
+		{"lost_attributes", rep->looks[EBT_LOOK_LOST]},
+		{"kept", rep->looks[EBT_LOOK_KEPT]},
+		{"doubt", rep->looks[EBT_LOOK_DOUBT]},
+		{"unfreed", rep->looks[EBT_LOOK_UNFREED]},
+		{"vanished", rep->looks[EBT_LOOK_VANISHED]}, {"retries", rep->retries},
+		{"refused", rep->refused}, {"freed", rep->freed}, {"moved", rep->moved},
+		{"creates", rep->creates}, {"layouts", rep->layouts},
+		{"opens", rep->opens}, {"setattrs", rep->setattrs},
+		{"renames", rep->renames}, {"mkdirs", rep->mkdirs},
+		{"others", rep->others}, {"avoided", avoided(rep)},
+		{"unused", unused(rep)}, {"passes", rep->passes},
+		{"max_rss", rep->max_rss}, {"reopened", rep->reopened}};
 
 	for (uint32_t i = 0; i < rep->n_targets; i++)
 		json_target(&rep->target[i]);
+	for (size_t i = 0; i < rep->n_named; i++)
+		json_look(&rep->named[i]);
 	printf("{" SCHEMA ",\"type\":\"result\",");
 	json_plan_fields(rep);
 	JSON_COUNTS(counts);
 	printf(",\"calls_per_file\":%.4f,\"level\":%.4f,\"move_seconds\":%.6f,"
 	       "\"publish_seconds\":%.6f,\"seconds\":%.6f,\"rate\":%.0f}\n",
-		calls_per_file(rep), level_of(rep), rep->move, rep->publish, rep->seconds,
-		rate_of(rep));
+		calls_per_file(rep), level_of(rep), rep->move, rep->publish,
+		rep->seconds, rate_of(rep));
 }
 
 static const char *plural(uint64_t n)
@@ -138,11 +178,15 @@ static void text_writers(const struct ebt_drain_report *rep)
 
 	printf("rate %s, %u writer%s, %s; predicted %.3f s so, %.3f s the other way\n",
 		text_rate(rate_of(rep), rate), rep->writers, plural(rep->writers),
-		rep->direct ? "files from where they are" : "an owner for each target",
-		rep->direct ? rep->predicted_direct : rep->predicted_owners,
-		rep->direct ? rep->predicted_owners : rep->predicted_direct);
+		rep->home     ? "where the files are"
+		: rep->direct ? "files from where they are"
+			      : "an owner for each target",
+		rep->predicted,
+		rep->direct || rep->home ? rep->predicted_owners
+					 : rep->predicted_direct);
 	if (rep->moved)
-		printf("%s went from node to node\n", text_size((double)rep->moved, moved));
+		printf("%s went from node to node\n",
+			text_size((double)rep->moved, moved));
 }
 
 static void text_target(const struct ebt_drain_target *t)
@@ -150,7 +194,8 @@ static void text_target(const struct ebt_drain_target *t)
 	char size[TEXT_SIZE], rate[TEXT_SIZE];
 
 	if (t->unused) {
-		printf("target %u: not used (full, read-only, degraded or inactive)\n", t->index);
+		printf("target %u: not used (full, read-only, degraded or inactive)\n",
+			t->index);
 		return;
 	}
 	printf("target %u: %s in %" PRIu64 " object%s, %s while busy%s\n", t->index,
@@ -160,7 +205,8 @@ static void text_target(const struct ebt_drain_target *t)
 
 static void text_targets(const struct ebt_drain_report *rep, bool each)
 {
-	uint32_t bad = avoided(rep), idle = unused(rep), good = rep->n_targets - bad - idle;
+	uint32_t bad = avoided(rep), idle = unused(rep),
+		 good = rep->n_targets - bad - idle;
 	double level = level_of(rep);
 
 	for (uint32_t i = 0; each && i < rep->n_targets; i++)
@@ -178,9 +224,10 @@ static void text_targets(const struct ebt_drain_report *rep, bool each)
 
 static void text_calls(const struct ebt_drain_report *rep)
 {
-	const struct count counts[] = {
-		{"create", rep->creates}, {"layout", rep->layouts}, {"open", rep->opens},
-		{"attributes", rep->setattrs}, {"rename", rep->renames}, {"other", rep->others}};
+	const struct count counts[] = {{"create", rep->creates},
+		{"layout", rep->layouts}, {"open", rep->opens},
+		{"attributes", rep->setattrs}, {"rename", rep->renames},
+		{"other", rep->others}};
 	const char *before = " (";
 
 	printf("%.2f metadata calls a file", calls_per_file(rep));
@@ -205,8 +252,17 @@ static void text_events(const struct ebt_drain_report *rep)
 		{"left out, older than another node's", rep->dropped},
 		{"placed again on other targets", rep->retries},
 		{"layouts that the file system did not keep", rep->refused},
+		{"opened again, leased or stale", rep->reopened},
 		{"removed from the nodes", rep->freed},
-		{"NOT DONE, each named in a message", rep->failed},
+		{"in DEST under another name", rep->looks[EBT_LOOK_BESIDE]},
+		{"changed while they were read", rep->looks[EBT_LOOK_TORN]},
+		{"grew while they were read", rep->looks[EBT_LOOK_GREW]},
+		{"without all attributes", rep->looks[EBT_LOOK_LOST]},
+		{"not brought, DEST has another one", rep->looks[EBT_LOOK_KEPT]},
+		{"records of stores in doubt", rep->looks[EBT_LOOK_DOUBT]},
+		{"not to be removed from the nodes", rep->looks[EBT_LOOK_UNFREED]},
+		{"vanished before they were read", rep->looks[EBT_LOOK_VANISHED]},
+		{"NOT DONE, each named in a message", rep->looks[EBT_LOOK_MISSING]},
 	};
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
@@ -215,7 +271,44 @@ static void text_events(const struct ebt_drain_report *rep)
 	}
 }
 
-void cmd_drain_print_result(const struct cmd_drain *o, const struct ebt_drain_report *rep)
+/* The last line, for whoever reads a job's log. */
+static void text_looks(const struct ebt_drain_report *rep)
+{
+	static const struct {
+		enum ebt_drain_look kind;
+		const char *what;
+	} worst_first[] = {{EBT_LOOK_MISSING, "not brought"}, {EBT_LOOK_TORN, "torn"},
+		{EBT_LOOK_GREW, "still growing"},
+		{EBT_LOOK_LOST, "without all attributes"},
+		{EBT_LOOK_KEPT, "not brought for another one"},
+		{EBT_LOOK_DOUBT, "a store's record in doubt"},
+		{EBT_LOOK_BESIDE, "under another name"},
+		{EBT_LOOK_UNFREED, "not removed from the nodes"}};
+	enum { N = sizeof(worst_first) / sizeof(worst_first[0]) };
+	const char *before = ": ";
+	/* Names, as what needs a look is counted by names. */
+	uint64_t n = 0, all = rep->files + rep->links + rep->in_place +
+			      rep->looks[EBT_LOOK_MISSING] + rep->looks[EBT_LOOK_KEPT];
+
+	for (size_t i = 0; i < N; i++)
+		n += rep->looks[worst_first[i].kind];
+	if (!n)
+		return;
+	printf("%" PRIu64 " of %" PRIu64 " file%s need%s a look", n, all, plural(all),
+		n == 1 ? "s" : "");
+	for (size_t i = 0; i < N; i++) {
+		uint64_t some = rep->looks[worst_first[i].kind];
+
+		if (!some)
+			continue;
+		printf("%s%" PRIu64 " %s", before, some, worst_first[i].what);
+		before = ", ";
+	}
+	putchar('\n');
+}
+
+void cmd_drain_print_result(
+	const struct cmd_drain *o, const struct ebt_drain_report *rep)
 {
 	char size[TEXT_SIZE];
 
@@ -223,20 +316,22 @@ void cmd_drain_print_result(const struct cmd_drain *o, const struct ebt_drain_re
 		json_result(rep);
 		return;
 	}
-	printf("drained %" PRIu64 " file%s, %" PRIu64 " bytes (%s) from %u node%s in %.3f s\n",
+	printf("drained %" PRIu64 " file%s, %" PRIu64
+	       " bytes (%s) from %u node%s in %.3f s\n",
 		rep->files, plural(rep->files), rep->bytes,
 		text_size((double)rep->bytes, size), rep->nodes, plural(rep->nodes),
 		rep->seconds);
 	if (rep->passes > 1)
 		printf("passes %u\n", rep->passes);
-	printf("scan %.3f s, merge %.3f s, move %.3f s, publish %.3f s\n", rep->scan, rep->merge,
-		rep->move, rep->publish);
+	printf("scan %.3f s, merge %.3f s, move %.3f s, publish %.3f s\n", rep->scan,
+		rep->merge, rep->move, rep->publish);
 	if (rep->bytes)
 		text_writers(rep);
 	text_targets(rep, o->common.verbose > 0);
 	if (rep->files)
 		text_calls(rep);
 	text_events(rep);
+	text_looks(rep);
 }
 
 void cmd_drain_print_plan(const struct cmd_drain *o, const struct ebt_drain_report *rep)

@@ -10,22 +10,22 @@
 #define NODES_MAX (1u << 20)
 #define FILES_MAX 1000000000u
 
-static int parse_factor(const char *s, double least, double most, double *out,
-	struct ebt_err *err)
+static int parse_factor(
+	const char *s, double least, double most, double *out, struct ebt_err *err)
 {
 	double v;
 	char rest;
 
 	if (sscanf(s, "%lf%c", &v, &rest) != 1 || !(v >= least && v <= most))
-		return ebt_failx(err, -EINVAL, "'%s': must be a number from %g to %g", s, least,
-			most);
+		return ebt_failx(err, -EINVAL, "'%s': must be a number from %g to %g",
+			s, least, most);
 	*out = v;
 	return 0;
 }
 
 /* How fast things are. 1: not one of these. */
-static int parse_rates(struct place_rates *r, const char *name, const char *value,
-	struct ebt_err *err)
+static int parse_rates(
+	struct place_rates *r, const char *name, const char *value, struct ebt_err *err)
 {
 	if (strcmp(name, "ost") == 0)
 		return text_parse_rate(value, &r->ost, err);
@@ -47,13 +47,14 @@ static int parse_rates(struct place_rates *r, const char *name, const char *valu
 }
 
 /* 1: not one of these. */
-static int parse_rules(struct place_rules *r, const char *name, const char *value,
-	struct ebt_err *err)
+static int parse_rules(
+	struct place_rules *r, const char *name, const char *value, struct ebt_err *err)
 {
 	if (strcmp(name, "stripe-count") == 0)
 		return cmd_parse_auto(value, PLACE_STRIPES_MAX, &r->stripe_count, err);
 	if (strcmp(name, "max-stripe-count") == 0)
-		return cmd_parse_number(value, 1, PLACE_STRIPES_MAX, &r->max_stripe_count, err);
+		return cmd_parse_number(
+			value, 1, PLACE_STRIPES_MAX, &r->max_stripe_count, err);
 	if (strcmp(name, "stripe-size") == 0)
 		return text_parse_size(value, &r->stripe_size, err);
 	return 1;
@@ -84,7 +85,21 @@ static int parse_slow(struct place_machine *m, const char *value, struct ebt_err
 	return parse_factor(value, 1e-6, 1, &m->slow_rate, err);
 }
 
-static int parse_pair(void *arg, const char *name, const char *value, struct ebt_err *err)
+/* The pool of what comes first in a file. 1: not one of these. */
+static int parse_early(struct place_machine *m, const char *name, const char *value,
+	struct ebt_err *err)
+{
+	if (strcmp(name, "early") == 0)
+		return text_parse_size(value, &m->early, err);
+	if (strcmp(name, "early-targets") == 0)
+		return cmd_parse_number(value, 1, 65536, &m->early_targets, err);
+	if (strcmp(name, "early-ost") == 0)
+		return text_parse_rate(value, &m->early_rate, err);
+	return 1;
+}
+
+static int parse_pair(
+	void *arg, const char *name, const char *value, struct ebt_err *err)
 {
 	struct place_machine *m = arg;
 	int r;
@@ -111,6 +126,8 @@ static int parse_pair(void *arg, const char *name, const char *value, struct ebt
 	if (r > 0)
 		r = parse_rules(&m->rules, name, value, err);
 	if (r > 0)
+		r = parse_early(m, name, value, err);
+	if (r > 0)
 		r = ebt_failx(err, -EINVAL, "no such NAME (see --help)");
 	return r;
 }
@@ -121,28 +138,42 @@ static void print_text(const struct place_machine *m, const struct place_result 
 	char a[TEXT_SIZE], b[TEXT_SIZE];
 
 	printf("%llu files, %s, from %u nodes to %u targets of %s\n",
-		(unsigned long long)m->files, text_size((double)res->bytes, a), m->nodes,
-		m->targets, text_rate(m->rates.ost, b));
-	printf("%u writers, %s; predicted %.3f s with an owner for each target (%s), %.3f s from "
+		(unsigned long long)m->files, text_size((double)res->bytes, a),
+		m->nodes, m->targets, text_rate(m->rates.ost, b));
+	printf("%u writers, %s; predicted %.3f s with an owner for each target (%s), "
+	       "%.3f s from "
 	       "where files are (%s)\n",
-		c->chosen.writers, c->is_direct ? "files from where they are" : "owners of targets",
+		c->chosen.writers,
+		c->is_direct ? "files from where they are" : "owners of targets",
 		c->owners.seconds, c->owners.pace, c->direct.seconds, c->direct.pace);
 	printf("time %.3f s, %s; metadata done after %.3f s\n", res->seconds,
 		text_rate(res->seconds > 0 ? (double)res->bytes / res->seconds : 0, a),
 		res->metadata);
 	printf("largest target by mean %.3f (target %u); %s moved between nodes\n",
-		res->mean_target ? (double)res->most_target_bytes / (double)res->mean_target : 0,
+		res->mean_target
+			? (double)res->most_target_bytes / (double)res->mean_target
+			: 0,
 		res->most_target, text_size((double)res->moved, a));
-	printf("%u big files in %llu objects; most loaded link: out %s (node %u), in %s (node %u)\n",
-		res->big, (unsigned long long)res->objects, text_size((double)res->most_out, a),
-		res->most_out_node, text_size((double)res->most_in, b), res->most_in_node);
+	if (m->early && m->early_targets)
+		printf("the first %s of files on %u targets by round robin: largest by "
+		       "mean %.3f\n",
+			text_size((double)m->early, a), m->early_targets,
+			res->mean_early
+				? (double)res->most_early / (double)res->mean_early
+				: 0);
+	printf("%u big files in %llu objects; most loaded link: out %s (node %u), in "
+	       "%s (node %u)\n",
+		res->big, (unsigned long long)res->objects,
+		text_size((double)res->most_out, a), res->most_out_node,
+		text_size((double)res->most_in, b), res->most_in_node);
 }
 
 static void print_json(const struct place_machine *m, const struct place_result *res)
 {
 	const struct place_choice *c = &res->choice;
 
-	printf("{\"schema\":\"ebt.drain/1\",\"type\":\"simulation\",\"nodes\":%u,\"targets\":%u,"
+	printf("{\"schema\":\"ebt.drain/"
+	       "1\",\"type\":\"simulation\",\"nodes\":%u,\"targets\":%u,"
 	       "\"files\":%llu,\"bytes\":%llu,\"writers\":%u,\"direct\":%s,"
 	       "\"predicted_owners\":%.6f,\"predicted_direct\":%.6f,\"seconds\":%.6f,"
 	       "\"metadata_seconds\":%.6f",
@@ -152,12 +183,14 @@ static void print_json(const struct place_machine *m, const struct place_result 
 		res->seconds, res->metadata);
 	printf(",\"moved\":%llu,\"mean_target\":%llu,\"most_target\":%u,"
 	       "\"most_target_bytes\":%llu,\"most_in\":%llu,\"most_in_node\":%u,"
-	       "\"most_out\":%llu,\"most_out_node\":%u,\"big\":%u,\"objects\":%llu}\n",
+	       "\"most_out\":%llu,\"most_out_node\":%u,\"big\":%u,\"objects\":%llu,"
+	       "\"mean_early\":%llu,\"most_early\":%llu}\n",
 		(unsigned long long)res->moved, (unsigned long long)res->mean_target,
 		res->most_target, (unsigned long long)res->most_target_bytes,
 		(unsigned long long)res->most_in, res->most_in_node,
 		(unsigned long long)res->most_out, res->most_out_node, res->big,
-		(unsigned long long)res->objects);
+		(unsigned long long)res->objects, (unsigned long long)res->mean_early,
+		(unsigned long long)res->most_early);
 }
 
 int cmd_drain_simulate(const struct cmd_drain *o, struct ebt_err *err)

@@ -2,6 +2,7 @@
 /* ebt-drain: options in, one library call, a report out. */
 #include <errno.h>
 #include <mpi.h>
+#include <string.h>
 
 #include "base/scope.h"
 #include "cmd/drain_cmd.h"
@@ -11,8 +12,8 @@
 const struct cmd_program cmd_program = {"ebt-drain", "ebt.drain/1"};
 
 /* The first rank reads, all learn whether it could. */
-static int load_rules_all(struct cmd_drain *o, struct cmd_rules *rules, int rank,
-	struct ebt_err *err)
+static int load_rules_all(
+	struct cmd_drain *o, struct cmd_rules *rules, int rank, struct ebt_err *err)
 {
 	int r = rank == 0 ? cmd_load_rules(&o->common, rules, err) : 0;
 
@@ -22,6 +23,18 @@ static int load_rules_all(struct cmd_drain *o, struct cmd_rules *rules, int rank
 	o->drain.run.rules = rules->rules;
 	o->drain.run.n_rules = rules->n_rules;
 	return 0;
+}
+
+static int status_of(int outcome)
+{
+	switch (outcome) {
+	case EBT_DRAIN_PARTLY:
+		return CMD_PARTLY;
+	case EBT_DRAIN_BESIDE:
+		return CMD_BESIDE;
+	default:
+		return outcome;
+	}
 }
 
 static int drain(void *arg, int rank, struct ebt_err *err)
@@ -37,10 +50,13 @@ static int drain(void *arg, int rank, struct ebt_err *err)
 		return r;
 	cmd_connect(&o->common);
 	cmd_show_progress(&o->common, &progress);
-	r = ebt_drain_all(MPI_COMM_WORLD, &o->drain, &rep, err);
+	r = status_of(ebt_drain_all(MPI_COMM_WORLD, &o->drain, &rep, err));
 	if (rank != 0)
 		return r;
 	cmd_progress_end(&progress);
+	o->common.outcome = (struct cmd_outcome){
+		.what = "drain", .files = rep.files, .bytes = rep.bytes};
+	memcpy(o->common.outcome.id, rep.id, sizeof(rep.id));
 	if (r >= 0 && o->drain.dry_run)
 		cmd_drain_print_plan(o, &rep);
 	else if (r >= 0)
@@ -57,8 +73,7 @@ static int run_alone(const struct cmd_drain *o)
 	if (o->common.help)
 		cmd_drain_help(stdout);
 	else if (o->common.version)
-		printf("%s (EBT) %s\njournal format %d, %s\n", cmd_program.name, EBT_VERSION,
-			JOURNAL_VERSION, EBT_MPI);
+		cmd_print_version("journal", JOURNAL_VERSION);
 	else
 		r = cmd_drain_simulate(o, &err);
 	return cmd_end_alone(&o->common, o->simulate, r, &err);
@@ -70,8 +85,10 @@ int main(int argc, char **argv)
 	int rank, status, usage;
 	struct ebt_err err = {0};
 
+	cmd_block_signals();
 	usage = cmd_drain_parse(argc, argv, &o, &err);
 	if (usage == 0 && (o.common.help || o.common.version || o.simulate)) {
+		cmd_unblock_signals();
 		status = run_alone(&o);
 		cmd_common_release(&o.common);
 		return status;
@@ -80,5 +97,5 @@ int main(int argc, char **argv)
 	status = cmd_run_all(&o.common, rank, usage, drain, &o, &err);
 	/* Does not return, so what scopes would release is released here. */
 	cmd_common_release(&o.common);
-	transport_leave_all(status);
+	transport_leave_all(status, cmd_is_good(status), cmd_stopped, NULL);
 }

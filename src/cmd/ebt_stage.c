@@ -2,6 +2,7 @@
 /* ebt-stage: options in, one library call, a report out. */
 #include <errno.h>
 #include <mpi.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/scope.h"
@@ -45,6 +46,9 @@ static int stage(struct cmd_stage *o, int rank, struct ebt_err *err)
 	if (rank != 0)
 		return r;
 	cmd_progress_end(&progress);
+	o->common.outcome = (struct cmd_outcome){
+		.what = "stage", .files = rep.files, .bytes = rep.bytes};
+	memcpy(o->common.outcome.id, rep.id, sizeof(rep.id));
 	if (r == 0 && o->stage.dry_run)
 		cmd_stage_print_plan(o, &rep);
 	else if (r == 0)
@@ -55,26 +59,39 @@ static int stage(struct cmd_stage *o, int rank, struct ebt_err *err)
 static int verify(struct cmd_stage *o, int rank, struct ebt_err *err)
 {
 	uint64_t bad = 0;
-	int r = ebt_stage_verify_all(MPI_COMM_WORLD, &o->stage, &bad, err);
+	int r;
+
+	o->common.outcome.what = "verify";
+	r = ebt_stage_verify_all(MPI_COMM_WORLD, &o->stage, &bad, err);
 
 	if (r == 0 && bad)
 		r = ebt_failx(err, -EBADMSG, "%llu difference%s from the manifest",
 			(unsigned long long)bad, bad == 1 ? "" : "s");
 	if (r == 0 && rank == 0)
-		puts(o->common.json ? "{\"schema\":\"ebt.stage/1\",\"type\":\"verify\",\"different\":0}"
-			     : "every file is as the manifest says");
+		puts(o->common.json ? "{\"schema\":\"ebt.stage/"
+				      "1\",\"type\":\"verify\",\"different\":0}"
+				    : "every file is as the manifest says");
 	return r;
 }
 
 static int recover(struct cmd_stage *o, int rank, struct ebt_err *err)
 {
 	uint32_t done = 0;
-	int r = ebt_stage_recover_all(MPI_COMM_WORLD, &o->stage, &done, err);
+	int r;
 
-	if (r == 0 && rank == 0)
-		printf(o->common.json ? "{\"schema\":\"ebt.stage/1\",\"type\":\"recover\",\"finished\":%u}\n"
-			       : "publications finished on %u nodes\n",
-			done);
+	o->common.outcome.what = "recover";
+	r = ebt_stage_recover_all(MPI_COMM_WORLD, &o->stage, &done, err);
+
+	if (r < 0 || rank != 0)
+		return r;
+	if (o->common.json)
+		printf("{\"schema\":\"ebt.stage/"
+		       "1\",\"type\":\"recover\",\"finished\":%u,"
+		       "\"gave_up\":%u}\n",
+			o->stage.give_up ? 0 : done, o->stage.give_up ? done : 0);
+	else
+		printf("publications %s on %u nodes\n",
+			o->stage.give_up ? "given up" : "finished", done);
 	return r;
 }
 
@@ -102,8 +119,7 @@ static int run_alone(const struct cmd_stage *o)
 	if (o->common.help)
 		cmd_stage_help(stdout);
 	else if (o->common.version)
-		printf("%s (EBT) %s\nmanifest format %d, %s\n", cmd_program.name, EBT_VERSION,
-			MANIFEST_VERSION, EBT_MPI);
+		cmd_print_version("manifest", MANIFEST_VERSION);
 	else if (o->mode == STAGE_LIST)
 		r = cmd_stage_list(o, &err);
 	else
@@ -117,9 +133,11 @@ int main(int argc, char **argv)
 	int rank, status, usage;
 	struct ebt_err err = {0};
 
+	cmd_block_signals();
 	usage = cmd_stage_parse(argc, argv, &o, &err);
 	if (usage == 0 && (o.common.help || o.common.version || o.mode == STAGE_LIST ||
 				  o.mode == STAGE_SIMULATE)) {
+		cmd_unblock_signals();
 		status = run_alone(&o);
 		cmd_common_release(&o.common);
 		return status;
@@ -130,5 +148,5 @@ int main(int argc, char **argv)
 	status = cmd_run_all(&o.common, rank, usage, run, &o, &err);
 	/* Does not return, so what scopes would release is released here. */
 	cmd_common_release(&o.common);
-	transport_leave_all(status);
+	transport_leave_all(status, cmd_is_good(status), cmd_stopped, NULL);
 }

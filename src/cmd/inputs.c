@@ -6,16 +6,23 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "fsio/fsio.h"
 
 int cmd_slurp(const char *path, char **text, size_t *len, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf b = {0};
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	FILE *f = NULL;
 	char name[512], piece[65536];
 	size_t n;
 	int r = 0;
 
 	text_name(path, name, sizeof(name));
+	if (strcmp(path, "-") == 0)
+		f = stdin;
+	else if (fsio_cwd_gone(path))
+		return ebt_failx(err, -ENOENT, "%s: " FSIO_CWD_GONE, name);
+	else
+		f = fopen(path, "re");
 	if (!f)
 		return ebt_fail(err, -errno, "%s", name);
 	while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
@@ -35,6 +42,22 @@ int cmd_slurp(const char *path, char **text, size_t *len, struct ebt_err *err)
 	return 0;
 }
 
+int cmd_load_lines(const struct cmd_common *c, const char *path, char **text,
+	size_t *len, struct ebt_err *err)
+{
+	int r = cmd_slurp(path, text, len, err);
+	char name[512];
+
+	/* Cut at the newlines it would end with its first NUL, and the rest be lost. */
+	if (r == 0 && !c->null && memchr(*text, '\0', *len))
+		return ebt_failx(err, -EINVAL,
+			"%s: has NUL bytes in it: do its lines end in them? (see "
+			"--null)",
+			strcmp(path, "-") == 0 ? "standard input"
+					       : text_name(path, name, sizeof(name)));
+	return r;
+}
+
 static int load_rule(const struct cmd_common *c, const struct cmd_rule *rule,
 	struct cmd_rules *in, size_t i, struct ebt_err *err)
 {
@@ -47,13 +70,14 @@ static int load_rule(const struct cmd_common *c, const struct cmd_rule *rule,
 		out->len = strlen(rule->text);
 		return 0;
 	}
-	r = cmd_slurp(rule->text, &in->texts[i], &out->len, err);
+	r = cmd_load_lines(c, rule->text, &in->texts[i], &out->len, err);
 	out->text = in->texts[i];
 	out->kind = c->null ? EBT_RULES_NULL : EBT_RULES;
 	return r;
 }
 
-int cmd_load_rules(const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err)
+int cmd_load_rules(
+	const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err)
 {
 	int r = 0;
 

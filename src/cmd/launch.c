@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Did the launcher and MPI find each other? Where they did not, as with srun and a PMI that the
- * MPI library does not know, MPI_Init takes every process for a job of one rank, and each of
- * them would do all of the work on stores that are not its alone. Only the environment tells.
+ * Did the launcher and MPI find each other? Where they did not, as with mpiexec of another MPI
+ * or srun and a PMI that the MPI library does not know, MPI_Init takes every process for a job
+ * of one rank, and each of them would do all of the work on stores that are not its alone. Only
+ * the environment tells.
  *
  * The launcher that is closest to the process decides: mpiexec under Slurm starts its proxies
  * with srun, so their step may have more tasks than the job of MPI has ranks. A batch script is
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <mpi.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -20,10 +22,11 @@
 
 static const struct launcher {
 	const char *size, *rank;
+	const char *name;
 } launchers[] = {
-	{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, /* mpirun of Open MPI */
-	{"PMI_SIZE", "PMI_RANK"},                         /* mpiexec of MPICH, srun --mpi=pmi2 */
-	{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},         /* srun with anything else */
+	{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "mpiexec of Open MPI"},
+	{"PMI_SIZE", "PMI_RANK", "mpiexec of MPICH, srun --mpi=pmi2"},
+	{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun"},
 };
 
 static unsigned long number(const char *name)
@@ -37,6 +40,7 @@ int cmd_check_launch(const struct cmd_common *c)
 {
 	const struct launcher *l = launchers, *end = l + sizeof(launchers) / sizeof(*l);
 	struct ebt_err err = {0};
+	char library[128];
 	unsigned long started;
 	int ranks, r;
 
@@ -48,10 +52,15 @@ int cmd_check_launch(const struct cmd_common *c)
 	started = l < end ? number(l->size) : 1;
 	if (started == 1)
 		return 0;
+	cmd_mpi_library(library, sizeof(library));
 	r = ebt_failx(&err, -EPROTO,
-		"started as one rank although %s is %lu: with Slurm use srun --mpi=pmi2; where "
-		"one is meant, mpiexec -n 1",
-		l->size, started);
+		"started as one rank although %s is %lu: the launcher (%s) does not "
+		"fit the "
+		"MPI in use (%s). Use %s, with Slurm srun --mpi=%s; where one is "
+		"meant, "
+		"mpiexec -n 1",
+		l->size, started, l->name, library, EBT_MPIEXEC,
+		strstr(library, "Open MPI") ? "pmix" : "pmi2");
 	if (number(l->rank) == 0)
 		cmd_print_error(c, &err);
 	else

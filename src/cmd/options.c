@@ -28,7 +28,8 @@ int cmd_parse_auto(const char *s, uint64_t most, unsigned *out, struct ebt_err *
 	return strcmp(s, "auto") == 0 ? 0 : cmd_parse_number(s, 1, most, out, err);
 }
 
-int cmd_parse_word(const char *s, const char *const *words, int *out, struct ebt_err *err)
+int cmd_parse_word(
+	const char *s, const char *const *words, int *out, struct ebt_err *err)
 {
 	char all[128] = "";
 
@@ -45,7 +46,7 @@ int cmd_parse_word(const char *s, const char *const *words, int *out, struct ebt
 
 int cmd_parse_overwrite(const char *s, enum ebt_overwrite *out, struct ebt_err *err)
 {
-	static const char *const words[] = {"refuse", "always", "update", NULL};
+	static const char *const words[] = {"auto", "refuse", "always", "update", NULL};
 	int word = 0, r = cmd_parse_word(s, words, &word, err);
 
 	*out = (enum ebt_overwrite)word;
@@ -53,7 +54,8 @@ int cmd_parse_overwrite(const char *s, enum ebt_overwrite *out, struct ebt_err *
 }
 
 int cmd_parse_spec(const char *spec,
-	int (*pair)(void *arg, const char *name, const char *value, struct ebt_err *err),
+	int (*pair)(
+		void *arg, const char *name, const char *value, struct ebt_err *err),
 	void *arg, struct ebt_err *err)
 {
 	SCOPED_FREE char *copy = strdup(spec);
@@ -66,7 +68,8 @@ int cmd_parse_spec(const char *spec,
 	for (char *p = strtok_r(copy, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
 		value = strchr(p, '=');
 		if (!value)
-			return ebt_failx(err, -EINVAL, "--simulate: '%s' is not NAME=VALUE", p);
+			return ebt_failx(
+				err, -EINVAL, "--simulate: '%s' is not NAME=VALUE", p);
 		*value++ = '\0';
 		r = pair(arg, p, value, &why);
 		if (r < 0)
@@ -75,7 +78,8 @@ int cmd_parse_spec(const char *spec,
 	return 0;
 }
 
-static int add_rule(struct cmd_common *c, int kind, const char *text, struct ebt_err *err)
+static int add_rule(
+	struct cmd_common *c, int kind, const char *text, struct ebt_err *err)
 {
 	struct cmd_rule *more = realloc(c->rules, (c->n_rules + 1) * sizeof(*more));
 
@@ -92,12 +96,26 @@ static int parse_timeout(const char *s, double *out, struct ebt_err *err)
 	int r = text_parse_time(s, out, err);
 
 	if (r == 0 && !(*out > 0 && *out <= 1e6))
-		r = ebt_failx(err, -EINVAL, "%s: must be above zero and at most 1e6 s", s);
+		r = ebt_failx(
+			err, -EINVAL, "%s: must be above zero and at most 1e6 s", s);
+	return r;
+}
+
+int cmd_parse_wait(const char *s, double *out, struct ebt_err *err)
+{
+	double v;
+	int r = text_parse_time(s, &v, err);
+
+	if (r == 0 && !(v >= 0 && v <= 1e6))
+		return ebt_failx(err, -EINVAL, "%s: must be at most 1e6 s", s);
+	if (r == 0)
+		*out = v > 0 ? v : -1;
 	return r;
 }
 
 /* 1: not one of the common ones. */
-static int parse_common(struct cmd_common *c, int opt, const char *value, struct ebt_err *err)
+static int parse_common(
+	struct cmd_common *c, int opt, const char *value, struct ebt_err *err)
 {
 	static const char *const when[] = {"auto", "always", "never", NULL};
 	int word = 0, r;
@@ -126,6 +144,11 @@ static int parse_common(struct cmd_common *c, int opt, const char *value, struct
 		return 0;
 	case CMD_OPT_TIMEOUT:
 		return parse_timeout(value, &c->run->timeout, err);
+	case CMD_OPT_WAIT:
+		return cmd_parse_wait(value, &c->run->wait, err);
+	case CMD_OPT_DONE:
+		c->done = value;
+		return 0;
 	case CMD_OPT_JSON:
 		c->json = true;
 		return 0;
@@ -148,8 +171,8 @@ static const char *option_name(const struct option *options, int opt)
 
 int cmd_parse_options(int argc, char **argv, const char *shorts,
 	const struct option *options, struct cmd_common *c,
-	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err), void *arg,
-	struct ebt_err *err)
+	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err),
+	void *arg, struct ebt_err *err)
 {
 	struct ebt_err why = {0};
 	int opt, r;
@@ -157,14 +180,17 @@ int cmd_parse_options(int argc, char **argv, const char *shorts,
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, shorts, options, NULL)) != -1) {
 		if (opt == ':')
-			return ebt_failx(err, -EINVAL, "%s needs a value", argv[optind - 1]);
+			return ebt_failx(
+				err, -EINVAL, "%s needs a value", argv[optind - 1]);
 		if (opt == '?')
-			return ebt_failx(err, -EINVAL, "unknown option %s", argv[optind - 1]);
+			return ebt_failx(
+				err, -EINVAL, "unknown option %s", argv[optind - 1]);
 		r = parse_common(c, opt, optarg, &why);
 		if (r > 0)
 			r = own(arg, opt, optarg, &why);
 		if (r < 0)
-			return ebt_failx(err, r, "--%s: %s", option_name(options, opt), why.text);
+			return ebt_failx(err, r, "--%s: %s", option_name(options, opt),
+				why.text);
 	}
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "cmd/cmd.h"
 
 #define INTERVAL 0.2 /* seconds between drawings */
-#define BAR 30       /* columns */
+#define BAR	 30  /* columns */
 
 void cmd_progress(void *arg, const struct ebt_progress *p)
 {
@@ -20,7 +20,8 @@ void cmd_progress(void *arg, const struct ebt_progress *p)
 	c->last = t;
 	c->drawn = true;
 	if (p->phase == EBT_PHASE_SCAN) {
-		fprintf(stderr, "\r\033[Kscan: %llu entries", (unsigned long long)p->entries);
+		fprintf(stderr, "\r\033[Kscan: %llu entries",
+			(unsigned long long)p->entries);
 		fflush(stderr);
 		return;
 	}

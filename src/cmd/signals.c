@@ -1,82 +1,113 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Stop signals are noted and asked for by the run, which winds down in order on all ranks.
- * The watchdog is for when that does not work, a hung file system for example: exiting
- * without MPI_Finalize makes the launcher end the whole job. What is left then is invisible
- * and goes with the next run.
+ * They are blocked from the first line of main, in all threads that come later too, so nothing
+ * happens to a process on its way to MPI_Init, and whatever handlers MPI or others set (MPICH
+ * takes SIGUSR1) are never called: one thread takes the signals with sigwait(3), as soon as
+ * they come.
+ *
+ * The watchdog is for when winding down does not work, a hung file system for example: it ends
+ * the whole job. What is left then is invisible and goes with the next run.
  */
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/scope.h"
 #include "cmd/cmd.h"
+#include "transport/transport.h"
 
-static volatile sig_atomic_t stop_signal;
-static sem_t signalled;
+static sigset_t stops, before;
+static int stop_signal; /* atomic */
+static double stop_time;
+static double stop_timeout, stop_grace;
 static pthread_once_t watchdog_once = PTHREAD_ONCE_INIT;
 static double watchdog_seconds;
 static char watchdog_text[EBT_ERR_TEXT];
 
-static void note_signal(int sig)
+void cmd_block_signals(void)
 {
-	stop_signal = sig;
-	sem_post(&signalled);
+	/* USR1 and USR2 are what batch systems send ahead of the end of a job. */
+	static const int signals[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU};
+
+	sigemptyset(&stops);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&stops, signals[i]);
+	pthread_sigmask(SIG_BLOCK, &stops, &before);
 }
 
-/* Also where nobody looks at the signal: in a call that hangs, or waiting for a rank that does. */
+void cmd_unblock_signals(void)
+{
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* The watchdog is armed also where nobody asks: in a call that hangs, or waiting for one. */
 static void *await_signal(void *arg)
 {
-	while (sem_wait(&signalled) < 0)
+	int sig;
+
+	while (sigwait(&stops, &sig) != 0)
 		;
-	cmd_watchdog(NULL, *(double *)arg, NULL);
+	stop_time = clock_now();
+	__atomic_store_n(&stop_signal, sig, __ATOMIC_RELEASE);
+	cmd_watchdog(NULL, stop_timeout, NULL);
 	return NULL;
 }
 
-void cmd_catch_signals(double timeout)
+int cmd_catch_signals(double timeout)
 {
-	static double seconds;
 	pthread_t thread;
-	/* USR1 and USR2 are what batch systems send ahead of the end of a job. */
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
-	struct sigaction sa = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+	int r;
 
-	seconds = timeout;
-	sem_init(&signalled, 0, 0);
-	if (pthread_create(&thread, NULL, await_signal, &seconds) == 0)
-		pthread_detach(thread);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaction(signals[i], &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* A write beyond the limit of file sizes then fails, and is reported. */
 	signal(SIGXFSZ, SIG_IGN);
 	/* Whoever opens a file whose lease we hold makes the kernel send it. */
 	signal(SIGIO, SIG_IGN);
+	stop_timeout = timeout;
+	r = pthread_create(&thread, NULL, await_signal, NULL);
+	if (r == 0)
+		pthread_detach(thread);
+	return -r;
 }
 
 int cmd_stopped(void *arg)
 {
-	return stop_signal;
+	return __atomic_load_n(&stop_signal, __ATOMIC_ACQUIRE);
+}
+
+void cmd_grant(double grace)
+{
+	stop_grace = grace;
+}
+
+bool cmd_hurried(void *arg)
+{
+	return stop_grace > 0 && cmd_stopped(arg) &&
+	       clock_now() - stop_time > stop_grace;
 }
 
 static void *watch(void *arg)
 {
 	char host[64] = "";
 	struct timespec t = {.tv_sec = (time_t)watchdog_seconds,
-		.tv_nsec = (long)((watchdog_seconds - (double)(time_t)watchdog_seconds) * 1e9)};
+		.tv_nsec =
+			(long)((watchdog_seconds - (double)(time_t)watchdog_seconds) *
+				1e9)};
 
 	while (nanosleep(&t, &t) < 0)
 		;
 	gethostname(host, sizeof(host) - 1);
 	if (watchdog_text[0])
 		fprintf(stderr, "%s: %s\n", cmd_program.name, watchdog_text);
-	fprintf(stderr, "%s: on %s: did not wind down within %g s, ending the job\n", cmd_program.name,
-		host, watchdog_seconds);
-	_exit(CMD_FAILED);
+	fprintf(stderr, "%s: on %s: did not wind down within %g s, ending the job\n",
+		cmd_program.name, host, watchdog_seconds);
+	transport_abort(CMD_FAILED);
 }
 
 static void start_watch(void)

@@ -29,11 +29,14 @@ struct cmd_names {
 	const char **sources;
 	size_t n_sources;
 };
-int cmd_stage_load_names(const struct cmd_stage *o, struct cmd_names *in, struct ebt_err *err);
+int cmd_stage_load_names(
+	const struct cmd_stage *o, struct cmd_names *in, struct ebt_err *err);
 void cmd_names_release(struct cmd_names *in);
 
-void cmd_stage_print_result(const struct cmd_stage *o, const struct ebt_stage_report *rep);
-void cmd_stage_print_plan(const struct cmd_stage *o, const struct ebt_stage_report *rep);
+void cmd_stage_print_result(
+	const struct cmd_stage *o, const struct ebt_stage_report *rep);
+void cmd_stage_print_plan(
+	const struct cmd_stage *o, const struct ebt_stage_report *rep);
 
 /* Without MPI. */
 int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err);

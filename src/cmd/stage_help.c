@@ -6,25 +6,30 @@
 static const char head[] =
 	"Usage: ebt-stage [OPTION]... SOURCE... DEST\n"
 	"       ebt-stage [OPTION]... --files-from=FILE [SOURCE]... DEST\n"
-	"       ebt-stage --list | --verify | --recover STORE\n"
+	"       ebt-stage --list | --verify | --recover [--give-up] STORE\n"
 	"       ebt-stage --simulate=NAME=VALUE,...\n"
 	"Copy SOURCEs from a shared file system to DEST on every node of an MPI job.\n"
-	"Each byte is read once; nothing is visible before all nodes have verified all.\n"
-	"Run one rank a node: mpiexec -ppn 1 ebt-stage /scratch/me/env /tmp/me/job\n"
+	"Each byte is read once; nothing is visible before all nodes have verified "
+	"all.\n"
+	"Run one rank per node: mpiexec -ppn 1 ebt-stage /scratch/me/env /tmp/me/job\n"
 	"\n"
 	"What to copy:\n"
 	"  -R, --relative         keep the whole path of a SOURCE below DEST\n"
 	"      --files-from=FILE  more SOURCEs, one a line; - is standard input\n"
 	"  -0, --null             lines of files end in NUL instead\n"
 	"      --exclude=PATTERN  leave out what matches, as rsync does\n"
-	"      --include=PATTERN  do not leave out what matches; the first match decides\n"
+	"      --include=PATTERN  do not leave out what matches; the first match "
+	"decides\n"
 	"      --exclude-from=FILE\n"
 	"                         patterns from FILE, one a line\n"
+	"      --no-owner         leave owners and groups as they come\n"
 	"      --no-xattrs        leave extended attributes and ACLs behind\n"
 	"\n"
 	"Where to (DEST is made if needed; %r, %h, %u stand for rank, host, user):\n"
-	"      --overwrite=HOW    targets that exist: refuse, always, or update, which\n"
-	"                         replaces only what differs (refuse)\n"
+	"      --overwrite=HOW    targets that exist: auto refuses all but what "
+	"EBT\n"
+	"                         brought and is the same; refuse, always; update\n"
+	"                         replaces only what differs (auto)\n"
 	"      --per-rank         every rank is a node with a store of its own\n"
 	"\n"
 	"How:\n"
@@ -39,6 +44,7 @@ static const char tail[] =
 	"      --list             print what STORE holds on this node\n"
 	"      --verify           re-read every file on every node, name what differs\n"
 	"      --recover          finish a publication that was cut short\n"
+	"      --give-up          with --recover: end it where it stands, here alone\n"
 	"\n"
 	"Output:\n"
 	"      --json             JSON lines on standard output\n"
@@ -47,7 +53,8 @@ static const char tail[] =
 	"  -h, --help             print this and exit\n"
 	"      --version          print the version and exit\n"
 	"\n"
-	"Sizes take K, M, G (1024), rates K, M, G (1000) and bit, times us, ms, s, m, h.\n"
+	"Sizes take K, M, G (1024), rates K, M, G (1000) and bit, times us, ms, s, m, "
+	"h.\n"
 	"Exit status: 0 all done, 1 failed, 2 wrong usage; the same on every rank.\n";
 
 void cmd_stage_help(FILE *out)
@@ -57,20 +64,34 @@ void cmd_stage_help(FILE *out)
 	fputs(head, out);
 	fprintf(out, "      --io-threads=N     reads in flight per reader (%d)\n",
 		EBT_STAGE_IO_THREADS);
-	fputs("      --write-threads=N  threads that write on a node (processors, at most 4)\n",
+	fputs("      --write-threads=N  threads that write on a node (processors, at "
+	      "most 4)\n",
 		out);
-	fputs("      --algo=NAME        auto, chain, two-tree, circulant, binomial, mpi-bcast\n"
+	fputs("      --algo=NAME        auto, chain, two-tree, circulant, binomial, "
+	      "mpi-bcast\n"
 	      "                         (auto)\n",
 		out);
-	fprintf(out, "      --parcel=SIZE      bytes that travel at once, %dK to %dM (auto)\n",
+	fprintf(out,
+		"      --parcel=SIZE      bytes that travel at once, %dK to %dM "
+		"(auto)\n",
 		PLAN_PARCEL_MIN >> 10, PLAN_PARCEL_MAX >> 20);
 	fputs("      --window=N         sends in flight per node (1)\n", out);
-	fprintf(out, "      --memory=SIZE      bound of the parcel pool of a rank (%s)\n",
+	fprintf(out,
+		"      --memory=SIZE      bound of the parcel pool of a rank (%s)\n",
 		text_size(EBT_STAGE_MEMORY, memory));
 	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
 		EBT_TIMEOUT);
-	fputs("      --link=RATE        of a node, per direction: 25G, 200mbit (found out)\n",
+	fprintf(out,
+		"      --wait=TIME        for a store that another run has; 0: not at "
+		"all (%gm)\n",
+		EBT_WAIT / 60);
+	fputs("      --done=FILE        written last, only after status 0; removed "
+	      "first\n",
 		out);
-	fprintf(out, "      --latency=TIME     cost of a message (%gus)\n", COST_LATENCY * 1e6);
+	fputs("      --link=RATE        of a node, per direction: 25G, 200mbit (found "
+	      "out)\n",
+		out);
+	fprintf(out, "      --latency=TIME     cost of a message (%gus)\n",
+		COST_LATENCY * 1e6);
 	fputs(tail, out);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* --list: what a store holds by EBT's hand, on this node. Reads the manifest only. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,13 +8,16 @@
 
 #include "base/text.h"
 #include "cmd/stage_cmd.h"
-#include "manifest/manifest.h"
+#include "fsio/fsio.h"
+#include "store/store.h"
 
 static void mode_text(const struct manifest_entry *e, char out[11])
 {
 	static const char bits[] = "rwxrwxrwx";
 
-	out[0] = e->kind == MANIFEST_DIR ? 'd' : e->kind == MANIFEST_SYMLINK ? 'l' : '-';
+	out[0] = e->kind == MANIFEST_DIR       ? 'd'
+		 : e->kind == MANIFEST_SYMLINK ? 'l'
+					       : '-';
 	for (int i = 0; i < 9; i++)
 		out[i + 1] = e->mode >> (8 - i) & 1 ? bits[i] : '-';
 	if (e->mode & 04000)
@@ -40,10 +42,10 @@ static void list_text(const struct manifest *m, uint32_t i, const char *name)
 	if (e->group != MANIFEST_NONE)
 		head = &m->entries[e->group];
 	if (e->kind == MANIFEST_FILE)
-		snprintf(digest, sizeof(digest), "%016" PRIx64 "%016" PRIx64, head->digest.hi,
-			head->digest.lo);
-	printf("%s %5u %5u %12" PRIu64 " %s %s %s", mode, e->uid, e->gid, e->size, when, digest,
-		name);
+		snprintf(digest, sizeof(digest), "%016" PRIx64 "%016" PRIx64,
+			head->digest.hi, head->digest.lo);
+	printf("%s %5u %5u %12" PRIu64 " %s %s %s", mode, e->uid, e->gid, e->size, when,
+		digest, name);
 	if (e->kind == MANIFEST_SYMLINK)
 		printf(" -> %s", text_name(e->target, target, sizeof(target)));
 	putchar('\n');
@@ -57,11 +59,12 @@ static void list_json(const struct manifest *m, uint32_t i, const char *path)
 
 	if (e->group != MANIFEST_NONE)
 		head = &m->entries[e->group];
-	printf("{\"schema\":\"ebt.manifest/1\",\"path\":%s,\"kind\":\"%s\",\"mode\":\"%04o\","
+	printf("{\"schema\":\"ebt.manifest/"
+	       "1\",\"path\":%s,\"kind\":\"%s\",\"mode\":\"%04o\","
 	       "\"uid\":%u,\"gid\":%u,\"size\":%" PRIu64 ",\"mtime\":%" PRId64
 	       ",\"mtime_ns\":%u",
-		text_json(path, name, sizeof(name)), kinds[e->kind], e->mode, e->uid, e->gid,
-		e->size, e->mtime, e->mtime_ns);
+		text_json(path, name, sizeof(name)), kinds[e->kind], e->mode, e->uid,
+		e->gid, e->size, e->mtime, e->mtime_ns);
 	if (e->kind == MANIFEST_FILE)
 		printf(",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"", head->digest.hi,
 			head->digest.lo);
@@ -79,14 +82,12 @@ int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
 	char path[8192], name[4 * 4096];
-	SCOPED_FD int fd = -1;
 	int r;
 
-	snprintf(path, sizeof(path), "%s/.ebt", o->store);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return ebt_fail(err, -errno, "%s", path);
-	r = manifest_load(fd, "manifest", &m, err);
+	if (fsio_cwd_gone(o->store))
+		return ebt_failx(err, -ENOENT, "STORE %s: " FSIO_CWD_GONE,
+			text_name(o->store, name, sizeof(name)));
+	r = store_peek(o->store, &m, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < m->count; i++) {

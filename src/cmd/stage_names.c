@@ -5,14 +5,15 @@
 
 #include "cmd/stage_cmd.h"
 
-static int read_names(const struct cmd_stage *o, struct cmd_names *in, struct ebt_err *err)
+static int read_names(
+	const struct cmd_stage *o, struct cmd_names *in, struct ebt_err *err)
 {
 	char end = o->common.null ? '\0' : '\n', *p, *stop, *next;
 	const char **more;
 	size_t len, n = o->n_sources;
 	int r;
 
-	r = cmd_slurp(o->files_from, &in->names, &len, err);
+	r = cmd_load_lines(&o->common, o->files_from, &in->names, &len, err);
 	if (r < 0)
 		return r;
 	for (p = in->names; p < in->names + len; p++)
@@ -34,7 +35,8 @@ static int read_names(const struct cmd_stage *o, struct cmd_names *in, struct eb
 	return 0;
 }
 
-int cmd_stage_load_names(const struct cmd_stage *o, struct cmd_names *in, struct ebt_err *err)
+int cmd_stage_load_names(
+	const struct cmd_stage *o, struct cmd_names *in, struct ebt_err *err)
 {
 	memset(in, 0, sizeof(*in));
 	in->sources = calloc(o->n_sources + 1, sizeof(*in->sources));

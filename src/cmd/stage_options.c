@@ -8,6 +8,7 @@
 
 enum {
 	OPT_FILES_FROM = CMD_OPT_OWN,
+	OPT_NO_OWNER,
 	OPT_NO_XATTRS,
 	OPT_OVERWRITE,
 	OPT_READERS,
@@ -23,11 +24,13 @@ enum {
 	OPT_LIST,
 	OPT_VERIFY,
 	OPT_RECOVER,
+	OPT_GIVE_UP,
 };
 
 static const struct option long_options[] = {
 	{"relative", no_argument, NULL, 'R'},
 	{"files-from", required_argument, NULL, OPT_FILES_FROM},
+	{"no-owner", no_argument, NULL, OPT_NO_OWNER},
 	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
 	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
 	{"readers", required_argument, NULL, OPT_READERS},
@@ -44,6 +47,7 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, OPT_LIST},
 	{"verify", no_argument, NULL, OPT_VERIFY},
 	{"recover", no_argument, NULL, OPT_RECOVER},
+	{"give-up", no_argument, NULL, OPT_GIVE_UP},
 	CMD_COMMON_OPTIONS,
 	{NULL, 0, NULL, 0},
 };
@@ -52,12 +56,15 @@ static int parse_parcel(const char *s, uint64_t *out, struct ebt_err *err)
 {
 	int r = text_parse_size(s, out, err);
 
-	if (r == 0 && (*out < PLAN_PARCEL_MIN || *out > PLAN_PARCEL_MAX || *out % PLAN_PARCEL_MIN))
-		r = ebt_failx(err, -EINVAL, "%s: must be a multiple of 128K from 128K to 8M", s);
+	if (r == 0 && (*out < PLAN_PARCEL_MIN || *out > PLAN_PARCEL_MAX ||
+			      *out % PLAN_PARCEL_MIN))
+		r = ebt_failx(err, -EINVAL,
+			"%s: must be a multiple of 128K from 128K to 8M", s);
 	return r;
 }
 
-static int parse_tuning(struct cmd_stage *o, int opt, const char *arg, struct ebt_err *err)
+static int parse_tuning(
+	struct cmd_stage *o, int opt, const char *arg, struct ebt_err *err)
 {
 	struct ebt_stage_options *s = &o->stage;
 	enum schedule_algo algo;
@@ -104,6 +111,9 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	case OPT_FILES_FROM:
 		o->files_from = value;
 		return 0;
+	case OPT_NO_OWNER:
+		o->stage.no_owner = true;
+		return 0;
 	case OPT_NO_XATTRS:
 		o->stage.no_xattrs = true;
 		return 0;
@@ -122,6 +132,9 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	case OPT_RECOVER:
 		o->mode = STAGE_RECOVER;
 		return 0;
+	case OPT_GIVE_UP:
+		o->stage.give_up = true;
+		return 0;
 	default:
 		return parse_tuning(o, opt, value, err);
 	}
@@ -132,8 +145,11 @@ static int parse_operands(struct cmd_stage *o, char **args, int n, struct ebt_er
 {
 	if (o->common.help || o->common.version)
 		return 0;
+	if (o->stage.give_up && o->mode != STAGE_RECOVER)
+		return ebt_failx(err, -EINVAL, "--give-up goes with --recover");
 	if (o->mode == STAGE_SIMULATE)
-		return n == 0 ? 0 : ebt_failx(err, -EINVAL, "--simulate takes no operands");
+		return n == 0 ? 0
+			      : ebt_failx(err, -EINVAL, "--simulate takes no operands");
 	if (o->mode != STAGE_RUN) {
 		if (n != 1)
 			return ebt_failx(err, -EINVAL, "exactly one STORE is needed");
@@ -151,13 +167,25 @@ static int parse_operands(struct cmd_stage *o, char **args, int n, struct ebt_er
 	return 0;
 }
 
+/* The option with which nothing is done. */
+static const char *undone(const struct cmd_stage *o)
+{
+	if (o->mode == STAGE_SIMULATE)
+		return "--simulate";
+	if (o->mode == STAGE_LIST)
+		return "--list";
+	return o->stage.dry_run ? "--dry-run" : NULL;
+}
+
 int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *err)
 {
 	int r;
 
 	memset(o, 0, sizeof(*o));
 	o->common.run = &o->stage.run;
-	r = cmd_parse_options(argc, argv, ":Rn" CMD_COMMON_SHORT, long_options, &o->common,
-		parse_one, o, err);
-	return r < 0 ? r : parse_operands(o, argv + optind, argc - optind, err);
+	r = cmd_parse_options(argc, argv, ":Rn" CMD_COMMON_SHORT, long_options,
+		&o->common, parse_one, o, err);
+	if (r == 0)
+		r = parse_operands(o, argv + optind, argc - optind, err);
+	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);
 }

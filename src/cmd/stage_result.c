@@ -19,19 +19,23 @@ static double bound_share(const struct ebt_stage_report *rep)
 
 static void json_plan_fields(const struct ebt_stage_report *rep)
 {
-	printf("\"id\":\"%s\",\"files\":%llu,\"dirs\":%llu,\"symlinks\":%llu,\"links\":%llu,"
-	       "\"skipped\":%llu,\"unchanged\":%llu,\"bytes\":%llu,\"nodes\":%u,\"ranks\":%u,"
+	printf("\"id\":\"%s\",\"files\":%llu,\"dirs\":%llu,\"symlinks\":%llu,\"links\":"
+	       "%llu,\"links_apart\":%llu,"
+	       "\"skipped\":%llu,\"unchanged\":%llu,\"bytes\":%llu,\"nodes\":%u,"
+	       "\"ranks\":%u,"
 	       "\"readers\":%u,\"algo\":\"%s\",\"parcel\":%llu,\"parcels\":%llu,"
 	       "\"window\":%u,\"memory\":%llu,\"start_seconds\":%.6f,"
 	       "\"scan_seconds\":%.6f,\"link\":%.0f,\"link_assumed\":%s,"
-	       "\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f",
+	       "\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f,\"reopened\":%llu",
 		rep->id, (unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)rep->symlinks, (unsigned long long)rep->links,
-		(unsigned long long)rep->skipped, (unsigned long long)rep->unchanged,
-		(unsigned long long)rep->bytes, rep->nodes, rep->ranks, rep->readers, rep->algo,
-		(unsigned long long)rep->parcel, (unsigned long long)rep->parcels, rep->window,
-		(unsigned long long)rep->memory, rep->start, rep->scan, rep->link,
-		rep->link_assumed ? "true" : "false", rep->latency, rep->predicted, rep->bound);
+		(unsigned long long)rep->links_apart, (unsigned long long)rep->skipped,
+		(unsigned long long)rep->unchanged, (unsigned long long)rep->bytes,
+		rep->nodes, rep->ranks, rep->readers, rep->algo,
+		(unsigned long long)rep->parcel, (unsigned long long)rep->parcels,
+		rep->window, (unsigned long long)rep->memory, rep->start, rep->scan,
+		rep->link, rep->link_assumed ? "true" : "false", rep->latency,
+		rep->predicted, rep->bound, (unsigned long long)rep->reopened);
 }
 
 static void json_node(const struct ebt_stage_node *n)
@@ -42,13 +46,15 @@ static void json_node(const struct ebt_stage_node *n)
 	       "\"bytes_read\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
 	       "\"bytes_written\":%llu,\"stream_seconds\":%.6f,\"cpu_seconds\":%.3f,"
 	       "\"max_rss\":%llu}\n",
-		text_json(n->host, host, sizeof(host)), n->rank, n->reader ? "true" : "false",
-		(unsigned long long)n->bytes_read, (unsigned long long)n->bytes_in,
-		(unsigned long long)n->bytes_out, (unsigned long long)n->bytes_written,
-		n->seconds, n->cpu_seconds, (unsigned long long)n->max_rss);
+		text_json(n->host, host, sizeof(host)), n->rank,
+		n->reader ? "true" : "false", (unsigned long long)n->bytes_read,
+		(unsigned long long)n->bytes_in, (unsigned long long)n->bytes_out,
+		(unsigned long long)n->bytes_written, n->seconds, n->cpu_seconds,
+		(unsigned long long)n->max_rss);
 }
 
-void cmd_stage_print_result(const struct cmd_stage *o, const struct ebt_stage_report *rep)
+void cmd_stage_print_result(
+	const struct cmd_stage *o, const struct ebt_stage_report *rep)
 {
 	char size[TEXT_SIZE], rate[TEXT_SIZE], link[TEXT_SIZE];
 
@@ -57,25 +63,30 @@ void cmd_stage_print_result(const struct cmd_stage *o, const struct ebt_stage_re
 			json_node(&rep->node[i]);
 		printf("{" SCHEMA ",\"type\":\"result\",");
 		json_plan_fields(rep);
-		printf(",\"stream_seconds\":%.6f,\"publish_seconds\":%.6f,\"seconds\":%.6f,"
+		printf(",\"stream_seconds\":%.6f,\"publish_seconds\":%.6f,\"seconds\":%"
+		       ".6f,"
 		       "\"rate\":%.0f,\"bound_share\":%.4f}\n",
-			rep->stream, rep->publish, rep->seconds, rate_of(rep), bound_share(rep));
+			rep->stream, rep->publish, rep->seconds, rate_of(rep),
+			bound_share(rep));
 		return;
 	}
 	printf("staged %llu files, %llu bytes (%s) on %u node%s in %.3f s\n",
 		(unsigned long long)rep->files, (unsigned long long)rep->bytes,
-		text_size((double)rep->bytes, size), rep->nodes, rep->nodes == 1 ? "" : "s",
-		rep->seconds);
+		text_size((double)rep->bytes, size), rep->nodes,
+		rep->nodes == 1 ? "" : "s", rep->seconds);
 	if (rep->unchanged)
 		printf("unchanged %llu\n", (unsigned long long)rep->unchanged);
+	if (rep->reopened)
+		printf("opened again, leased or stale: %llu\n",
+			(unsigned long long)rep->reopened);
 	printf("scan %.3f s, stream %.3f s, publish %.3f s\n", rep->scan, rep->stream,
 		rep->publish);
 	printf("rate %s to each node, ", text_rate(rate_of(rep), rate));
 	if (rep->link_assumed)
 		puts("link rate unknown (see --link)");
 	else
-		printf("%.0f %% of the bound (%.3f s, link %s)\n", bound_share(rep) * 100,
-			rep->bound, text_rate(rep->link, link));
+		printf("%.0f %% of the bound (%.3f s, link %s)\n",
+			bound_share(rep) * 100, rep->bound, text_rate(rep->link, link));
 }
 
 static void json_shares(const struct ebt_stage_report *rep)
@@ -107,6 +118,6 @@ void cmd_stage_print_plan(const struct cmd_stage *o, const struct ebt_stage_repo
 	json_shares(rep);
 	printf("{" SCHEMA ",\"type\":\"plan\",");
 	json_plan_fields(rep);
-	printf(",\"link_in\":%llu,\"link_out\":%llu}\n", (unsigned long long)rep->link_in,
-		(unsigned long long)rep->link_out);
+	printf(",\"link_in\":%llu,\"link_out\":%llu}\n",
+		(unsigned long long)rep->link_in, (unsigned long long)rep->link_out);
 }

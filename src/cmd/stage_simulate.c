@@ -27,7 +27,8 @@ static int parse_count32(const char *s, uint32_t *out, struct ebt_err *err)
 	return r;
 }
 
-static int parse_pair(void *arg, const char *key, const char *value, struct ebt_err *err)
+static int parse_pair(
+	void *arg, const char *key, const char *value, struct ebt_err *err)
 {
 	struct spec *s = arg;
 	struct cost_model *c = &s->plan.cost;
@@ -51,12 +52,15 @@ static int parse_pair(void *arg, const char *key, const char *value, struct ebt_
 		return schedule_parse(value, &s->plan.algo, err);
 	if (strcmp(key, "parcel") != 0)
 		return ebt_failx(err, -EINVAL,
-			"'%s': must be one of nodes, bytes, readers, link, latency, read, write, algo, parcel",
+			"'%s': must be one of nodes, bytes, readers, link, latency, "
+			"read, write, algo, parcel",
 			key);
 	r = text_parse_size(value, &s->plan.parcel, err);
-	if (r == 0 && (s->plan.parcel < PLAN_PARCEL_MIN || s->plan.parcel > PLAN_PARCEL_MAX ||
-			      s->plan.parcel % PLAN_PARCEL_MIN))
-		r = ebt_failx(err, -EINVAL, "%s: must be a multiple of 128K from 128K to 8M", value);
+	if (r == 0 &&
+		(s->plan.parcel < PLAN_PARCEL_MIN || s->plan.parcel > PLAN_PARCEL_MAX ||
+			s->plan.parcel % PLAN_PARCEL_MIN))
+		r = ebt_failx(err, -EINVAL,
+			"%s: must be a multiple of 128K from 128K to 8M", value);
 	return r;
 }
 
@@ -66,12 +70,14 @@ static void print_text(const struct spec *s, const struct plan *p,
 	char a[TEXT_SIZE], b[TEXT_SIZE];
 
 	printf("%s to each of %u nodes over %s links, %.1f us a message\n",
-		text_size((double)p->bytes, a), p->nodes, text_rate(s->plan.cost.link, b),
-		s->plan.cost.latency * 1e6);
+		text_size((double)p->bytes, a), p->nodes,
+		text_rate(s->plan.cost.link, b), s->plan.cost.latency * 1e6);
 	printf("schedule %s, %llu parcels of up to %s, %u reader%s\n",
 		schedule_name(p->algo), (unsigned long long)p->n_parcels,
-		text_size((double)p->parcel, a), p->n_streams, p->n_streams == 1 ? "" : "s");
-	printf("time %.6f s, %.3f x bytes/link (%.6f s); predicted %.6f s, bound %.6f s\n",
+		text_size((double)p->parcel, a), p->n_streams,
+		p->n_streams == 1 ? "" : "s");
+	printf("time %.6f s, %.3f x bytes/link (%.6f s); predicted %.6f s, bound %.6f "
+	       "s\n",
 		res->seconds, res->seconds / bound, bound, p->predicted, p->bound);
 	printf("most loaded link: out %s (node %u), in %s (node %u)\n",
 		text_size((double)res->most_out, a), res->most_out_node,
@@ -83,8 +89,7 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 	SCOPED(plan_freep) struct plan *p = NULL;
 	struct simulate_result res;
 	struct spec s = {
-		.plan = {.nodes = 1024,
-			.cost = {COST_LINK, COST_LATENCY, FAST, FAST}},
+		.plan = {.nodes = 1024, .cost = {COST_LINK, COST_LATENCY, FAST, FAST}},
 		.bytes = 10ull << 30,
 	};
 	double bound;
@@ -100,9 +105,11 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 		return r;
 	bound = (double)p->bytes / s.plan.cost.link;
 	if (o->common.json)
-		printf("{\"schema\":\"ebt.stage/1\",\"type\":\"simulation\",\"nodes\":%u,"
+		printf("{\"schema\":\"ebt.stage/"
+		       "1\",\"type\":\"simulation\",\"nodes\":%u,"
 		       "\"bytes\":%llu,\"link\":%.0f,\"latency\":%.9f,\"readers\":%u,"
-		       "\"algo\":\"%s\",\"parcel\":%llu,\"seconds\":%.6f,\"bound\":%.6f,"
+		       "\"algo\":\"%s\",\"parcel\":%llu,\"seconds\":%.6f,\"bound\":%."
+		       "6f,"
 		       "\"predicted\":%.6f,\"most_out\":%llu,\"most_out_node\":%u,"
 		       "\"most_in\":%llu,\"most_in_node\":%u}\n",
 			p->nodes, (unsigned long long)p->bytes, s.plan.cost.link,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "drain/drain_internal.h"
 #include "fsio/fsio.h"
 #include "transport/transport.h"
@@ -23,15 +24,47 @@ static void name_node(struct drain *d)
 
 	gethostname(host, sizeof(host) - 1);
 	if (d->o->run.per_rank)
-		snprintf(d->node_name, sizeof(d->node_name), "%s.%d", host, d->job.rank);
+		snprintf(
+			d->node_name, sizeof(d->node_name), "%s.%d", host, d->job.rank);
 	else
 		snprintf(d->node_name, sizeof(d->node_name), "%s", host);
 }
 
-/* STORE itself, with its lock. One that is missing is a mistake unless the user says not. */
-static int open_store(struct drain *d, struct ebt_err *err)
+/* STORE, whose lock we have. */
+static int look_at_store(struct drain *d, struct ebt_err *err)
 {
-	char path[PATH_MAX], pending[33] = "";
+	d->storefd = store_dirfd(d->store);
+	d->store_path = strdup(store_real_path(d->store));
+	return d->store_path ? 0
+			     : ebt_fail(err, -ENOMEM, "STORE %s", store_path(d->store));
+}
+
+/* STORE only to look at: a lock would be a file in it, and so would be one of our own. */
+static int peek_store(struct drain *d, const char *path, struct ebt_err *err)
+{
+	SCOPED_FD int own = -1;
+	struct stat st;
+
+	d->storefd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->storefd < 0)
+		return errno == ENOENT ? 0 : ebt_fail(err, -errno, "STORE %s", path);
+	d->store_path = realpath(path, NULL);
+	if (!d->store_path)
+		return ebt_fail(err, -errno, "STORE %s", path);
+	own = drain_own_open(d->store_path);
+	if (own < 0 && fstatat(d->storefd, ".ebt", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : ebt_fail(err, -errno, "%s/.ebt", path);
+	if (own < 0)
+		return ebt_failx(err, -EPERM,
+			"%s/.ebt is a link, no directory, not ours or open to others",
+			path);
+	return drain_journal_read(d, own, err);
+}
+
+/* STORE itself. One that is missing is a mistake unless the user says not. */
+static int find_store(struct drain *d, struct ebt_err *err)
+{
+	char path[PATH_MAX];
 	struct stat st;
 	int r = job_expand(d->o->store, "STORE", d->job.rank, path, sizeof(path), err);
 
@@ -43,58 +76,83 @@ static int open_store(struct drain *d, struct ebt_err *err)
 	} else if (!S_ISDIR(st.st_mode)) {
 		return ebt_fail(err, -ENOTDIR, "STORE %s", path);
 	}
-	r = store_open(path, true, &d->store, err);
-	if (r < 0)
+	return d->o->dry_run ? peek_store(d, path, err)
+			     : store_name(path, STORE_CREATE, &d->store, err);
+}
+
+/* The lock, with the store made if needed. */
+struct locking {
+	struct drain *d;
+	struct job_claim claim;
+	char name[512];
+};
+
+static int take(void *arg, uint64_t *key, struct ebt_err *err)
+{
+	struct locking *l = arg;
+	struct drain *d = l->d;
+	int r = d->store ? 0 : place_rules_check(&d->rules, err);
+
+	if (r == 0 && !d->store)
+		r = find_store(d, err);
+	if (r < 0 || d->o->dry_run)
 		return r;
-	d->store_path = realpath(path, NULL);
-	if (!d->store_path)
-		return ebt_fail(err, -errno, "STORE %s", path);
-	r = store_pending(d->store, pending, NULL, err);
-	if (r == 0 && pending[0])
-		return ebt_failx(err, -EINPROGRESS,
-			"%s: a publication was cut short here (see ebt-stage --recover)", path);
+	l->claim.name = text_name(store_path(d->store), l->name, sizeof(l->name));
+	r = store_lock(d->store, err);
+	*key = store_identity(d->store);
 	return r;
 }
 
-static int open_journal(struct drain *d, struct ebt_err *err)
+static void give_back(void *arg)
 {
-	SCOPED_FD int dot = openat(store_dirfd(d->store), ".ebt",
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct locking *l = arg;
 
-	if (dot < 0)
-		return ebt_fail(err, -errno, "%s/.ebt", d->store_path);
-	return journal_open(dot, &d->journal, err);
+	if (l->d->store)
+		store_unlock(l->d->store);
 }
 
-/* The journal's drain went where this one goes. */
-static bool same_drain(const struct drain *d, const struct journal_head *h)
+static int open_store_all(struct drain *d, struct ebt_err *err)
 {
-	return h && strcmp(h->dest, d->root) == 0 && h->atomic == d->o->atomic;
+	struct locking l = {.d = d};
+	int r;
+
+	l.claim = (struct job_claim){.take = take, .give_back = give_back, .arg = &l};
+	r = job_claim_all(&d->job, &l.claim, err);
+	if (r == 0 && d->store)
+		r = look_at_store(d, err);
+	return r;
+}
+
+static const struct journal_head *head_of(const struct drain *d)
+{
+	return d->journal ? journal_head(d->journal) : NULL;
 }
 
 /* Another drain that is not finished would lose its proofs, and we its files. */
 static int check_journal(const struct drain *d, struct ebt_err *err)
 {
-	const struct journal_head *h = journal_head(d->journal);
+	const struct journal_head *h = head_of(d);
 
-	if (!h || same_drain(d, h) || h->finished || d->o->restart)
+	if (!h || drain_journal_same(d) || h->finished || d->o->restart)
 		return 0;
 	return ebt_failx(err, -EBUSY,
-		"%s holds the journal of a drain to %s%s that is not finished (finish it, or "
+		"%s holds the journal of a drain to %s%s that is not finished (finish "
+		"it, or "
 		"forget it with --restart)",
-		d->store_path, h->dest, h->atomic && !d->o->atomic ? " with --atomic" : "");
+		d->store_path, h->dest,
+		h->atomic && !d->o->atomic ? " with --atomic" : "");
 }
 
 /* One id for all: that of the lowest node that has worked for this dest, or a new one. */
 static int agree_id_all(struct drain *d, struct ebt_err *err)
 {
-	const struct journal_head *h = journal_head(d->journal);
+	const struct journal_head *h = head_of(d);
 	int from = INT_MAX, r;
 
 	r = job_agree_all(&d->job, check_journal(d, err), err);
 	if (r < 0)
 		return r;
-	if (same_drain(d, h))
+	if (drain_journal_same(d))
 		from = d->job.node;
 	transport_reduce_all(d->job.nodes, &from, 1, MPI_INT, MPI_MIN);
 	d->known = from != INT_MAX;
@@ -106,61 +164,31 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 	return 0;
 }
 
-static int begin_journal(struct drain *d, struct ebt_err *err)
-{
-	const struct journal_head *h = journal_head(d->journal);
-	bool same = same_drain(d, h);
-	int r;
-
-	if (d->published || (same && !h->finished && strcmp(h->id, d->id) == 0))
-		return 0;
-	r = journal_begin(d->journal, d->id, d->root, d->o->atomic, same, err);
-	if (r != -ENOSPC && r != -EDQUOT)
-		return r;
-	/* A full store is a good reason to drain it. */
-	if (!d->unjournaled)
-		log_warn(&d->job.log, "%s: no room for a journal: a drain that is killed begins anew, "
-			"with --overwrite=update", d->store_path);
-	d->unjournaled = true;
-	journal_close(TAKE(d->journal));
-	return 0;
-}
-
-/* A store that had no room for a journal may have some by now. */
-static int retry_journal(struct drain *d, struct ebt_err *err)
-{
-	int r = d->journal ? 0 : open_journal(d, err);
-
-	return r < 0 ? r : begin_journal(d, err);
-}
-
-/* The end has no room in a full store: then the next run sees that all is there. */
-static int finish_journal(struct drain *d, struct ebt_err *err)
-{
-	const struct journal_head *h = d->journal ? journal_head(d->journal) : NULL;
-	int r = h && !h->finished ? journal_finish(d->journal, err) : 0;
-
-	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
-}
-
 /*
  * Collective. All that was to be done is. The journal ends before local files go: a later run
  * is not to take what that does to their directories for something new.
  */
-static int end_all(struct drain *d, bool finished, const uint64_t *done, struct ebt_err *err)
+static int end_all(
+	struct drain *d, bool finished, const uint64_t *done, struct ebt_err *err)
 {
-	int r = job_agree_all(&d->job, finished ? finish_journal(d, err) : 0, err);
+	int lost = d->splits_lost;
+	int r = job_agree_all(
+		&d->job, finished ? drain_journal_finish(d, err) : 0, err);
 
-	if (r == 0 && d->o->free_local)
-		r = job_agree_all(&d->job, drain_free(d, done, err), err);
-	return r;
+	if (r < 0 || !d->o->free_local)
+		return r;
+	if (d->o->conflict != EBT_CONFLICT_ERROR)
+		transport_reduce_all(d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
+	d->splits_lost = lost;
+	return job_agree_all(&d->job, drain_free(d, done, err), err);
 }
 
 /* Collective. A bit for each output, set when it is in place. */
 static int new_done_all(struct drain *d, uint64_t **done, struct ebt_err *err)
 {
 	*done = calloc((size_t)d->m->count / 64 + 1, sizeof(**done));
-	return job_agree_all(&d->job, *done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
+	return job_agree_all(
+		&d->job, *done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
 }
 
 static int open_all(struct drain *d, struct ebt_err *err)
@@ -168,43 +196,49 @@ static int open_all(struct drain *d, struct ebt_err *err)
 	int r;
 
 	name_node(d);
+	/*
+	 * A project's directory says which group pays for what is in it. The user's own may have
+	 * no room there at all.
+	 */
+	d->inherits = d->o->no_owner || (geteuid() != 0 && !d->o->keep_group);
 	d->rules = (struct place_rules){
 		.stripe_count = d->o->stripe_count,
 		.max_stripe_count = d->o->max_stripe_count,
 		.stripe_size = d->o->stripe_size,
 	};
-	r = place_rules_check(&d->rules, err);
-	if (r == 0)
-		r = open_store(d, err);
-	if (r == 0)
-		r = open_journal(d, err);
+	r = open_store_all(d, err);
+	if (r == 0 && !d->o->dry_run)
+		r = drain_journal_open(d, err);
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
 		r = drain_dest_resolve_all(d, err);
 	if (r == 0)
 		r = agree_id_all(d, err);
-	if (r == 0)
-		r = drain_dest_open_all(d, err);
-	if (r == 0 && !d->o->dry_run)
-		r = job_agree_all(&d->job, begin_journal(d, err), err);
-	return r;
+	return r < 0 ? r : drain_dest_open_all(d, err);
 }
 
 /* What belongs to one pass. */
 static void pass_release(struct drain *d)
 {
+	for (uint32_t i = 0; d->was && i < d->m->count; i++)
+		free(d->was[i]);
+	free(TAKE(d->was));
+	drain_detours_free(d);
 	manifest_free(TAKE(d->m));
 	free(TAKE(d->verdict));
-	free(TAKE(d->suffixed));
-	free(TAKE(d->replaces));
+	free(TAKE(d->marks));
+	free(TAKE(d->lacks));
+	free(TAKE(d->partial));
+	buf_release(&d->unread);
 	for (uint32_t i = 0; i < d->n_dirs; i++)
 		free(d->dirs[i].path);
 	free(TAKE(d->dirs));
 	d->n_dirs = 0;
 	buf_release(&d->dirs_text);
+	drain_missing_free(d);
 	drain_task_free_list(TAKE(d->shared));
 	drain_task_free_list(TAKE(d->tasks));
-	place_free(TAKE(d->place));
+	drain_pools_free(d);
 	pfs_targets_free(TAKE(d->targets));
 }
 
@@ -213,10 +247,20 @@ static void drain_close(struct drain *d)
 	pass_release(d);
 	drain_forget(d);
 	journal_close(d->journal);
+	buf_release(&d->lost);
+	buf_release(&d->looks);
+	drain_losses_release(d);
+	buf_release(&d->gone);
+	buf_release(&d->waiting);
+	pthread_mutex_destroy(&d->lost_lock);
+	if (!d->store && d->storefd >= 0)
+		close(d->storefd);
 	store_close(d->store);
+	free(d->proven);
 	free(d->store_path);
 	free(d->root);
 	free(d->visible);
+	buf_release(&d->made);
 	if (d->rootfd >= 0)
 		close(d->rootfd);
 	if (d->calls != MPI_COMM_NULL) {
@@ -234,10 +278,21 @@ void drain_note(const struct drain *d, const char *step)
 
 static int scan_all(struct drain *d, struct ebt_err *err)
 {
-	int r = drain_outputs(d, err);
+	int r;
 
+	d->unsettled = 0;
+	r = drain_outputs(d, err);
+
+	/* Of the run: further passes count it again. A watch goes on with a journal that is good. */
+	if (d->journal_doubt.code && !d->rep->passes)
+		drain_look(d, EBT_LOOK_DOUBT, ".ebt/drain", NULL, "%s",
+			d->journal_doubt.text);
+	else if (d->journal_doubt.code && d->o->watch <= 0)
+		drain_look_quietly(d, EBT_LOOK_DOUBT, ".ebt/drain", NULL);
 	if (r == 0 && d->o->watch > 0)
 		r = drain_settle(d, err);
+	if (r == 0)
+		r = drain_mark_unread(d, err);
 	r = job_agree_all(&d->job, r, err);
 	d->rep->scan += job_lap_all(&d->job);
 	return r;
@@ -250,32 +305,55 @@ static int plan_all(struct drain *d, struct ebt_err *err)
 
 	drain_note(d, "merged");
 	if (r == 0)
+		drain_lose_before(d);
+	if (r == 0)
 		r = drain_plan_all(d, err);
 	drain_note(d, "planned");
 	d->rep->merge += job_lap_all(&d->job);
 	return r;
 }
 
+/* What a later run may still bring. */
+static uint64_t unfinished(const struct ebt_drain_report *rep)
+{
+	return rep->looks[EBT_LOOK_MISSING] + rep->looks[EBT_LOOK_TORN] +
+	       rep->looks[EBT_LOOK_GREW];
+}
+
 static int carry_out_all(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *done = NULL;
-	uint64_t failed;
+	uint64_t v[3], failed; /* not done, unsettled, not proven */
 	int r = new_done_all(d, &done, err);
 
 	if (r == 0)
 		r = drain_dirs_make_all(d, err);
 	drain_note(d, "directories made");
 	if (r == 0)
+		drain_drop_missing(d);
+	if (r == 0)
 		r = drain_move_all(d, done, err);
 	d->rep->move += job_lap_all(&d->job);
-	failed = d->rep->failed; /* in this pass, the merge included */
-	transport_reduce_all(d->job.nodes, &failed, 1, MPI_UINT64_T, MPI_SUM);
+	v[0] = unfinished(d->rep) + d->n_waiting; /* in this pass, the merge included */
+	v[1] = d->unsettled;
+	v[2] = !d->journaled || d->lost.len;
+	transport_reduce_all(d->job.nodes, v, 3, MPI_UINT64_T, MPI_SUM);
+	/* A further pass knows from the journals what this one has put in place. */
+	d->again = r == 0 && d->turn == DRAIN_TRY && v[1] && !v[2];
+	drain_let_go(d, !d->again);
+	failed = v[0];
 	d->complete = !failed;
 	if (r == 0)
 		r = drain_dirs_finish_all(d, err);
+	drain_losses_all(d);
+	if (r == 0 && d->again) {
+		d->rep->publish += job_lap_all(&d->job);
+		return 0;
+	}
 	if (r == 0 && d->o->atomic && failed)
-		r = ebt_failx(err, -EIO, "%s: %llu file%s not done, so nothing of it is shown",
-			d->root, (unsigned long long)failed, failed == 1 ? "" : "s");
+		r = ebt_failx(err, -EIO,
+			"%s: %llu file%s not done, so nothing of it is shown", d->root,
+			(unsigned long long)failed, failed == 1 ? "" : "s");
 	else if (r == 0 && d->o->atomic)
 		r = drain_dest_publish_all(d, err);
 	/* While the job runs its directories are not finished. */
@@ -289,7 +367,7 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 static int complete_all(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *done = NULL;
-	uint64_t missing = d->rep->failed;
+	uint64_t missing = unfinished(d->rep);
 	int r;
 
 	for (const struct drain_task *t = d->tasks; t; t = t->next)
@@ -299,7 +377,8 @@ static int complete_all(struct drain *d, struct ebt_err *err)
 	transport_reduce_all(d->job.nodes, &missing, 1, MPI_UINT64_T, MPI_SUM);
 	if (missing)
 		return ebt_failx(err, -EEXIST,
-			"DEST %s exists, and %llu of what is to be drained is not in it: an atomic "
+			"DEST %s exists, and %llu of what is to be drained is not in "
+			"it: an atomic "
 			"drain makes it as a whole",
 			d->root, (unsigned long long)missing);
 	if (d->o->dry_run)
@@ -313,6 +392,7 @@ static int pass_all(struct drain *d, struct ebt_err *err)
 	int r = scan_all(d, err);
 
 	d->rep->passes++;
+	d->again = false;
 	if (r == 0 && d->o->watch > 0 && drain_nothing_new_all(d)) {
 		drain_note(d, "nothing new");
 		return 0;
@@ -325,24 +405,38 @@ static int pass_all(struct drain *d, struct ebt_err *err)
 		return complete_all(d, err);
 	if (r == 0 && !d->o->dry_run)
 		r = carry_out_all(d, err);
-	if (r == 0 && d->o->watch > 0 && d->complete)
+	/* What is without attributes is told by each pass again. */
+	if (r == 0 && d->o->watch > 0 && d->complete && !d->lossy)
 		drain_remember(d);
 	return r;
 }
 
 /* All nodes: the first to be told to stop tells the others. */
+static bool stopped_all(struct drain *d)
+{
+	int stop = job_stopped(&d->job, NULL) < 0;
+
+	transport_reduce_all(d->job.nodes, &stop, 1, MPI_INT, MPI_MAX);
+	return stop != 0;
+}
+
+/*
+ * Until the next pass; false if there is to be none. By the clock of the first node: each by
+ * its own, some would ask once more whether to stop, and the others not be there.
+ */
 static bool wait_all(struct drain *d)
 {
 	double until = clock_now() + d->o->watch;
-	int stop = 0;
+	int now[2]; /* somebody is to stop, the time is up */
 
-	while (!stop && clock_now() < until) {
-		stop = job_stopped(&d->job, NULL) < 0;
-		transport_reduce_all(d->job.nodes, &stop, 1, MPI_INT, MPI_MAX);
-		if (!stop)
-			nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+	for (;;) {
+		now[0] = job_stopped(&d->job, NULL) < 0;
+		now[1] = d->job.node == 0 && clock_now() >= until;
+		transport_reduce_all(d->job.nodes, now, 2, MPI_INT, MPI_MAX);
+		if (now[0] || now[1])
+			return !now[0];
+		nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
 	}
-	return !stop;
 }
 
 /* Again and again; what a stop request leaves undone is for a last drain without watching. */
@@ -353,18 +447,48 @@ static int watch_all(struct drain *d, struct ebt_err *err)
 	do {
 		pass_release(d);
 		/* What the last pass could not do is what counts, and what it left out. */
-		d->rep->failed = d->rep->skipped = d->rep->unchanged = 0;
-		r = job_agree_all(&d->job, retry_journal(d, err), err);
+		drain_looks_forget(d);
+		d->rep->skipped = d->rep->unchanged = 0;
+		/* A store that had no room for a journal may have some by now. */
+		r = job_agree_all(&d->job, drain_journal_begin(d, err), err);
 		if (r == 0)
 			r = pass_all(d, err);
-		if (r == -EINTR) {
-			d->rep->failed = 0;
+		/* Calls may be interrupted for other reasons, which is a failure. */
+		if (r == -EINTR && stopped_all(d)) {
+			drain_looks_forget(d);
 			return 0;
 		}
-		/* Something moved on between looking and comparing: the next pass sees more. */
-		if (r == -ESTALE)
-			r = 0;
 	} while (r == 0 && wait_all(d));
+	return r;
+}
+
+/* What is not as it was scanned is looked for once more, when all else is done. See again.c. */
+static int settle_all(struct drain *d, struct ebt_err *err)
+{
+	struct ebt_drain_report *rep = d->rep, first;
+	double since, pause = 0;
+	int r;
+
+	d->turn =
+		d->o->atomic || d->o->strict || d->o->dry_run ? DRAIN_ONCE : DRAIN_TRY;
+	r = pass_all(d, err);
+	since = clock_now();
+	first = *rep;
+	while (r == 0 && d->again) {
+		pass_release(d);
+		drain_looks_forget(d);
+		rep->skipped = rep->unchanged = 0;
+		r = drain_again_wait_all(d, since, &pause, err);
+		rep->publish += job_lap_all(&d->job);
+		if (r == 0)
+			r = pass_all(d, err);
+		/* What is in place by now is so by this run. */
+		rep->in_place = first.in_place;
+		rep->conflicts = first.conflicts;
+		rep->dropped = first.dropped;
+	}
+	if (r == 0)
+		drain_tell_gone(d);
 	return r;
 }
 
@@ -387,24 +511,50 @@ static int drain_all(struct drain *d, struct ebt_err *err)
 	d->rep->start = job_lap_all(&d->job);
 	r = open_all(d, err);
 	if (r == 0)
-		r = d->o->watch > 0 && !d->o->dry_run ? watch_all(d, err) : pass_all(d, err);
+		r = d->o->watch > 0 && !d->o->dry_run ? watch_all(d, err)
+						      : settle_all(d, err);
 	drain_report_all(d);
-	return r;
+	drain_root_release(d,
+		d->rep->files + d->rep->dirs + d->rep->symlinks + d->rep->links == 0);
+	return r < 0 ? r : drain_looks_all(d, err);
 }
 
 int ebt_drain_all(MPI_Comm comm, const struct ebt_drain_options *o,
 	struct ebt_drain_report *report, struct ebt_err *err)
 {
-	struct drain d = {.o = o, .rootfd = -1, .rep = report, .calls = MPI_COMM_NULL};
-	int failed, r;
+	struct ebt_drain_options all = *o; /* with what options say of others */
+	struct drain d = {.o = &all,
+		.rootfd = -1,
+		.storefd = -1,
+		.rep = report,
+		.calls = MPI_COMM_NULL};
+	int parts[2], r; /* bytes are missing; names differ */
 
+	if (all.atomic || all.strict) {
+		all.strict = true;
+		if (all.conflict == EBT_CONFLICT_AUTO)
+			all.conflict = EBT_CONFLICT_ERROR;
+		if (all.overwrite == EBT_OVERWRITE_AUTO)
+			all.overwrite = EBT_OVERWRITE_REFUSE;
+	}
+	if (all.settle == 0)
+		all.settle = EBT_DRAIN_SETTLE;
+	else if (all.settle < 0)
+		all.settle = 0;
+	if (!all.settle_max)
+		all.settle_max = EBT_DRAIN_SETTLE_MAX;
 	memset(report, 0, sizeof(*report));
+	pthread_mutex_init(&d.lost_lock, NULL);
 	r = job_open_all(&d.job, comm, &o->run, err);
 	if (r == 0 && d.job.nodes != MPI_COMM_NULL)
 		r = drain_all(&d, err);
 	r = job_result_all(&d.job, r, err);
-	failed = report->failed > 0;
-	transport_reduce_all(d.job.comm, &failed, 1, MPI_INT, MPI_MAX);
+	parts[0] = drain_outcome(report) == EBT_DRAIN_PARTLY;
+	parts[1] = drain_outcome(report) == EBT_DRAIN_BESIDE;
+	transport_reduce_all(d.job.comm, parts, 2, MPI_INT, MPI_MAX);
 	drain_close(&d);
-	return r < 0 ? r : failed;
+	return r < 0	  ? r
+	       : parts[0] ? EBT_DRAIN_PARTLY
+	       : parts[1] ? EBT_DRAIN_BESIDE
+			  : EBT_DRAIN_WHOLE;
 }

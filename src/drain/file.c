@@ -4,7 +4,7 @@
  * nobody can guess; objects written by the nodes that own their targets; synced; sources
  * looked at once more; owner, mode and times on the open descriptor; sealed in the journal;
  * renamed. Until the rename nobody sees it, after it it is complete. Where a target fails or
- * turns out slow the file is begun again elsewhere.
+ * turns out slow retry.c begins again elsewhere.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,28 +19,28 @@
 #include "drain/lead.h"
 #include "fsio/fsio.h"
 
+bool lead_target_fails(int code)
+{
+	return code == -ENOSPC || code == -EINVAL || code == -EREMOTEIO ||
+	       code == -EIO || code == -EROFS;
+}
+
 /* What the creation of @st gave, and whose fault it is if it failed. */
 static void create_failed(struct lead *c, int code, struct move_result *res)
 {
 	res->code = code;
 	res->target = PLACE_NONE;
-	switch (code) {
-	case -ENOSPC:
-	case -EINVAL:
-	case -EREMOTEIO:
-	case -EIO:
-	case -EROFS:
-		/* One of its targets; which one is known if there is only one. */
-		res->side = c->t->stripe_count ? MOVE_TARGET : MOVE_ALL;
-		if (c->t->stripe_count == 1)
+	res->side = MOVE_SOURCE;
+	if (lead_target_fails(code)) {
+		/*
+		 * One of its targets; which one is known if there is only one. Where pools
+		 * are the file system's choice others may have room.
+		 */
+		res->side = c->t->stripe_count			 ? MOVE_TARGET
+			    : c->m->d->tiered || code == -ENOSPC ? MOVE_SOURCE
+								 : MOVE_ALL;
+		if (c->t->stripe_count == 1 && !c->in_turn)
 			res->target = c->t->targets[0];
-		break;
-	case -EDQUOT:
-		res->side = MOVE_ALL;
-		break;
-	default:
-		res->side = MOVE_SOURCE;
-		break;
 	}
 }
 
@@ -51,23 +51,29 @@ static void take_layout(struct lead *c, const struct pfs_layout *got, bool kept)
 
 	c->count = 1;
 	c->size = 0;
-	c->placed = kept && t->stripe_count > 0;
+	c->placed = kept && t->stripe_count > 0 && !t->tier;
+	c->in_parts = kept && t->stripe_count > 0 && t->tier;
+	free(TAKE(c->objects));
+	if (c->in_parts)
+		return;
 	if (c->placed) {
 		c->count = t->stripe_count;
 		c->size = t->stripe_size;
-	} else if (got && got->n_parts == 1 && got->parts[0].start == 0) {
+	} else if (got && got->n_parts == 1 && got->parts[0].start == 0 &&
+		   got->parts[0].end == UINT64_MAX) {
 		/* Its objects are somewhere; each of them still gets one writer. */
 		c->count = got->parts[0].stripe_count;
 		c->size = got->parts[0].stripe_size;
 	}
-	if (t->stripe_count && !kept)
+	if (t->stripe_count && !kept && !c->in_turn)
 		move_count(&c->m->d->rep->refused);
 }
 
 /* Nodes that write objects open the file by its name. */
 static mode_t first_mode(const struct lead *c, gid_t gid)
 {
-	return drain_first_mode(&c->t->e, gid) | (c->t->stripe_count > 1 ? 0600 : 0);
+	return drain_first_mode(c->m->d, &c->t->e, gid) |
+	       (c->t->stripe_count > 1 || c->t->tier ? 0600 : 0);
 }
 
 /* The directory may have handed down another group than ours. Nothing is in the file yet. */
@@ -81,32 +87,51 @@ static int shut(const struct lead *c, struct stat *st)
 	return fchmod(c->fd, mode);
 }
 
+/* The descriptor, of a file with the layout that its task wishes. */
+static int open_new(struct lead *c, uint32_t *osts, struct pfs_layout **got, bool *kept,
+	struct ebt_err *err)
+{
+	struct drain *d = c->m->d;
+	struct drain_task *t = c->t;
+	mode_t mode = first_mode(c, getegid());
+	struct pfs_stripes wish = drain_pool_wish(d, t, osts);
+	bool wished = d->targets && t->stripe_count && !c->in_turn;
+	int fd;
+
+	lead_temp(c->m, c->temp, sizeof(c->temp));
+	move_count(&d->rep->creates);
+	if (wished)
+		move_count(&d->rep->layouts);
+	fd = pfs_create(
+		d->pfs, c->dirfd, c->temp, mode, wished ? &wish : NULL, got, kept, err);
+	if (!t->tier || (fd != -EINVAL && fd != -EOPNOTSUPP))
+		return fd;
+	/* A server that does not take several components so may still place them itself. */
+	move_count(&d->rep->refused);
+	move_count(&d->rep->creates);
+	t->tier = 0;
+	t->stripe_count = 0;
+	return pfs_create(d->pfs, c->dirfd, c->temp, mode, NULL, got, kept, err);
+}
+
 static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 {
 	SCOPED_LAYOUT struct pfs_layout *got = NULL;
 	struct drain *d = c->m->d;
 	const struct drain_task *t = c->t;
-	bool real = d->targets != NULL;
-	struct pfs_stripes wish = {.size = (uint32_t)t->stripe_size,
-		.count = t->stripe_count, .osts = osts};
 	bool kept = true;
 	struct ebt_err reason;
 	char name[DRAIN_PATH];
 	struct stat st;
 
-	for (uint32_t i = 0; i < t->stripe_count; i++)
-		osts[i] = place_index(d->place, t->targets[i]);
-	lead_temp(c);
-	move_count(&d->rep->creates);
-	if (real && t->stripe_count)
-		move_count(&d->rep->layouts);
-	c->fd = pfs_create(d->pfs, c->dirfd, c->temp, first_mode(c, getegid()),
-		real && t->stripe_count ? &wish : NULL, &got, &kept, &res->err);
+	c->loss = (struct store_loss){{0}};
+	c->fd = open_new(c, osts, &got, &kept, &res->err);
 	if (c->fd < 0) {
 		create_failed(c, c->fd, res);
 		/* What was tried, the temporary name and its targets, comes after the file. */
 		reason = res->err;
-		ebt_failx(&res->err, c->fd, "%s: %.300s", drain_path(c->m->d, t->e.name, name), reason.text);
+		ebt_failx(&res->err, c->fd, "%s: %.300s",
+			drain_path(c->m->d, t->e.name, name), reason.text);
 		return c->fd;
 	}
 	c->temp_there = true;
@@ -114,9 +139,22 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		res->code = drain_fail(c->m->d, t->e.name, -errno, "stat", &res->err);
 		return res->code;
 	}
+	c->ino = st.st_ino;
 	c->made = (struct store_made){
 		.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
-	if (real) {
+	if (c->in_turn) {
+		pfs_layout_of(d->pfs, c->fd, &got);
+		if (lead_went_in_turn(c, got)) {
+			res->side = MOVE_TARGET;
+			res->target = c->target;
+			res->why = HEALTH_SLOW;
+			res->code = drain_fail(
+				d, t->e.name, -EAGAIN, "its target is late", &res->err);
+			return res->code;
+		}
+		kept = false;
+	}
+	if (d->targets) {
 		take_layout(c, got, kept);
 	} else {
 		/* Ranges instead of objects: the file system has no layout that we know. */
@@ -135,8 +173,8 @@ void lead_discard(struct lead *c)
 	if (c->temp_there) {
 		move_count(&c->m->d->rep->others);
 		if (unlinkat(c->dirfd, c->temp, 0) < 0 && errno != ENOENT)
-			log_warn(&c->m->d->job.log, "%s: cannot remove %s: %s", c->t->e.name,
-				c->temp, strerror(errno));
+			log_warn(&c->m->d->job.log, "%s: cannot remove %s: %s",
+				c->t->e.name, c->temp, strerror(errno));
 	}
 	c->temp_there = false;
 }
@@ -148,37 +186,64 @@ struct hand {
 	bool remote;
 };
 
-static void fill_object(const struct lead *c, uint32_t k, bool can_move, struct move_object *o)
+/* That holds object @k of a file in one component, as far as it is known. */
+static uint32_t target_of(const struct lead *c, uint32_t k)
 {
+	if (c->in_turn)
+		return c->target;
+	return c->placed && k < c->t->stripe_count ? c->t->targets[k] : PLACE_NONE;
+}
+
+/* The node that writes it. */
+static int fill_object(
+	const struct lead *c, uint32_t k, bool can_move, struct move_object *o)
+{
+	const struct drain *d = c->m->d;
+	const struct lead_object *part = c->objects ? &c->objects[k] : NULL;
+
 	*o = (struct move_object){
 		.t = c->t,
 		.fd = c->fd,
 		.uid = c->made.uid,
+		.end = UINT64_MAX,
 		.stripe_count = c->count,
 		.stripe_size = c->size,
 		.number = k,
-		.target = c->placed && k < c->t->stripe_count ? c->t->targets[k] : PLACE_NONE,
+		.target = target_of(c, k),
 		.can_move = can_move,
 	};
+	if (part) {
+		o->start = part->start;
+		o->end = part->end;
+		o->stripe_count = part->stripe_count;
+		o->stripe_size = part->stripe_size;
+		o->number = part->number;
+		o->target = part->target;
+		return (int)part->node;
+	}
+	return o->target == PLACE_NONE ? d->job.node
+				       : (int)place_writer(drain_place_of(d, c->t),
+						 o->target, c->t->sources[0].node);
 }
 
 static int hand_out(struct lead *c, uint32_t k, bool can_move, struct hand *h)
 {
 	struct drain *d = c->m->d;
 	struct move_object *o = &h->local.o;
-	char path[PATH_MAX + 128];
-	int node = d->job.node;
+	SCOPED_FREE char *path = NULL;
+	int node = fill_object(c, k, can_move, o);
 
-	fill_object(c, k, can_move, o);
-	if (o->target != PLACE_NONE)
-		node = (int)place_writer(d->place, o->target, c->t->sources[0].node);
 	h->remote = node != d->job.node;
 	if (!h->remote) {
 		h->local.op.kind = NET_LOCAL;
 		queue_put(&c->m->objects, &h->local.op.item);
 		return 0;
 	}
-	snprintf(path, sizeof(path), "%s%s%s", c->l->dir, *c->l->dir ? "/" : "", c->temp);
+	if (asprintf(&path, "%s%s%s", c->l->dir, *c->l->dir ? "/" : "", c->temp) < 0) {
+		path = NULL;
+		h->remote = false;
+		return -ENOMEM;
+	}
 	move_encode_object(o, path, &h->call.request);
 	if (!buf_ok(&h->call.request)) {
 		h->remote = false;
@@ -213,12 +278,14 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	bool mine = false;
 
 	if (!hands) {
-		res->code = drain_fail(c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
+		res->code = drain_fail(
+			c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
 		return;
 	}
 	for (; n < c->count; n++) {
 		if (hand_out(c, n, can_move, &hands[n]) < 0) {
-			res->code = drain_fail(c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
+			res->code = drain_fail(
+				c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
 			break;
 		}
 		mine |= !hands[n].remote;
@@ -232,7 +299,8 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	res->bytes = bytes;
 	/* Those written here share the descriptor; others have synced theirs. */
 	if (res->code == 0 && mine && fsync(c->fd) < 0) {
-		res->code = drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
+		res->code =
+			drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
 		res->side = MOVE_TARGET;
 		res->target = PLACE_NONE;
 	}
@@ -245,8 +313,9 @@ static void set_size(struct lead *c, struct move_result *res)
 		return;
 	res->code = drain_fail(c->m->d, c->t->e.name, -errno, "size", &res->err);
 	res->side = MOVE_TARGET;
-	if (c->placed && c->t->stripe_count == 1)
-		res->target = c->t->targets[0];
+	/* Of several it is any of them. */
+	if (c->count == 1)
+		res->target = target_of(c, 0);
 }
 
 static void write_content(struct lead *c, bool can_move, struct move_result *res)
@@ -263,8 +332,16 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 	 * A hole at the end, before anything is synced. And writes beyond the end wait for each
 	 * other in a client, writes before it do not.
 	 */
-	if (end < c->t->e.size || (c->count > 1 && c->t->n_pieces))
+	if (end < c->t->e.size || ((c->count > 1 || c->in_parts) && c->t->n_pieces))
 		set_size(c, &size);
+	/* Of several components the size has made all objects; without it nothing is known. */
+	if (c->in_parts && size.code == 0 && lead_take_parts(c) < 0)
+		size.code = drain_fail(
+			c->m->d, c->t->e.name, -ENOMEM, "objects", &size.err);
+	if (c->in_parts && size.code < 0) {
+		*res = size;
+		return;
+	}
 	if (size.code < 0 && (c->count <= 1 || !c->t->n_pieces)) {
 		*res = size;
 	} else if (c->count > 1 && c->t->n_pieces) {
@@ -277,19 +354,22 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 		o.sync = true;
 		move_write_object(c->l, &o, res);
 	} else if (end < c->t->e.size && fsync(c->fd) < 0) {
-		res->code = drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
+		res->code =
+			drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
 		res->side = MOVE_TARGET;
 	}
 }
 
-/* Was what has been read what the scan saw? Remote sources are asked all at once. */
-static int check_sources(struct lead *c, struct ebt_err *err)
+/* Remote sources are asked all at once. */
+int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *err)
 {
 	const struct drain_task *t = c->t;
 	SCOPED_FREE struct net_fetch *f = calloc(t->n_sources, sizeof(*f));
+	enum net_refused refused;
 	int r = 0, code;
 	char name[DRAIN_PATH];
 
+	*how = f ? NET_TAKEN : NET_ODD;
 	if (!f)
 		return drain_fail(c->m->d, t->e.name, -ENOMEM, "sources", err);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
@@ -304,240 +384,115 @@ static int check_sources(struct lead *c, struct ebt_err *err)
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		if (f[i].to) {
 			code = net_wait(&c->m->net, &f[i]);
+			refused = f[i].refused;
 			if (code < 0 && r == 0)
-				r = ebt_fail(err, code, "%s: source on node %u",
-					drain_path(c->m->d, t->e.name, name), t->sources[i].node);
+				r = net_fail(&f[i], code,
+					drain_path(c->m->d, t->e.name, name), err);
 		} else {
-			code = move_read(c->m, &c->l->source, t->sources[i].entry, 0, NULL, 0, true,
-				r == 0 ? err : NULL);
+			code = move_read(c->m, &c->l->source, t->sources[i].entry, 0,
+				NULL, 0, true, r == 0 ? err : NULL);
+			refused = c->l->source.refused;
 			if (code < 0 && r == 0)
 				r = code;
 		}
+		if (code < 0 && !refused)
+			refused = NET_ODD;
+		if (refused > *how)
+			*how = refused;
 	}
 	return r;
 }
 
-/* Over what is there only if that was agreed. */
-int lead_name(struct lead *c, const char *from, struct ebt_err *err)
+/*
+ * A last pass: the file has changed since it was scanned. If all of it reads the same once more
+ * it was that when the first reading ended, holes included, whatever came later. Pieces of
+ * several nodes were put together by what they were when they were compared: that is torn.
+ */
+static int take_changed(struct lead *c, enum net_refused how, struct move_result *res)
 {
-	int r;
+	struct drain_piece all = {.len = c->t->e.size};
+	struct drain_task whole = *c->t;
+	struct move_object o;
+	struct move_result again;
 
-	move_count(&c->m->d->rep->renames);
-	if (c->t->replaces)
-		r = renameat(c->dirfd, from, c->dirfd, c->name) < 0 ? -errno : 0;
-	else
-		r = fsio_rename_new(c->dirfd, from, c->dirfd, c->name);
-	return r < 0 ? drain_fail(c->m->d, c->t->e.name, r, "rename", err) : 0;
-}
-
-int lead_seal(struct lead *c, struct ebt_err *err)
-{
-	const struct drain_task *t = c->t;
-	SCOPED_FREE struct journal_source *sources = calloc(t->n_sources, sizeof(*sources));
-	SCOPED_BUF struct buf names = {0};
-	struct journal_seal s = {
-		.n_names = 1 + t->n_links,
-		.size = t->e.size,
-		.mtime = t->e.mtime,
-		.mtime_ns = t->e.mtime_ns,
-		.sources = sources,
-		.n_sources = t->n_sources,
-	};
-	const char *p = t->links;
-	int r;
-
-	buf_put(&names, t->e.name, strlen(t->e.name) + 1);
-	for (uint32_t i = 0; i < t->n_links; i++, p += strlen(p) + 1)
-		buf_put(&names, p, strlen(p) + 1);
-	if (!sources || !buf_ok(&names))
-		return drain_fail(c->m->d, t->e.name, -ENOMEM, "journal", err);
-	s.names = (const char *)names.data;
-	for (uint32_t i = 0; i < t->n_sources; i++)
-		sources[i] = t->sources[i].file;
-	/*
-	 * A store without room for a record loses nothing by it: a drain that is killed would
-	 * find the file in dest and ask before replacing it.
-	 */
-	r = c->m->d->journal ? journal_seal(c->m->d->journal, &s, err) : 0;
-	if (r != -ENOSPC && r != -EDQUOT)
-		return r;
-	if (!__atomic_exchange_n(&c->m->unsealed, true, __ATOMIC_RELAXED))
-		log_warn(&c->m->d->job.log, "%s: the journal has no room: a drain that is killed "
-			"now needs --overwrite=update to go on", c->m->d->store_path);
+	c->taken = MOVE_TORN;
+	if (how != NET_GREW || whole.n_sources > 1 || all.len > c->m->d->o->settle_max)
+		return 0;
+	whole.pieces = &all;
+	whole.n_pieces = all.len > 0;
+	o = (struct move_object){.t = &whole,
+		.fd = c->fd,
+		.end = UINT64_MAX,
+		.stripe_count = 1,
+		.target = PLACE_NONE};
+	move_compare_object(c->l, &o, &again);
+	if (again.code < 0 && again.side != MOVE_UNSTEADY) {
+		*res = again;
+		return again.code;
+	}
+	/* Also of the second reading nothing was missing. */
+	if (again.code == 0) {
+		lead_check_sources(c, &how, NULL);
+		if (how <= NET_GREW)
+			c->taken = MOVE_GREW;
+	}
 	return 0;
 }
 
 /* Complete and synced: attributes, seal, name. */
-static int finish_file(struct lead *c, struct ebt_err *err)
+static int finish_file(struct lead *c, struct move_result *res)
 {
 	struct drain *d = c->m->d;
 	struct manifest_entry e = c->t->e;
+	struct ebt_err why = {0}, *err = &res->err;
+	enum net_refused how;
 	int r;
 
 	if (d->o->no_xattrs)
 		e.xattrs_len = 0;
-	r = check_sources(c, err);
+	e.no_owner = d->inherits;
+	r = lead_check_sources(c, &how, err);
+	if (r < 0 && how != NET_ODD) {
+		res->side = MOVE_UNSTEADY;
+		if (d->turn == DRAIN_LAST)
+			r = take_changed(c, how, res);
+	}
 	if (r < 0)
 		return r;
+	res->side = MOVE_SOURCE;
 	move_count(&d->rep->setattrs);
-	r = store_set_attributes(c->fd, &e, &c->made, err);
+	r = store_bring_attributes(
+		c->fd, &e, &c->made, d->o->strict ? NULL : &c->loss, &why);
 	if (r < 0)
-		return r;
+		return drain_fail_for(d, e.name, &why, err);
 	r = close(c->fd) < 0 ? drain_fail(c->m->d, e.name, -errno, "close", err) : 0;
 	c->fd = -1;
-	if (r == 0)
+	/* What is torn is nothing that a later run may build on. */
+	if (r == 0 && c->taken != MOVE_TORN)
 		r = lead_seal(c, err);
 	if (r == 0)
-		r = lead_name(c, c->temp, err);
-	if (r == 0)
-		c->temp_there = false;
-	return r;
+		r = lead_name(c, &c->first, &c->at, err);
+	c->temp_there = r != 0;
+	c->kept = r == 1;
+	if (r == 1)
+		lead_discard(c);
+	return r < 0 ? r : 0;
 }
 
-/*
- * Once with the placement that the task has. A failure of a target marks it: the next try goes
- * elsewhere.
- */
-static void try_file(struct lead *c, uint32_t *osts, bool can_move, struct move_result *res)
+void lead_try_file(
+	struct lead *c, uint32_t *osts, bool can_move, struct move_result *res)
 {
-	int r;
-
 	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
+	c->taken = MOVE_WHOLE;
 	if (create(c, osts, res) < 0) {
 		lead_discard(c);
 		return;
 	}
 	write_content(c, can_move, res);
 	if (res->code == 0) {
-		r = finish_file(c, &res->err);
-		if (r < 0) {
-			res->code = r;
-			res->side = MOVE_SOURCE;
-		}
+		res->side = MOVE_SOURCE;
+		res->code = finish_file(c, res);
 	}
 	if (res->code < 0)
 		lead_discard(c);
-}
-
-/* Full, or failing; which target it was is asked of the file system where it is not known. */
-static void blame(struct lead *c, const struct move_result *res)
-{
-	enum health_why why = res->code == -ENOSPC ? HEALTH_FULL
-		: res->code == -EROFS ? HEALTH_READONLY
-		: res->code == -EBADMSG ? HEALTH_LYING
-					: HEALTH_FAILING;
-	struct move *m = c->m;
-	SCOPED_TARGETS struct pfs_targets *now = NULL;
-
-	/* Slow: that was found out already. */
-	if (res->code == -EAGAIN)
-		return;
-	if (res->target != PLACE_NONE) {
-		health_mark(&m->health, res->target, why);
-		return;
-	}
-	if (!m->d->targets || pfs_targets(m->d->pfs, m->d->visible, &now, NULL) <= 0)
-		return;
-	for (uint32_t i = 0; i < c->t->stripe_count; i++) {
-		uint32_t index = place_index(m->d->place, c->t->targets[i]);
-
-		for (size_t k = 0; k < now->count; k++) {
-			if (now->target[k].index == index && !pfs_target_usable(&now->target[k]))
-				health_mark(&m->health, c->t->targets[i], why);
-		}
-	}
-}
-
-/* Errors after which no other file would fare better. */
-static bool for_all(const struct lead *c, const struct move_result *res)
-{
-	if (res->code == -EDQUOT || res->side == MOVE_ALL)
-		return true;
-	return res->side == MOVE_TARGET && !c->m->d->targets &&
-		(res->code == -ENOSPC || res->code == -EROFS);
-}
-
-/* Over @n good targets or as many as there are; with none the file system may choose. */
-static void restripe(struct lead *c, uint32_t n, uint64_t size)
-{
-	uint32_t *targets = calloc((size_t)n + 1, sizeof(*targets));
-
-	if (!targets)
-		return;
-	c->t->stripe_count = health_good(&c->m->health, targets, n);
-	c->t->stripe_size = size;
-	free(TAKE(c->wide));
-	c->wide = c->t->targets = targets;
-}
-
-/*
- * A second try has time to make up: over all good targets, so that none of them has much more
- * to do than the others. Not against the user's word.
- */
-static void widen(struct lead *c)
-{
-	const struct place_rules *rules = &c->m->d->rules;
-	uint64_t parts = c->t->e.size / PLACE_STRIPE_SIZE;
-	uint32_t n = health_good(&c->m->health, NULL, 0);
-
-	if (rules->stripe_count || rules->stripe_size || !c->t->stripe_count)
-		return;
-	if (rules->max_stripe_count && n > rules->max_stripe_count)
-		n = rules->max_stripe_count;
-	if (n > parts)
-		n = (uint32_t)parts;
-	if (n > c->t->stripe_count)
-		restripe(c, n, PLACE_STRIPE_SIZE);
-}
-
-/* The file system chose, as nothing else was left, and what it chose did not work either. */
-static void none_left(struct lead *c, struct move_result *res)
-{
-	struct ebt_err last = res->err;
-
-	ebt_failx(&res->err, res->code, "%s: no storage target is left that works: %.800s",
-		c->m->d->root, last.text);
-	res->side = MOVE_ALL;
-}
-
-void lead_file(struct lead *c, struct move_result *res)
-{
-	SCOPED_FREE uint32_t *osts = calloc((size_t)c->m->d->n_targets + 1, sizeof(*osts));
-	struct move *m = c->m;
-	uint64_t changed;
-	uint32_t good = 0;
-	bool first = true;
-
-	*res = (struct move_result){.target = PLACE_NONE};
-	if (!osts) {
-		res->code = drain_fail(c->m->d, c->t->e.name, -ENOMEM, "targets", &res->err);
-		return;
-	}
-	for (int i = 0; i < MOVE_TRIES; first = false) {
-		changed = 0;
-		health_look(&m->health);
-		good = health_good(&m->health, NULL, 0);
-		if (m->d->targets && c->t->stripe_count &&
-			!health_replace(&m->health, c->t->targets, c->t->stripe_count,
-				c->t->e.size / c->t->stripe_count, &changed))
-			restripe(c, c->t->stripe_count, c->t->stripe_size);
-		else if (!first)
-			widen(c);
-		if (changed || !first)
-			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);
-		try_file(c, osts, i + 1 < MOVE_TRIES && m->d->targets != NULL, res);
-		if (res->code == 0 || res->side != MOVE_TARGET || !m->d->targets ||
-			for_all(c, res))
-			return;
-		if (move_stopped(m)) {
-			/* It would have been tried again: it is not what ends the drain. */
-			res->code = -ECANCELED;
-			return;
-		}
-		blame(c, res);
-		/* As long as bad targets are found out the next try has better ones. */
-		i += health_good(&m->health, NULL, 0) >= good;
-	}
-	if (!good)
-		none_left(c, res);
 }

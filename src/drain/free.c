@@ -2,7 +2,8 @@
 /*
  * Freeing local space once everything is durable. Only what is proven to be in place, and
  * only as long as it is what was scanned: a file written to in the meantime stays.
- * Directories stay too, as with rsync --remove-source-files.
+ * Directories stay too, as with rsync --remove-source-files. What cannot be removed is named: it
+ * is home, so that is no failure.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "drain/drain_internal.h"
 #include "fsio/fsio.h"
 
@@ -26,9 +26,28 @@ static void set(uint64_t *bits, uint32_t i)
 	bits[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
+/*
+ * All names of a file of which something is in the store alone: attributes, or a name, which a
+ * later run links to the others only as long as all are here.
+ */
+static void keep_lacking(const struct drain *d, uint64_t *groups, uint64_t *bits)
+{
+	const struct manifest_entry *e = d->m->entries;
+
+	memset(groups, 0, ((size_t)d->m->count / 64 + 1) * sizeof(*groups));
+	for (uint32_t i = 0; i < d->m->count; i++) {
+		if (d->lacks[i] || (d->verdict[i] == DRAIN_WRITE && !is_set(bits, i)))
+			set(groups, e[i].group == MANIFEST_NONE ? i : e[i].group);
+	}
+	for (uint32_t i = 0; i < d->m->count; i++) {
+		if (is_set(groups, e[i].group == MANIFEST_NONE ? i : e[i].group))
+			bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+	}
+}
+
 /* Names linked to a file that was put in place by this run are in place with it. */
-static void add_links(const struct drain *d, const uint64_t *done, uint64_t *groups,
-	uint64_t *bits)
+static void add_links(
+	const struct drain *d, const uint64_t *done, uint64_t *groups, uint64_t *bits)
 {
 	const struct manifest_entry *e = d->m->entries;
 
@@ -37,7 +56,8 @@ static void add_links(const struct drain *d, const uint64_t *done, uint64_t *gro
 			set(bits, i);
 		/* A piece of a shared file speaks for its own name only. */
 		if (e[i].group != MANIFEST_NONE && is_set(done, i) &&
-			(d->verdict[i] == DRAIN_WRITE || d->verdict[i] == DRAIN_IN_PLACE))
+			(d->verdict[i] == DRAIN_WRITE ||
+				d->verdict[i] == DRAIN_IN_PLACE))
 			set(groups, e[i].group);
 	}
 	for (uint32_t i = 0; i < d->m->count; i++) {
@@ -47,35 +67,66 @@ static void add_links(const struct drain *d, const uint64_t *done, uint64_t *gro
 	}
 }
 
+/* The mode of a directory of ours may forbid it: not if we ask for it. */
+static int remove_from(int dir, const char *name, const struct stat *above)
+{
+	int r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
+
+	if (r != -EACCES ||
+		fchmod(dir, (above->st_mode & 07777) | S_IWUSR | S_IXUSR) < 0)
+		return r;
+	r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
+	fchmod(dir, above->st_mode & 07777);
+	return r;
+}
+
+/* Output @e, @name of directory @path. 0, 1: it is no more what was scanned, or an errno. */
+static int remove_output(struct drain *d, const char *path, const char *name,
+	const struct manifest_entry *e)
+{
+	SCOPED_FD int dir =
+		fsio_open_beneath(store_dirfd(d->store), path, O_RDONLY | O_DIRECTORY);
+	struct stat st, above;
+	int r;
+
+	if (dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP)
+		return 1;
+	if (dir < 0)
+		return dir;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 1 : -errno;
+	if (!manifest_unchanged(e, &st))
+		return 1;
+	if (fstat(dir, &above) < 0)
+		return -errno;
+	r = remove_from(dir, name, &above);
+	/* The next drain must not take our removing for a change of the directory. */
+	if (r == 0)
+		futimens(dir, (struct timespec[2]){above.st_atim, above.st_mtim});
+	return r;
+}
+
 static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &d->m->entries[i];
-	char path[PATH_MAX], name[PATH_MAX];
+	SCOPED_FREE char *path = manifest_path_new(d->m, i);
+	struct ebt_err why = {0};
 	char *slash;
-	struct stat st, above;
-	int r = manifest_path(d->m, i, path, sizeof(path));
+	int r;
 
-	if (r < 0)
-		return ebt_fail(err, r, "%s", d->store_path);
-	text_name(path, name, sizeof(name));
+	if (!path)
+		return ebt_fail(err, -ENOMEM, "%s", d->store_path);
 	slash = strrchr(path, '/');
 	if (slash)
 		*slash = '\0';
-	{
-		SCOPED_FD int dir = fsio_open_beneath(store_dirfd(d->store), slash ? path : "",
-			O_RDONLY | O_DIRECTORY);
-		const char *last = slash ? slash + 1 : path;
-
-		if (dir < 0)
-			return ebt_fail(err, dir, "%s/%s: remove", d->store_path, name);
-		if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || !manifest_unchanged(e, &st))
-			return 0;
-		if (fstat(dir, &above) < 0 || unlinkat(dir, last, 0) < 0)
-			return ebt_fail(err, -errno, "%s/%s: remove", d->store_path, name);
-		/* The next drain must not take our removing for a change of the directory. */
-		futimens(dir, (struct timespec[2]){above.st_atim, above.st_mtim});
-	}
-	d->rep->freed++;
+	r = remove_output(d, slash ? path : "", slash ? slash + 1 : path, e);
+	if (slash)
+		*slash = '/';
+	d->rep->freed += r == 0;
+	if (r >= 0)
+		return 0;
+	drain_output_fail(d, path, r, "remove", &why);
+	drain_look(d, EBT_LOOK_UNFREED, path, NULL, "%s", why.text);
 	return 0;
 }
 
@@ -89,14 +140,14 @@ int drain_free(struct drain *d, const uint64_t *done, struct ebt_err *err)
 	if (!bits || !groups)
 		return ebt_fail(err, -ENOMEM, "freeing local files");
 	memcpy(bits, done, words * sizeof(*bits));
-	/* Known by size and time alone; it got new links. */
-	for (uint32_t i = 0; i < d->m->count; i++) {
-		if (d->verdict[i] == DRAIN_SAME)
-			bits[i / 64] &= ~((uint64_t)1 << (i % 64));
-	}
 	add_links(d, done, groups, bits);
+	keep_lacking(d, groups, bits);
 	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
-		if (is_set(bits, i) && d->m->entries[i].kind != MANIFEST_DIR)
+		/* Its new name is where a later run looks only if it knows that it was split. */
+		if (d->splits_lost && (d->marks[i] & (DRAIN_SUFFIXED | DRAIN_BY_NODE)))
+			continue;
+		if (is_set(bits, i) && !drain_stays(d, i) &&
+			d->m->entries[i].kind != MANIFEST_DIR)
 			r = free_one(d, i, err);
 	}
 	return r;

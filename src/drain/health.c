@@ -30,13 +30,16 @@ void health_release(struct health *h)
 	pthread_mutex_destroy(&h->lock);
 }
 
-void health_begin(struct health *h, uint32_t target, uint64_t bytes, struct health_op *op)
+void health_begin(
+	struct health *h, uint32_t target, uint64_t bytes, struct health_op *op)
 {
 	struct health_target *t = &h->target[target];
 	SCOPED_LOCK(&h->lock);
 
-	*op = (struct health_op){
-		.next = t->ops, .prev = &t->ops, .began = clock_now(), .bytes = bytes,
+	*op = (struct health_op){.next = t->ops,
+		.prev = &t->ops,
+		.began = clock_now(),
+		.bytes = bytes,
 		.target = target};
 	if (t->ops)
 		t->ops->prev = &op->next;
@@ -65,6 +68,28 @@ bool health_is_bad(struct health *h, uint32_t target)
 {
 	SCOPED_LOCK(&h->lock);
 	return h->bad[target];
+}
+
+bool health_is_late(struct health *h, uint32_t target)
+{
+	double now = clock_now(), busy = 0, limit;
+	uint64_t objects = 0;
+	SCOPED_LOCK(&h->lock);
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		busy += h->target[i].busy;
+		objects += h->target[i].objects;
+	}
+	if (objects < HEALTH_OBJECTS)
+		return false;
+	limit = HEALTH_LATE * busy / (double)objects;
+	if (limit < HEALTH_LATE_S)
+		limit = HEALTH_LATE_S;
+	for (const struct health_op *op = h->target[target].ops; op; op = op->next) {
+		if (now - op->began > limit)
+			return true;
+	}
+	return false;
 }
 
 static void mark_locked(struct health *h, uint32_t target, enum health_why why)
@@ -134,8 +159,8 @@ void health_look(struct health *h)
 	}
 }
 
-bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t bytes,
-	uint64_t *changed)
+bool health_replace(struct health *h, const struct place *p, uint32_t *targets,
+	uint32_t n, uint64_t bytes, uint64_t *changed)
 {
 	SCOPED_LOCK(&h->lock);
 
@@ -147,7 +172,7 @@ bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t by
 		if (!h->bad[targets[i]])
 			continue;
 		ask.counter = h->counter++;
-		to = place_substitute(h->place, &ask);
+		to = place_substitute(p, &ask);
 		/* Wider than what is left: two stripes may not share a target. */
 		if (to == PLACE_NONE)
 			return false;
@@ -157,7 +182,8 @@ bool health_replace(struct health *h, uint32_t *targets, uint32_t n, uint64_t by
 	return true;
 }
 
-uint32_t health_good(struct health *h, uint32_t *targets, uint32_t n)
+uint32_t health_good(
+	struct health *h, const struct place *p, uint32_t *targets, uint32_t n)
 {
 	uint32_t found = 0, first;
 	SCOPED_LOCK(&h->lock);
@@ -166,7 +192,7 @@ uint32_t health_good(struct health *h, uint32_t *targets, uint32_t n)
 	for (uint32_t k = 0; k < h->n; k++) {
 		uint32_t i = (first + k) % h->n;
 
-		if (h->bad[i])
+		if (h->bad[i] || !place_has(p, i))
 			continue;
 		if (targets && found == n)
 			break;
@@ -202,11 +228,12 @@ static enum health_why reason_of(uint64_t votes)
 	return (enum health_why)why;
 }
 
-void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us, uint64_t bytes,
-	bool says)
+void health_learn(struct health *h, const uint64_t *votes, uint64_t busy_us,
+	uint64_t bytes, bool says)
 {
 	static const char *const text[] = {[HEALTH_SLOW] = "much slower than others",
-		[HEALTH_FAILING] = "failing", [HEALTH_READONLY] = "read-only",
+		[HEALTH_FAILING] = "failing",
+		[HEALTH_READONLY] = "read-only",
 		[HEALTH_FULL] = "full",
 		[HEALTH_LYING] = "giving back other bytes than were written"};
 	SCOPED_LOCK(&h->lock);

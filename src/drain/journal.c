@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The journal as a file. It is read once and then kept in memory together with what is
- * appended, some 100 bytes a file. A seal is not synced: it is for the next run on this node,
+ * appended, some 100 bytes per file. A seal is not synced: it is for the next run on this node,
  * which finds it in the page cache however this process ended. If the node goes down, seals
  * may be lost, and what they were about is written once more.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,18 +17,21 @@
 #include "drain/journal_format.h"
 #include "fsio/fsio.h"
 
-#define NAME "drain"
+#define NAME	   "drain"
+#define ASIDE	   "drain.damaged"
+#define ASIDE_MOST 99
 /* Bytes; only keeps a huge hole from being read for ever. */
-#define FILE_MAX ((uint64_t)1 << 36)
+#define FILE_MAX   ((uint64_t)1 << 36)
 
 struct journal {
 	int dotfd;
 	char *dest;
 	struct journal_head head; /* id "": none */
 	pthread_mutex_t lock;
-	int fd;           /* lock: for appending; -1 before the first */
+	int fd;		  /* lock: for appending; -1 before the first */
 	struct buf bytes; /* lock: what is proven, as it is in the file */
-	bool torn;        /* lock: the file may hold more than that */
+	bool torn;	  /* lock: the file may hold more than that */
+	bool damaged;	  /* lock: and that is no torn end */
 };
 
 /* -EPERM and the like: what is there cannot be ours, so it is neither read nor replaced. */
@@ -44,7 +48,8 @@ static int open_own(int dotfd, int flags, struct stat *st, struct ebt_err *err)
 	if (fd < 0 || fstat(fd, st) < 0)
 		return ebt_fail(err, -errno, "journal .ebt/" NAME);
 	if (!S_ISREG(st->st_mode))
-		return ebt_failx(err, -EPERM, "journal .ebt/" NAME " is no regular file");
+		return ebt_failx(
+			err, -EPERM, "journal .ebt/" NAME " is no regular file");
 	if (st->st_uid != geteuid())
 		return ebt_failx(err, -EPERM,
 			"journal .ebt/" NAME " belongs to user %u, not to us",
@@ -73,7 +78,8 @@ static int load(struct journal *j, struct ebt_err *err)
 	return 0;
 }
 
-static int keep_head(struct journal *j, const struct journal_head *h, struct ebt_err *err)
+static int keep_head(
+	struct journal *j, const struct journal_head *h, struct ebt_err *err)
 {
 	char *dest = strdup(h->dest);
 
@@ -89,7 +95,8 @@ static int keep_head(struct journal *j, const struct journal_head *h, struct ebt
 /* Forgets what is not proven. */
 static int check(struct journal *j, struct ebt_err *err)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = j->bytes.data, .len = j->bytes.len};
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {
+		.data = j->bytes.data, .len = j->bytes.len};
 	struct journal_record rec;
 	int r;
 
@@ -104,6 +111,7 @@ static int check(struct journal *j, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	j->torn = s.at < j->bytes.len;
+	j->damaged = j->torn && !journal_scan_torn(&s);
 	j->bytes.len = s.at;
 	return 0;
 }
@@ -141,22 +149,72 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
+bool journal_damaged(const struct journal *j)
+{
+	return j->damaged;
+}
+
+/* A name that nobody has yet, by @fn: link or rename. */
+static int keep(int dotfd, int (*fn)(int dotfd, const char *to), struct ebt_err *err)
+{
+	char to[64] = ASIDE;
+	int r = fn(dotfd, to);
+
+	for (int i = 2; r == -EEXIST && i <= ASIDE_MOST; i++) {
+		snprintf(to, sizeof(to), ASIDE ".%d", i);
+		r = fn(dotfd, to);
+	}
+	return r < 0 ? ebt_fail(err, r, "journal .ebt/%s", to) : 0;
+}
+
+static int by_rename(int dotfd, const char *to)
+{
+	return fsio_rename_new(dotfd, NAME, dotfd, to);
+}
+
+static int by_link(int dotfd, const char *to)
+{
+	return linkat(dotfd, NAME, dotfd, to, 0) < 0 ? -errno : 0;
+}
+
+int journal_set_aside(int dotfd, struct ebt_err *err)
+{
+	return keep(dotfd, by_rename, err);
+}
+
+int journal_mend(struct journal *j, struct ebt_err *err)
+{
+	SCOPED_LOCK(&j->lock);
+	int r = j->bytes.len ? keep(j->dotfd, by_link, err)
+			     : journal_set_aside(j->dotfd, err);
+
+	/* It has a name still, until the new one takes its place. */
+	if (r == 0 && j->bytes.len)
+		r = fsio_save(j->dotfd, NAME, j->bytes.data, j->bytes.len, err);
+	if (r < 0)
+		return r;
+	scope_close(&j->fd);
+	j->torn = j->damaged = false;
+	return 0;
+}
+
 const struct journal_head *journal_head(const struct journal *j)
 {
 	return j->head.id[0] ? &j->head : NULL;
 }
 
-int journal_each(const struct journal *j, int (*fn)(void *arg, const struct journal_seal *s),
-	void *arg)
+int journal_each(const struct journal *j,
+	int (*fn)(void *arg, const struct journal_seal *s), void *arg)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = j->bytes.data, .len = j->bytes.len};
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {
+		.data = j->bytes.data, .len = j->bytes.len};
 	struct journal_record rec;
 	int r;
 
 	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
-		if (rec.kind == JOURNAL_SEAL)
+		if (journal_is_seal(&rec))
 			r = fn(arg, &rec.seal);
-		if (rec.kind == JOURNAL_SEAL && r != 0)
+		if (journal_is_seal(&rec) && r != 0)
 			return r;
 	}
 	return r;
@@ -165,7 +223,8 @@ int journal_each(const struct journal *j, int (*fn)(void *arg, const struct jour
 int journal_each_split(
 	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = j->bytes.data, .len = j->bytes.len};
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {
+		.data = j->bytes.data, .len = j->bytes.len};
 	struct journal_record rec;
 	const char *path;
 	int r, code;
@@ -186,14 +245,16 @@ int journal_each_split(
 /* The seals and splits as they lie in the file, one after the other. */
 static int copy_seals(const struct journal *j, struct buf *out, struct ebt_err *err)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = j->bytes.data, .len = j->bytes.len};
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {
+		.data = j->bytes.data, .len = j->bytes.len};
 	struct journal_record rec;
 	int r;
 
 	while ((r = journal_scan_next(&s, &rec, err)) > 0) {
 		/* Directories that a finished drain made are done with: see journal.h. */
 		if (rec.kind == JOURNAL_SPLIT ||
-			(rec.kind == JOURNAL_SEAL && (rec.seal.n_sources || !j->head.finished)))
+			(journal_is_seal(&rec) &&
+				(rec.seal.n_sources || !j->head.finished)))
 			buf_put(out, j->bytes.data + rec.start, rec.end - rec.start);
 	}
 	return r;
@@ -209,17 +270,19 @@ static int open_for_append(struct journal *j, struct ebt_err *err)
 	return j->fd < 0 ? j->fd : 0;
 }
 
-int journal_begin(struct journal *j, const char *id, const char *dest, bool atomic, bool keep,
-	struct ebt_err *err)
+int journal_begin(struct journal *j, const char *id, const char *dest, bool atomic,
+	bool keep, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf b = {0};
-	struct journal_head head = {.dest = dest, .atomic = atomic};
+	struct journal_head head = {
+		.dest = dest, .atomic = atomic, .version = JOURNAL_VERSION};
 	SCOPED_LOCK(&j->lock);
 	int r = 0;
 
 	if (strlen(id) != sizeof(head.id) - 1 ||
 		strspn(id, "0123456789abcdef") != sizeof(head.id) - 1 || dest[0] != '/')
-		return ebt_failx(err, -EINVAL, "journal of drain '%s' to '%s'", id, dest);
+		return ebt_failx(
+			err, -EINVAL, "journal of drain '%s' to '%s'", id, dest);
 	memcpy(head.id, id, sizeof(head.id));
 	journal_put_head(&b, id, dest, atomic);
 	if (keep)
@@ -267,7 +330,8 @@ static int write_record(struct journal *j, const struct buf *rec, struct ebt_err
 	return r;
 }
 
-static int append(struct journal *j, const struct buf *rec, bool ends, struct ebt_err *err)
+static int append(
+	struct journal *j, const struct buf *rec, bool ends, struct ebt_err *err)
 {
 	SCOPED_LOCK(&j->lock);
 	size_t len = j->bytes.len;
@@ -286,6 +350,11 @@ static int append(struct journal *j, const struct buf *rec, bool ends, struct eb
 	buf_put(&j->bytes, rec->data, rec->len);
 	j->head.finished = ends;
 	return 0;
+}
+
+int journal_add(struct journal *j, const struct buf *records, struct ebt_err *err)
+{
+	return append(j, records, false, err);
 }
 
 int journal_seal(struct journal *j, const struct journal_seal *s, struct ebt_err *err)

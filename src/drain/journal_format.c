@@ -7,10 +7,10 @@
 
 #include "manifest/manifest.h"
 
-#define MAGIC       "EBT-DRN\n"
+#define MAGIC	    "EBT-DRN\n"
 #define MAGIC_LEN   8
 #define RECORD_HEAD 5
-#define ID_LEN      32
+#define ID_LEN	    32
 #define NS_PER_S    1000000000u
 
 static size_t begin_record(struct buf *out, enum journal_kind kind)
@@ -68,16 +68,28 @@ bool journal_get_source(struct reader *r, struct journal_source *s)
 
 void journal_put_seal(struct buf *out, const struct journal_seal *s)
 {
-	size_t at = begin_record(out, JOURNAL_SEAL), len;
+	size_t at, len;
 	const char *name = s->names;
 
+	at = begin_record(out, s->lacks ? JOURNAL_SEAL_LACKS
+			       : s->of	? JOURNAL_SEAL_AS
+			       : s->ino ? JOURNAL_SEAL_INO
+					: JOURNAL_SEAL);
+	if (s->lacks) {
+		buf_put8(out, s->lacks);
+		buf_put8(out, s->of != NULL);
+	}
+	if (s->lacks || s->of || s->ino)
+		buf_put64(out, s->ino);
 	buf_put64(out, s->size);
 	buf_put64(out, (uint64_t)s->mtime);
 	buf_put32(out, s->mtime_ns);
-	buf_put32(out, s->n_names);
+	buf_put32(out, s->n_names + (s->of != NULL));
 	buf_put32(out, s->n_sources);
 	for (uint32_t i = 0; i < s->n_sources; i++)
 		journal_put_source(out, &s->sources[i]);
+	if (s->of)
+		buf_put(out, s->of, strlen(s->of) + 1);
 	for (uint32_t i = 0; i < s->n_names; i++, name += len) {
 		len = strlen(name) + 1;
 		buf_put(out, name, len);
@@ -102,7 +114,7 @@ void journal_put_split(struct buf *out, const char *paths, uint32_t n)
 	end_record(out, at);
 }
 
-static bool get_head(struct reader *r, struct journal_head *h)
+static bool get_head(struct reader *r, uint32_t version, struct journal_head *h)
 {
 	const char *id = reader_take(r, ID_LEN);
 	uint8_t atomic = reader_get8(r);
@@ -117,6 +129,7 @@ static bool get_head(struct reader *r, struct journal_head *h)
 	h->dest = dest;
 	h->atomic = atomic;
 	h->finished = false;
+	h->version = version;
 	return strspn(h->id, "0123456789abcdef") == ID_LEN;
 }
 
@@ -140,6 +153,7 @@ static int get_seal(struct reader *r, struct journal_scan *s, struct journal_sea
 	struct journal_source *p;
 	size_t len;
 
+	seal->of = NULL;
 	seal->size = reader_get64(r);
 	seal->mtime = (int64_t)reader_get64(r);
 	seal->mtime_ns = reader_get32(r);
@@ -165,6 +179,40 @@ static int get_seal(struct reader *r, struct journal_scan *s, struct journal_sea
 	return names_ok(seal->names, len, seal->n_names);
 }
 
+/* The same, of which the first name is what the job called it. */
+static int get_seal_as(struct reader *r, struct journal_scan *s,
+	struct journal_seal *seal, struct ebt_err *err)
+{
+	int rc;
+
+	seal->ino = reader_get64(r);
+	rc = get_seal(r, s, seal, err);
+	if (rc <= 0)
+		return rc;
+	if (seal->n_names < 2 || seal->n_sources == 0)
+		return 0;
+	seal->of = seal->names;
+	seal->names += strlen(seal->names) + 1;
+	seal->n_names--;
+	return 1;
+}
+
+/* One of these two, of a target without some attributes. */
+static int get_seal_lacks(struct reader *r, struct journal_scan *s,
+	struct journal_seal *seal, struct ebt_err *err)
+{
+	uint8_t as;
+
+	seal->lacks = reader_get8(r);
+	as = reader_get8(r);
+	if (!seal->lacks || seal->lacks > JOURNAL_LACKS || as > 1)
+		return 0;
+	if (as)
+		return get_seal_as(r, s, seal, err);
+	seal->ino = reader_get64(r);
+	return get_seal(r, s, seal, err);
+}
+
 static bool get_split(struct reader *r, struct journal_record *rec)
 {
 	size_t len;
@@ -175,17 +223,26 @@ static bool get_split(struct reader *r, struct journal_record *rec)
 	return !r->failed && rec->n_paths && names_ok(rec->paths, len, rec->n_paths);
 }
 
-static int get_payload(struct journal_scan *s, struct reader *r, struct journal_record *rec,
-	struct ebt_err *err)
+static int get_payload(struct journal_scan *s, struct reader *r,
+	struct journal_record *rec, struct ebt_err *err)
 {
 	/* The head comes first and only then; nothing comes after the end. */
 	if ((rec->kind == JOURNAL_HEAD) != (s->last == 0) || s->last == JOURNAL_END)
 		return 0;
+	rec->seal.lacks = 0;
 	switch (rec->kind) {
 	case JOURNAL_HEAD:
-		return get_head(r, &rec->head);
+		return get_head(r, s->version, &rec->head);
 	case JOURNAL_SEAL:
+		rec->seal.ino = 0;
 		return get_seal(r, s, &rec->seal, err);
+	case JOURNAL_SEAL_LACKS:
+		return get_seal_lacks(r, s, &rec->seal, err);
+	case JOURNAL_SEAL_INO:
+		rec->seal.ino = reader_get64(r);
+		return rec->seal.ino ? get_seal(r, s, &rec->seal, err) : 0;
+	case JOURNAL_SEAL_AS:
+		return get_seal_as(r, s, &rec->seal, err);
 	case JOURNAL_END:
 		return reader_left(r) == 0;
 	case JOURNAL_SPLIT:
@@ -195,17 +252,17 @@ static int get_payload(struct journal_scan *s, struct reader *r, struct journal_
 }
 
 /* 1: the bytes are a journal's. */
-static int get_start(struct reader *r, struct ebt_err *err)
+static int get_start(struct reader *r, uint32_t *version, struct ebt_err *err)
 {
 	const void *magic = reader_take(r, MAGIC_LEN);
-	uint32_t version = reader_get32(r);
 
-	if (r->failed || memcmp(magic, MAGIC, MAGIC_LEN) != 0 || version == 0)
+	*version = reader_get32(r);
+	if (r->failed || memcmp(magic, MAGIC, MAGIC_LEN) != 0 || *version == 0)
 		return 0;
-	if (version > JOURNAL_VERSION)
+	if (*version > JOURNAL_VERSION)
 		return ebt_failx(err, -EPROTONOSUPPORT,
-			"journal of version %u; this program knows version %u", version,
-			JOURNAL_VERSION);
+			"journal of version %u; this program knows version %u",
+			*version, JOURNAL_VERSION);
 	return 1;
 }
 
@@ -220,7 +277,7 @@ int journal_scan_next(
 	if (s->at == s->len) /* where there are no bytes at all, data is NULL */
 		return 0;
 	if (s->at == 0) {
-		rc = get_start(&r, err);
+		rc = get_start(&r, &s->version, err);
 		if (rc <= 0)
 			return rc;
 	}
@@ -240,6 +297,28 @@ int journal_scan_next(
 	rec->end = s->at = r.at;
 	s->last = rec->kind;
 	return 1;
+}
+
+bool journal_scan_torn(const struct journal_scan *s)
+{
+	size_t at = s->at, left = s->len - s->at, i = 0;
+	struct reader r;
+	uint32_t len;
+
+	while (i < left && !s->data[at + i])
+		i++;
+	if (i == left)
+		return true;
+	if (at == 0 && left < MAGIC_LEN + sizeof(uint32_t))
+		return memcmp(s->data, MAGIC, left < MAGIC_LEN ? left : MAGIC_LEN) == 0;
+	r = (struct reader){.data = s->data, .len = s->len, .at = at};
+	if (at == 0 && get_start(&r, &(uint32_t){0}, NULL) <= 0)
+		return false;
+	if (reader_left(&r) < RECORD_HEAD)
+		return true;
+	/* A record that ends before the file does was written as a whole. */
+	len = reader_get32(&r);
+	return len + (uint64_t)DIGEST_BYTES + 1 > reader_left(&r);
 }
 
 void journal_scan_release(struct journal_scan *s)

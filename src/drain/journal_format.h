@@ -3,10 +3,12 @@
  * The bytes of a journal, without files. All numbers are little-endian, nothing is aligned:
  *
  *	   0   8  magic, "EBT-DRN\n"
- *	   8   4  version, 2; a reader refuses a later one; 1 has no splits
+ *	   8   4  version, 4; a reader refuses a later one; 1 has no splits, 2 no inodes,
+ *		  3 no seals under another name, nor of what lacks attributes
  *	records
  *	   0   4  length of the payload, n
- *	   4   1  kind: 1 head, 2 seal, 3 end, 4 split
+ *	   4   1  kind: 1 head, 2 seal, 3 end, 4 split, 5 seal of an inode,
+ *		  6 seal under another name, 7 seal of what lacks attributes
  *	   5   n  payload
  *	      16  XXH3-128 of all of the record before it: low half, high half
  *	head: the first record, and only that
@@ -21,6 +23,18 @@
  *	  24   4  number of sources, s
  *	  28 36s  sources: hash of the node's name, inode, size, mtime, ns
  *	          names, each with a final NUL
+ *	seal of an inode
+ *	   0   8  inode of the target
+ *	   8      as a seal
+ *	seal under another name
+ *	   0   8  inode of the target, 0 if it is not known
+ *	   8      as a seal; the first name is the path that the job gave it, which counts
+ *		  among the names, the others are what it has in DEST
+ *	seal of what lacks attributes
+ *	   0   1  which, bits: enum journal_lack
+ *	   1   1  1: the rest is as a seal under another name, 0: as a seal of an inode
+ *	   2   8  inode of the target, or 0
+ *	  10      as a seal
  *	end: nothing; the last record
  *	split
  *	   0   4  number of paths, at least 1
@@ -34,18 +48,20 @@
 #include "base/buf.h"
 #include "drain/journal.h"
 
-#define JOURNAL_VERSION 2
+#define JOURNAL_VERSION 4
 
 enum journal_kind {
 	JOURNAL_HEAD = 1,
 	JOURNAL_SEAL = 2,
 	JOURNAL_END = 3,
 	JOURNAL_SPLIT = 4,
+	JOURNAL_SEAL_INO = 5,
+	JOURNAL_SEAL_AS = 6,
+	JOURNAL_SEAL_LACKS = 7,
 };
 
 /* A new journal up to its first seal. */
-void journal_put_head(
-	struct buf *out, const char *id, const char *dest, bool atomic);
+void journal_put_head(struct buf *out, const char *id, const char *dest, bool atomic);
 void journal_put_seal(struct buf *out, const struct journal_seal *s);
 void journal_put_end(struct buf *out);
 /* @n paths, NUL-terminated one after the other. */
@@ -59,22 +75,32 @@ bool journal_get_source(struct reader *r, struct journal_source *s);
 struct journal_record {
 	enum journal_kind kind;
 	struct journal_head head; /* JOURNAL_HEAD; dest lies in the bytes */
-	struct journal_seal seal; /* JOURNAL_SEAL; names lie in the bytes */
-	const char *paths;        /* JOURNAL_SPLIT; they lie in the bytes */
+	struct journal_seal seal; /* journal_is_seal; names lie in the bytes */
+	const char *paths;	  /* JOURNAL_SPLIT; they lie in the bytes */
 	uint32_t n_paths;
-	size_t start, end;        /* of the record in the bytes */
+	size_t start, end; /* of the record in the bytes */
 };
+
+static inline bool journal_is_seal(const struct journal_record *rec)
+{
+	return rec->kind == JOURNAL_SEAL || rec->kind == JOURNAL_SEAL_INO ||
+	       rec->kind == JOURNAL_SEAL_AS || rec->kind == JOURNAL_SEAL_LACKS;
+}
 
 /* Start from zeros but for data and len. */
 struct journal_scan {
 	const unsigned char *data;
-	size_t len, at; /* at: all before it is proven */
+	size_t len, at;	  /* at: all before it is proven */
+	uint32_t version; /* once a record was read */
 	enum journal_kind last;
 	struct journal_source *sources; /* of the last seal */
 	size_t sources_cap;
 };
 void journal_scan_release(struct journal_scan *s);
 #define SCOPED_JOURNAL_SCAN SCOPED(journal_scan_release)
+
+/* Once there is nothing more: a kill or a crash could have left what is not proven, if any. */
+bool journal_scan_torn(const struct journal_scan *s);
 
 /*
  * 1 and the next record, valid until the next call; 0: nothing more that is proven, the bytes

@@ -3,32 +3,119 @@
 #ifndef DRAIN_LEAD_H
 #define DRAIN_LEAD_H
 
+#include <sys/stat.h>
+
 #include "drain/move.h"
+
+/* A directory, the temporary name there, and the last component of the one that came of it. */
+struct lead_at {
+	int dirfd;
+	const char *temp;
+	char base[256];
+};
 
 struct lead {
 	struct move_lane *l;
 	struct move *m;
 	struct drain_task *t;
-	int dirfd;         /* of the lane */
-	const char *name;  /* last component */
-	char temp[96];     /* beside it */
+	int dirfd;		 /* of the lane */
+	struct drain_name first; /* of its names */
+	struct lead_at at;	 /* where that is, or is to be */
+	char temp[96];		 /* beside it */
 	int fd;
 	bool temp_there;
-	uint32_t count;       /* stripes as the file has them */
+	uint32_t count; /* stripes as the file has them; 1: its lead writes it all */
 	uint64_t size;
-	bool placed;          /* its objects lie on t->targets */
-	uint32_t *wide;       /* t->targets of a second try */
+	bool placed;  /* its objects lie on t->targets */
+	bool in_turn; /* its only object lies where the file system put it, on target */
+	uint32_t target;
+	bool in_parts; /* its components are there, their objects come with its size */
+	struct lead_object
+		*objects; /* of all components, once they are known; count of them */
+	uint32_t *wide;	  /* t->targets of a second try */
 	struct store_made made;
+	uint64_t ino;		/* of the file */
+	struct store_loss loss; /* attributes that it is without */
+	bool unproven;		/* the journal had no room for its seal */
+	bool kept;		/* a name went to what was there already */
+	bool absent;		/* the first one did, so there is nothing to link to */
+	enum move_taken taken;
+	char *as; /* MOVE_TORN: what it is below dest; NULL: no memory to say so */
 };
 
-/* A name beside @c->name that nobody can guess. */
-void lead_temp(struct lead *c);
-/* file.c. The content, from nothing to its name. */
+/* Whose version it is, or DRAIN_NODES. */
+static inline uint32_t lead_node(const struct drain_task *t)
+{
+	return t->n_sources == 1 ? t->sources[0].node : DRAIN_NODES;
+}
+/* An object of a file in several components. */
+struct lead_object {
+	uint64_t start, end, stripe_size;
+	uint32_t stripe_count, number;
+	uint32_t target; /* position; PLACE_NONE: not known */
+	uint32_t node;	 /* that writes it */
+};
+
+/* A name that nobody can guess, of @cap bytes with its end. */
+void lead_temp(struct move *m, char *out, size_t cap);
+/* file.c. Codes with which a creation or write fails that may succeed on another target. */
+bool lead_target_fails(int code);
+/*
+ * file.c. The content, from nothing to its name, once with the placement that the task has.
+ * @osts: room for one number per target. @can_move: it could be placed elsewhere, so a slow
+ * target is given up.
+ */
+void lead_try_file(
+	struct lead *c, uint32_t *osts, bool can_move, struct move_result *res);
+/*
+ * parts.c. A file in several components has its size, so it has all its objects: who writes
+ * which. Where they are not as they were asked for that is counted. 0 or -ENOMEM.
+ */
+int lead_take_parts(struct lead *c);
+/*
+ * in_turn.c. This file goes where the file system puts it. @good: targets that are not known to
+ * be bad.
+ */
+bool lead_goes_in_turn(const struct lead *c, uint32_t good);
+/*
+ * It is there, with the layout @got, NULL if that is not known: sets c->target. True: that is late
+ * with what it has, so it had better go elsewhere.
+ */
+bool lead_went_in_turn(struct lead *c, const struct pfs_layout *got);
+/* Small files of this node are placed from now on. */
+void lead_ends_turns(struct move *m);
+/* retry.c. The same, on other targets where some turn out not to work. */
 void lead_file(struct lead *c, struct move_result *res);
-/* The journal gets to know that the file under the temporary name is complete. */
+/*
+ * file.c. No source has changed since it was scanned. If one has: *how, the worst of them;
+ * NET_ODD where it is another failure.
+ */
+int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *err);
+/*
+ * names.c. The journal gets to know that inode c->ino is complete, and all names that it will
+ * have and can have: of a file that is in place only the further ones.
+ */
 int lead_seal(struct lead *c, struct ebt_err *err);
-/* From a temporary name to the final one. */
-int lead_name(struct lead *c, const char *from, struct ebt_err *err);
+/*
+ * names.c. From a temporary name to the final one, or one beside it, or of what is torn one that
+ * tells. 1: to none, as what is there is to be kept. @at->base is the name it got.
+ */
+int lead_name(struct lead *c, const struct drain_name *n, struct lead_at *at,
+	struct ebt_err *err);
+/*
+ * names.c. Before anything is written for a name that is taken. 1: by the same content, which
+ * is sealed, there or under one of the names beside it; 2: by something else, which is to be
+ * kept; 0: the file is to be written.
+ */
+int lead_is_there(struct lead *c, const struct drain_name *n, struct lead_at *at,
+	struct ebt_err *err);
+/* names.c. What is there stays, and this one does not come. */
+bool lead_keeps(const struct lead *c, const struct drain_name *n);
+/*
+ * same.c. 1: what is under @base, with *st, holds what the task is about, and is durable; 0:
+ * something else is there; negative: nothing that can be looked at.
+ */
+int lead_same(struct lead *c, int dirfd, const char *base, struct stat *st);
 /* Gives the file up and removes what there is of it. */
 void lead_discard(struct lead *c);
 

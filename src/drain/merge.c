@@ -22,11 +22,6 @@
 #include "base/text.h"
 #include "drain/merge_internal.h"
 
-#define CREATORS 16 /* nodes that make directories, unless the user says otherwise */
-
-enum reply_flags { REPLY_SUFFIXED = 1, REPLY_REPLACES = 2 };
-enum dir_flags { DIR_EXISTS = 1, DIR_PRESENT = 2 };
-
 static void merge_release(struct merge *g)
 {
 	struct merge_seal *s;
@@ -36,6 +31,10 @@ static void merge_release(struct merge *g)
 			g->spots[i].seals = s->next;
 			free(s);
 		}
+		while ((s = g->spots[i].aliases)) {
+			g->spots[i].aliases = s->next;
+			free(s);
+		}
 	}
 	for (size_t i = 0; i < g->n_kept; i++)
 		buf_release(&g->kept[i]);
@@ -43,6 +42,7 @@ static void merge_release(struct merge *g)
 		buf_release(&g->out[i]);
 	buf_release(&g->splits);
 	buf_release(&g->new_splits);
+	buf_release(&g->detours);
 	free(g->out);
 	free(g->node_names);
 	free(g->claims);
@@ -50,14 +50,14 @@ static void merge_release(struct merge *g)
 	free(g->spots);
 }
 
-static uint64_t hash_path(const char *path)
+uint64_t merge_hash(const char *path)
 {
 	return digest_bytes(path, strlen(path)).lo;
 }
 
 uint32_t merge_owner(const struct merge *g, const char *path)
 {
-	return (uint32_t)(hash_path(path) % (uint64_t)g->d->job.n_nodes);
+	return (uint32_t)(merge_hash(path) % (uint64_t)g->d->job.n_nodes);
 }
 
 struct merge_spot *merge_find(const struct merge *g, const char *path)
@@ -93,8 +93,7 @@ int merge_exchange_all(
 	return r;
 }
 
-/* Room for one more element of @size bytes in an array of @n. */
-static void *grow(void *array, size_t n, size_t *cap, size_t size)
+void *merge_grow(void *array, size_t n, size_t *cap, size_t size)
 {
 	size_t more = *cap ? *cap * 2 : 64;
 	void *p;
@@ -109,7 +108,7 @@ static void *grow(void *array, size_t n, size_t *cap, size_t size)
 
 int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err)
 {
-	struct buf *p = grow(g->kept, g->n_kept, &g->cap_kept, sizeof(*p));
+	struct buf *p = merge_grow(g->kept, g->n_kept, &g->cap_kept, sizeof(*p));
 
 	if (!p)
 		return ebt_fail(err, -ENOMEM, "merge");
@@ -147,6 +146,7 @@ static void put_claim(struct buf *b, const struct merge_claim *c)
 	buf_put64(b, (uint64_t)c->mtime);
 	buf_put32(b, c->mtime_ns);
 	merge_put_string(b, c->path);
+	merge_put_string(b, c->of);
 	merge_put_string(b, c->target ? c->target : "");
 	buf_put32(b, c->entry_len);
 	buf_put(b, c->entry_bytes, c->entry_len);
@@ -170,13 +170,15 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		c.mtime = (int64_t)reader_get64(&r);
 		c.mtime_ns = reader_get32(&r);
 		c.path = merge_get_string(&r);
+		c.of = merge_get_string(&r);
 		c.target = merge_get_string(&r);
 		c.entry_len = reader_get32(&r);
 		c.entry_bytes = reader_take(&r, c.entry_len);
-		if (r.failed || !c.path || !c.target ||
+		if (r.failed || !c.path || !c.of || !c.target ||
 			c.node >= (uint32_t)g->d->job.n_nodes)
-			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
-		p = grow(g->claims, g->n_claims, &g->cap_claims, sizeof(*p));
+			return ebt_failx(
+				err, -EBADMSG, "damaged message of node %d", peer);
+		p = merge_grow(g->claims, g->n_claims, &g->cap_claims, sizeof(*p));
 		if (!p)
 			return ebt_fail(err, -ENOMEM, "%zu paths", g->n_claims);
 		g->claims = p;
@@ -190,11 +192,16 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 	const struct manifest *m = g->d->m;
 	SCOPED_BUF struct buf bytes = {0};
 	uint64_t where = drain_where(g->d);
-	char path[PATH_MAX];
+	SCOPED_FREE char *path = malloc(2 * (size_t)DRAIN_NAME_SIZE);
+	char *of = path ? path + DRAIN_NAME_SIZE : NULL;
+	int r;
 
+	if (!path)
+		return ebt_fail(err, -ENOMEM, "merge");
 	for (uint32_t i = 0; i < m->count; i++) {
 		const struct manifest_entry *e = &m->entries[i];
 		struct merge_claim c = {.path = path,
+			.of = "",
 			.target = e->target,
 			.size = e->size,
 			.mtime = e->mtime,
@@ -205,9 +212,16 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 			.entry = i,
 			.kind = e->kind};
 
-		if (manifest_path(m, i, path, sizeof(path)) < 0)
-			return ebt_fail(err, -ENAMETOOLONG, "%s/.../%s", g->d->store_path,
-				e->name);
+		r = manifest_path(m, i, path, DRAIN_NAME_SIZE);
+		if (r >= 0 && g->d->n_detours) {
+			memcpy(of, path, (size_t)r + 1);
+			r = drain_detour(
+				g->d, e->kind == MANIFEST_DIR, path, DRAIN_NAME_SIZE);
+			c.of = r > 0 ? of : "";
+		}
+		if (r < 0)
+			return ebt_fail(err, -ENAMETOOLONG, "%s/.../%s",
+				g->d->store_path, e->name);
 		bytes.len = 0;
 		if (e->kind == MANIFEST_DIR)
 			drain_entry_encode(e, e->name, &bytes);
@@ -218,6 +232,52 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 		put_claim(&g->out[merge_owner(g, path)], &c);
 	}
 	return 0;
+}
+
+/*
+ * What goes beyond the claims: a path that was split stays so, also if one node is left that has
+ * it; and as long as the job writes, what several nodes have may still change.
+ */
+static void rule_again(struct merge *g, struct merge_spot *s)
+{
+	enum ebt_conflict how = g->d->o->conflict;
+	bool one = s->ruling == MERGE_TAKE || s->ruling == MERGE_COMPARE;
+
+	if (how == EBT_CONFLICT_AUTO && g->d->o->watch > 0 && s->n > 1 &&
+		s->ruling != MERGE_TAKE) {
+		s->ruling = MERGE_WAIT;
+		for (uint32_t i = 0; i < s->n; i++)
+			s->c[i].verdict = DRAIN_OLDER;
+		return;
+	}
+	if (how != EBT_CONFLICT_AUTO && how != EBT_CONFLICT_SUFFIX)
+		return;
+	if (!one || s->c->kind == MANIFEST_DIR || s->c->suffixed ||
+		!merge_was_split(g, s->c->path))
+		return;
+	if (how == EBT_CONFLICT_SUFFIX) {
+		s->ruling = MERGE_RENAME;
+		return;
+	}
+	s->ruling = MERGE_SPLIT;
+	for (uint32_t i = 0; i < s->n; i++) {
+		s->c[i].verdict = DRAIN_WRITE;
+		s->c[i].by_node = true;
+	}
+}
+
+/* Splits that are not on record yet. */
+static void note_splits(struct merge *g)
+{
+	for (size_t i = 0; i < g->n_spots; i++) {
+		const struct merge_spot *s = &g->spots[i];
+		bool any = false;
+
+		for (uint32_t k = 0; k < s->n && s->ruling == MERGE_SPLIT; k++)
+			any |= s->c[k].by_node;
+		if (any)
+			merge_split(g, s->c->path);
+	}
 }
 
 /* Claims, some of which may have gone elsewhere, become spots, and these get their rulings. */
@@ -248,12 +308,14 @@ static int rule_spots(struct merge *g, struct ebt_err *err)
 		s = &g->spots[g->n_spots++];
 		s->c = &g->claims[i];
 		s->n = (uint32_t)(end - i);
-		s->ruling = merge_rule(s->c, s->n, g->d->o->conflict, &s->a, &s->b, &dropped);
+		s->ruling = merge_rule(
+			s->c, s->n, g->d->o->conflict, &s->a, &s->b, &dropped);
+		/* All or nothing: what only other names could tell apart cannot be. */
+		if (g->d->o->strict && s->ruling == MERGE_SPLIT)
+			s->ruling = MERGE_CLASH;
 		g->d->rep->dropped += dropped;
 		g->d->rep->conflicts += s->ruling != MERGE_TAKE || dropped;
-		if (s->ruling == MERGE_TAKE && s->c->kind != MANIFEST_DIR && !s->c->suffixed &&
-			merge_was_split(g, s->c->path))
-			s->ruling = MERGE_RENAME;
+		rule_again(g, s);
 	}
 	return 0;
 }
@@ -261,8 +323,11 @@ static int rule_spots(struct merge *g, struct ebt_err *err)
 /* Files that several nodes have, or had, under one path: each to the owner of its new name. */
 static int rename_spots(struct merge *g, struct ebt_err *err)
 {
-	char path[PATH_MAX + 300], shown[MERGE_PATH];
+	SCOPED_FREE char *path = malloc(DRAIN_NAME_SIZE);
+	char shown[MERGE_PATH];
 
+	if (!path)
+		return ebt_fail(err, -ENOMEM, "merge");
 	for (size_t i = 0; i < g->n_spots; i++) {
 		struct merge_spot *s = &g->spots[i];
 
@@ -270,15 +335,16 @@ static int rename_spots(struct merge *g, struct ebt_err *err)
 			merge_split(g, s->c->path);
 		for (uint32_t k = 0; s->ruling == MERGE_RENAME && k < s->n; k++) {
 			struct merge_claim c = s->c[k];
-			const char *base;
+			char ending[sizeof(g->d->node_name) + 1];
 
-			snprintf(path, sizeof(path), "%s.%s", c.path, merge_node(g, c.node));
-			base = strrchr(path, '/');
+			snprintf(ending, sizeof(ending), ".%s", merge_node(g, c.node));
 			s->c[k].gone = true;
-			if (strlen(base ? base + 1 : path) > NAME_MAX) {
+			if (drain_beside(c.path, ending, 1, path, DRAIN_NAME_SIZE) <
+				0) {
 				merge_complain(&g->wrong, MERGE_VERSIONS,
 					"%s: too long with the name of %.40s added",
-					merge_shown(c.path, shown), merge_node(g, c.node));
+					merge_shown(c.path, shown),
+					merge_node(g, c.node));
 				continue;
 			}
 			c.path = path;
@@ -335,12 +401,14 @@ static void complain_clashes(struct merge *g)
 				merge_node(g, (a->suffixed ? b : a)->node));
 		else if (a->kind != b->kind)
 			merge_complain(&g->wrong, MERGE_VERSIONS,
-				"%s is a %s on %.20s and a %s on %.20s", shown, kind_name(a),
-				merge_node(g, a->node), kind_name(b), merge_node(g, b->node));
+				"%s is a %s on %.20s and a %s on %.20s", shown,
+				kind_name(a), merge_node(g, a->node), kind_name(b),
+				merge_node(g, b->node));
 		else
 			merge_complain(&g->wrong, MERGE_VERSIONS,
-				"%s: symlinks with different targets on %.20s and %.20s", shown,
-				merge_node(g, a->node), merge_node(g, b->node));
+				"%s: symlinks with different targets on %.20s and "
+				"%.20s",
+				shown, merge_node(g, a->node), merge_node(g, b->node));
 	}
 }
 
@@ -350,13 +418,16 @@ static int compare_lines(const void *a, const void *b)
 }
 
 /* On the first node: one line about the most telling kind of what is wrong. */
-static int describe(struct merge *g, const uint64_t *count, const struct merge_wrongs *all,
-	struct ebt_err *err)
+static int describe(struct merge *g, const uint64_t *count,
+	const struct merge_wrongs *all, struct ebt_err *err)
 {
 	static const char *const what[MERGE_WRONGS][2] = {
-		[MERGE_VERSIONS] = {"conflict between nodes", "conflicts between nodes"},
-		[MERGE_STUCK] = {"target cannot be replaced, a directory against something else",
-			"targets cannot be replaced, a directory against something else"},
+		[MERGE_VERSIONS] = {"conflict between nodes",
+			"conflicts between nodes"},
+		[MERGE_STUCK] = {"target cannot be replaced, a directory against "
+				 "something else",
+			"targets cannot be replaced, a directory against something "
+			"else"},
 		[MERGE_EXISTS] = {"target exists already (see --overwrite)",
 			"targets exist already (see --overwrite)"}};
 	size_t n = (size_t)g->d->job.n_nodes, lines = 0, at;
@@ -368,7 +439,8 @@ static int describe(struct merge *g, const uint64_t *count, const struct merge_w
 		k++;
 	for (size_t i = 0; i < n && line; i++) {
 		for (size_t t = 0; t < all[i].named[k]; t++)
-			memcpy(line + lines++ * MERGE_SHOWN, all[i].text[k][t], MERGE_SHOWN);
+			memcpy(line + lines++ * MERGE_SHOWN, all[i].text[k][t],
+				MERGE_SHOWN);
 	}
 	if (lines)
 		qsort(line, lines, MERGE_SHOWN, compare_lines);
@@ -401,7 +473,9 @@ static int judge_all(struct merge *g, struct ebt_err *err)
 		return 0;
 	if (j->node == 0) {
 		all = calloc((size_t)j->n_nodes, sizeof(*all));
-		r = all ? 0 : ebt_fail(err, -ENOMEM, "%llu conflicts", (unsigned long long)sum);
+		r = all ? 0
+			: ebt_fail(err, -ENOMEM, "%llu conflicts",
+				  (unsigned long long)sum);
 	}
 	r = job_agree_all(j, r, err);
 	if (r < 0)
@@ -417,120 +491,60 @@ static int take_verdicts(void *arg, int peer, struct buf *b, struct ebt_err *err
 
 	while (reader_left(&r)) {
 		uint32_t entry = reader_get32(&r);
-		uint8_t verdict = reader_get8(&r), flags = reader_get8(&r);
+		uint8_t verdict = reader_get8(&r), marks = reader_get8(&r);
+		uint8_t lacks = reader_get8(&r);
+		const char *was = merge_get_string(&r);
 
-		if (r.failed || entry >= d->m->count || verdict > DRAIN_OLDER)
-			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		if (r.failed || !was || entry >= d->m->count || verdict > DRAIN_OLDER)
+			return ebt_failx(
+				err, -EBADMSG, "damaged message of node %d", peer);
 		d->verdict[entry] = verdict;
-		d->suffixed[entry] = flags & REPLY_SUFFIXED;
-		d->replaces[entry] = (flags & REPLY_REPLACES) != 0;
+		d->marks[entry] = marks;
+		d->lacks[entry] = lacks;
+		if (!*was)
+			continue;
+		if (!d->was)
+			d->was = calloc(d->m->count, sizeof(*d->was));
+		if (!d->was || !(d->was[entry] = strdup(was)))
+			return ebt_fail(err, -ENOMEM, "verdicts");
 	}
 	return 0;
+}
+
+static void put_verdict(
+	struct merge *g, const struct merge_spot *s, const struct merge_claim *c)
+{
+	bool contested = s->n > 1 && c->kind != MANIFEST_DIR;
+	char shown[MERGE_PATH], as[MERGE_PATH];
+	unsigned marks =
+		(c->suffixed ? DRAIN_SUFFIXED : 0) |
+		(c->replaces ? DRAIN_REPLACES : 0) | (c->mixed ? DRAIN_MIXED : 0) |
+		(contested ? DRAIN_CONTESTED : 0) | (c->in_way ? DRAIN_IN_WAY : 0) |
+		(c->by_node ? DRAIN_BY_NODE : 0);
+
+	if (c->verdict == DRAIN_WRITE && !marks && !c->was)
+		return;
+	buf_put32(&g->out[c->node], c->entry);
+	buf_put8(&g->out[c->node], c->verdict);
+	buf_put8(&g->out[c->node], (uint8_t)marks);
+	buf_put8(&g->out[c->node], c->lacks);
+	merge_put_string(&g->out[c->node], c->was ? c->was : "");
+	if (c->as)
+		drain_look_of(g->d, c->node, EBT_LOOK_BESIDE, c->path, c->as,
+			"%s: an earlier run brought that of %s as %s",
+			merge_shown(c->path, shown), merge_node(g, c->node),
+			merge_shown(c->as, as));
 }
 
 static int tell_all(struct merge *g, struct ebt_err *err)
 {
-	struct drain *d = g->d;
-
-	for (size_t i = 0; i < g->n_claims; i++) {
-		const struct merge_claim *c = &g->claims[i];
-		unsigned flags = (c->suffixed ? REPLY_SUFFIXED : 0) |
-			(c->replaces ? REPLY_REPLACES : 0);
-
-		if (c->verdict == DRAIN_WRITE && !flags)
-			continue;
-		buf_put32(&g->out[c->node], c->entry);
-		buf_put8(&g->out[c->node], c->verdict);
-		buf_put8(&g->out[c->node], (uint8_t)flags);
-	}
-	return merge_exchange_all(g, 0, take_verdicts, d, err);
-}
-
-static uint32_t creator_of(const struct drain *d, const char *path)
-{
-	uint64_t n = (uint64_t)d->job.n_nodes, creators = d->o->creators ? d->o->creators : CREATORS;
-
-	if (creators > n)
-		creators = n;
-	return (uint32_t)(hash_path(path) % creators * n / creators);
-}
-
-static int take_dirs(void *arg, int peer, struct buf *b, struct ebt_err *err)
-{
-	struct drain *d = arg;
-
-	buf_put(&d->dirs_text, b->data, b->len);
-	return buf_ok(&d->dirs_text) ? 0 : ebt_fail(err, -ENOMEM, "directories");
-}
-
-static int compare_dirs(const void *a, const void *b)
-{
-	const struct drain_dir *x = a, *y = b;
-
-	return strcmp(x->path, y->path);
-}
-
-static int decode_dirs(struct drain *d, struct ebt_err *err)
-{
-	struct reader r = reader_of(d->dirs_text.data, d->dirs_text.len);
-	size_t cap = 0;
-	int code;
-
-	while (reader_left(&r)) {
-		struct drain_dir dir = {0}, *p;
-		const char *path = merge_get_string(&r);
-		unsigned flags = reader_get8(&r);
-
-		code = path ? drain_entry_decode(&r, &dir.e, err)
-			    : ebt_failx(err, -EBADMSG, "damaged directory");
-		if (code < 0)
-			return code;
-		dir.e.name = path;
-		dir.exists = flags & DIR_EXISTS;
-		dir.present = (flags & DIR_PRESENT) != 0;
-		p = grow(d->dirs, d->n_dirs, &cap, sizeof(*p));
-		if (!p)
-			return ebt_fail(err, -ENOMEM, "directories");
-		d->dirs = p;
-		dir.path = strdup(path);
-		if (!dir.path)
-			return ebt_fail(err, -ENOMEM, "directories");
-		d->dirs[d->n_dirs++] = dir;
-	}
-	if (d->n_dirs)
-		qsort(d->dirs, d->n_dirs, sizeof(*d->dirs), compare_dirs);
-	return 0;
-}
-
-/* Directories to their creators; the root to the first node, which made it. */
-static int send_dirs_all(struct merge *g, struct ebt_err *err)
-{
-	struct drain *d = g->d;
-	int r;
-
 	for (size_t i = 0; i < g->n_spots; i++) {
 		const struct merge_spot *s = &g->spots[i];
-		bool ours = false;
-		struct buf *b;
 
-		if (s->c->kind != MANIFEST_DIR)
-			continue;
-		for (const struct merge_seal *seal = s->seals; seal; seal = seal->next)
-			ours |= seal->n_sources == 0;
-		b = &g->out[creator_of(d, s->c->path)];
-		merge_put_string(b, s->c->path);
-		buf_put8(b, !s->exists ? 0 : ours ? DIR_PRESENT : DIR_EXISTS);
-		buf_put(b, s->c->entry_bytes, s->c->entry_len);
+		for (uint32_t k = 0; k < s->n; k++)
+			put_verdict(g, s, &s->c[k]);
 	}
-	if (d->job.node == 0) {
-		struct manifest_entry root = {.name = "", .kind = MANIFEST_DIR, .mode = 0755};
-
-		merge_put_string(&g->out[0], "");
-		buf_put8(&g->out[0], DIR_EXISTS);
-		drain_entry_encode(&root, root.name, &g->out[0]);
-	}
-	r = merge_exchange_all(g, 0, take_dirs, d, err);
-	return r < 0 ? r : job_agree_all(&d->job, decode_dirs(d, err), err);
+	return merge_exchange_all(g, 0, take_verdicts, g->d, err);
 }
 
 static int begin_all(struct merge *g, struct ebt_err *err)
@@ -542,25 +556,27 @@ static int begin_all(struct merge *g, struct ebt_err *err)
 	g->out = calloc(n, sizeof(*g->out));
 	g->node_names = calloc(n, sizeof(d->node_name));
 	d->verdict = calloc((size_t)d->m->count + 1, sizeof(*d->verdict));
-	d->suffixed = calloc((size_t)d->m->count + 1, sizeof(*d->suffixed));
-	d->replaces = calloc((size_t)d->m->count + 1, sizeof(*d->replaces));
-	if (!g->out || !g->node_names || !d->verdict || !d->suffixed || !d->replaces)
+	d->marks = calloc((size_t)d->m->count + 1, sizeof(*d->marks));
+	d->lacks = calloc((size_t)d->m->count + 1, sizeof(*d->lacks));
+	if (!g->out || !g->node_names || !d->verdict || !d->marks || !d->lacks)
 		r = ebt_fail(err, -ENOMEM, "merge");
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		transport_allgather_all(
-			d->job.nodes, d->node_name, sizeof(d->node_name), g->node_names);
+		transport_allgather_all(d->job.nodes, d->node_name,
+			sizeof(d->node_name), g->node_names);
 	return r;
 }
 
-int drain_merge_all(struct drain *d, struct ebt_err *err)
+/* 1: again, now that all nodes know of detours. */
+static int merge_once_all(struct drain *d, struct ebt_err *err)
 {
 	SCOPED(merge_release) struct merge g = {.d = d};
 	int r = begin_all(&g, err);
 
 	if (r == 0)
-		r = merge_exchange_all(&g, encode_outputs(&g, err), take_claims, &g, err);
-	if (r == 0 && d->o->conflict == EBT_CONFLICT_SUFFIX)
+		r = merge_exchange_all(
+			&g, encode_outputs(&g, err), take_claims, &g, err);
+	if (r == 0 && d->o->conflict != EBT_CONFLICT_ERROR)
 		r = merge_splits_all(&g, err);
 	if (r == 0)
 		r = job_agree_all(&d->job, rule_spots(&g, err), err);
@@ -571,13 +587,40 @@ int drain_merge_all(struct drain *d, struct ebt_err *err)
 	complain_clashes(&g);
 	if (!d->root_fresh)
 		r = merge_targets_all(&g, err);
+	if (r == 0 && !d->root_fresh)
+		r = merge_detours_all(&g, err);
 	if (r == 0)
 		r = merge_compare_all(&g, err);
 	if (r == 0)
 		r = judge_all(&g, err);
+	note_splits(&g);
 	if (r == 0)
 		r = job_agree_all(&d->job, merge_write_splits(&g, err), err);
 	if (r == 0)
 		r = tell_all(&g, err);
-	return r < 0 ? r : send_dirs_all(&g, err);
+	return r ? r : merge_dirs_all(&g, err);
+}
+
+int drain_merge_all(struct drain *d, struct ebt_err *err)
+{
+	uint64_t dropped = d->rep->dropped, conflicts = d->rep->conflicts;
+	char path[DRAIN_PATH], as[DRAIN_PATH];
+	int r;
+
+	while ((r = merge_once_all(d, err)) == 1) {
+		free(TAKE(d->verdict));
+		free(TAKE(d->marks));
+		free(TAKE(d->lacks));
+		d->rep->dropped = dropped;
+		d->rep->conflicts = conflicts;
+	}
+	for (size_t i = 0; i < d->n_detours && r == 0 && d->job.node == 0; i++)
+		drain_look_of(d, DRAIN_NODES, EBT_LOOK_BESIDE, d->detours[i].path,
+			d->detours[i].as,
+			"%s is there already, and no directory: what the job has in it "
+			"is "
+			"below %s",
+			drain_path(d, d->detours[i].path, path),
+			drain_path(d, d->detours[i].as, as));
+	return r;
 }

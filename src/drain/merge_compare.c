@@ -35,52 +35,59 @@ int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err
 {
 	const struct manifest *m = g->d->m;
 
-	if (entry < m->count && m->entries[entry].kind == MANIFEST_FILE && g->d->store)
+	if (entry < m->count && m->entries[entry].kind == MANIFEST_FILE &&
+		g->d->storefd >= 0)
 		return 0;
-	return ebt_failx(err, -EBADMSG, "entry %u was asked for, which is no file", entry);
+	return ebt_failx(
+		err, -EBADMSG, "entry %u was asked for, which is no file", entry);
 }
 
 static int fail(const struct merge *g, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
-	char path[PATH_MAX];
+	SCOPED_FREE char *path = manifest_path_new(g->d->m, entry);
 
-	if (manifest_path(g->d->m, entry, path, sizeof(path)) < 0)
-		path[0] = '\0';
-	return drain_output_fail(g->d, path, code, what, err);
+	return drain_output_fail(g->d, path ? path : "", code, what, err);
+}
+
+static int refuse(
+	const struct merge *g, uint32_t entry, const char *what, struct ebt_err *err)
+{
+	SCOPED_FREE char *path = manifest_path_new(g->d->m, entry);
+
+	return drain_output_refuse(g->d, path ? path : "", what, err);
 }
 
 int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &g->d->m->entries[entry];
+	struct fsio_patience patience = drain_patience(g->d);
+	SCOPED_FREE char *path = manifest_path_new(g->d->m, entry);
 	SCOPED_FD int fd = -1;
-	char path[PATH_MAX];
 	struct stat st;
-	int r = manifest_path(g->d->m, entry, path, sizeof(path));
 
-	if (r < 0)
-		return ebt_fail(err, r, "%s", e->name);
-	fd = drain_output_open(g->d, path);
-	if (fd == -ENOENT)
-		return fail(g, entry, -ESTALE, "went away while it was being drained", err);
+	if (!path)
+		return fail(g, entry, -ENOMEM, "open", err);
+	fd = drain_output_wait(g->d, path, &patience);
 	if (fd < 0)
 		return fail(g, entry, fd, "open", err);
 	if (fstat(fd, &st) < 0)
 		return fail(g, entry, -errno, "stat", err);
 	if (!manifest_unchanged(e, &st))
-		return fail(g, entry, -ESTALE, "changed while it was being drained", err);
+		return refuse(g, entry, "changed while it was being drained", err);
 	return TAKE_FD(fd);
 }
 
-int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len, uint64_t off,
-	struct ebt_err *err)
+int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len,
+	uint64_t off, struct ebt_err *err)
 {
 	ssize_t n = fsio_read(fd, to, len, off);
 
 	if (n < 0)
 		return fail(g, entry, (int)n, "read", err);
 	if ((uint32_t)n < len)
-		return fail(g, entry, -ESTALE, "became shorter while it was being drained", err);
+		return refuse(
+			g, entry, "became shorter while it was being drained", err);
 	return 0;
 }
 
@@ -101,11 +108,14 @@ bool merge_get_outcome(struct reader *r, const char **text)
 
 void merge_give_up(struct merge *g, struct merge_file *f, const char *text)
 {
-	if (f->bad)
+	/* Where each may go for itself, the one that cannot be read is named then. */
+	if (g->d->o->conflict == EBT_CONFLICT_AUTO)
+		f->split = true;
+	if (f->bad || f->split)
 		return;
 	f->bad = true;
-	g->d->rep->failed++;
-	log_say(&g->d->job.log, LOG_LEVEL_ERROR, "%s", text);
+	drain_look_of(g->d, DRAIN_NODES, EBT_LOOK_MISSING, f->spot->c->path, NULL, "%s",
+		text);
 }
 
 static int take_stash(void *arg, int peer, struct buf *b, struct ebt_err *err)
@@ -150,6 +160,35 @@ static uint32_t newest(const struct merge_spot *s)
 	return best;
 }
 
+/* Pieces of one file, copies that may be equal, or each for itself. */
+static int sort_out(struct merge_file *f, struct ebt_err *err)
+{
+	SCOPED_PARTS struct merge_parts parts = {0};
+	const struct merge_spot *s = f->spot;
+	bool overlap = false;
+	int r = f->split ? 0 : merge_sweep(f->x, s->n, &parts);
+
+	if (r < 0)
+		return ebt_fail(err, r, "merge");
+	for (size_t i = 0; i < merge_parts_count(&parts); i++)
+		overlap |= merge_part(&parts, i)->n > 1;
+	for (uint32_t k = 1; k < s->n && overlap; k++)
+		f->split |= s->c[k].size != s->c[0].size;
+	f->equal = overlap && !f->split;
+	return 0;
+}
+
+/* Neither the same nor pieces: each under its node's name. */
+static void split(struct merge_spot *s)
+{
+	s->ruling = MERGE_SPLIT;
+	for (uint32_t k = 0; k < s->n; k++) {
+		if (s->c[k].verdict == DRAIN_PART)
+			s->c[k].verdict = DRAIN_WRITE;
+		s->c[k].by_node = true;
+	}
+}
+
 static bool to_compare(const struct merge_spot *s)
 {
 	return s->ruling == MERGE_COMPARE && !s->settled;
@@ -158,7 +197,7 @@ static bool to_compare(const struct merge_spot *s)
 /* Which files to ask about: all, or only those that a message will name. */
 static int choose(struct merge *g, struct merge_files *f, struct ebt_err *err)
 {
-	bool merge = g->d->o->conflict == EBT_CONFLICT_MERGE;
+	bool merge = g->d->o->conflict != EBT_CONFLICT_ERROR;
 	uint64_t named = g->wrong.count[MERGE_VERSIONS];
 	size_t n = 0;
 
@@ -225,17 +264,19 @@ static int find_extents(
 
 /*
  * Where the file has data, and its attributes if they are wanted. To merge, one that cannot be
- * read is left alone; else the conflict is there whatever the reason.
+ * read is left alone, and while the job runs, since it may be gone or different in the next
+ * pass; else the conflict is there whatever the reason.
  */
-static int put_extents(struct merge *g, uint32_t entry, bool attributes, struct buf *out,
-	struct ebt_err *err)
+static int put_extents(struct merge *g, uint32_t entry, bool attributes,
+	struct buf *out, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &g->d->m->entries[entry];
 	SCOPED_EXTENTS struct extents x = {0};
 	struct ebt_err why = {0};
 	int r = find_extents(g, entry, &x, &why);
 
-	if (r < 0 && (r == -ENOMEM || g->d->o->conflict != EBT_CONFLICT_MERGE))
+	if (r < 0 && (r == -ENOMEM || (g->d->o->conflict == EBT_CONFLICT_ERROR &&
+					      g->d->o->watch <= 0)))
 		return ebt_failx(err, r, "%s", why.text);
 	merge_put_outcome(out, r, why.text);
 	if (r < 0)
@@ -292,10 +333,12 @@ static int take_extents(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		size_t at;
 
 		if (r.failed || file >= f->n || k >= f->file[file].spot->n)
-			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+			return ebt_failx(
+				err, -EBADMSG, "damaged message of node %d", peer);
 		if (!merge_get_outcome(&r, &text)) {
 			if (!text)
-				return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+				return ebt_failx(err, -EBADMSG,
+					"damaged message of node %d", peer);
 			merge_give_up(a->g, &f->file[file], text);
 			continue;
 		}
@@ -347,13 +390,14 @@ static int complain(struct merge *g, const struct merge_file *f, struct ebt_err 
 			continue;
 		merge_complain(&g->wrong, MERGE_VERSIONS,
 			"%s: on %.20s and %.20s, both have bytes [%llu, %llu)", shown,
-			merge_node(g, c[source[0]].node), merge_node(g, c[source[1]].node),
-			(unsigned long long)p->off, (unsigned long long)(p->off + p->len));
+			merge_node(g, c[source[0]].node),
+			merge_node(g, c[source[1]].node), (unsigned long long)p->off,
+			(unsigned long long)(p->off + p->len));
 		return 0;
 	}
 	merge_complain(&g->wrong, MERGE_VERSIONS,
-		"%s: on %.20s and %.20s, no byte in common: see --conflict=merge", shown,
-		merge_node(g, c[0].node), merge_node(g, c[1].node));
+		"%s: on %.20s and %.20s, no byte in common: see --conflict=merge",
+		shown, merge_node(g, c[0].node), merge_node(g, c[1].node));
 	return 0;
 }
 
@@ -362,7 +406,9 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 	const struct merge_spot *s = f->spot;
 	struct reader entry = reader_of(f->newest.data, f->newest.len), r;
 	SCOPED_FREE struct drain_source *sources = calloc(s->n, sizeof(*sources));
-	SCOPED_BUF struct buf bytes = {0};
+	SCOPED_BUF struct buf bytes = {0}, names = {0};
+	struct drain_name name = {
+		.path = s->c->path, .of = s->c->of, .was = "", .ending = DRAIN_NEW};
 	struct drain_task t = {0}, *made;
 	int code = drain_entry_decode(&entry, &t.e, err);
 
@@ -374,24 +420,30 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct merge_claim *c = &s->c[i];
 
-		sources[i] = (struct drain_source){
-			.file = {.where = c->where,
-				.ino = c->ino,
-				.size = c->size,
-				.mtime = c->mtime,
-				.mtime_ns = c->mtime_ns},
+		sources[i] = (struct drain_source){.file = {.where = c->where,
+							   .ino = c->ino,
+							   .size = c->size,
+							   .mtime = c->mtime,
+							   .mtime_ns = c->mtime_ns},
 			.node = c->node,
 			.entry = c->entry};
 		if (c->size > t.e.size)
 			t.e.size = c->size;
-		t.replaces |= c->replaces;
+		name.marks |= c->replaces ? DRAIN_REPLACES : 0;
+		name.marks |= c->in_way ? DRAIN_IN_WAY : 0;
+		if (c->was)
+			name.was = c->was;
 	}
+	drain_name_put(&names, &name);
+	t.names = (const char *)names.data;
+	t.n_names = 1;
+	t.contested = true;
 	t.sources = sources;
 	t.n_sources = s->n;
 	t.n_pieces = merge_join_pieces(&f->pieces);
 	t.pieces = (struct drain_piece *)f->pieces.data;
 	drain_task_encode(&t, &bytes);
-	if (!buf_ok(&bytes) || !buf_ok(&f->pieces))
+	if (!buf_ok(&bytes) || !buf_ok(&names) || !buf_ok(&f->pieces))
 		return ebt_fail(err, -ENOMEM, "merge");
 	r = reader_of(bytes.data, bytes.len);
 	code = drain_task_decode(&r, &made, err);
@@ -405,7 +457,8 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 int merge_compare_all(struct merge *g, struct ebt_err *err)
 {
 	SCOPED(files_release) struct merge_files f = {0};
-	bool merge = g->d->o->conflict == EBT_CONFLICT_MERGE;
+	bool merge = g->d->o->conflict != EBT_CONFLICT_ERROR;
+	bool aside = g->d->o->conflict == EBT_CONFLICT_AUTO;
 	struct job *j = &g->d->job;
 	uint64_t n;
 	int r = job_agree_all(j, choose(g, &f, err), err);
@@ -419,13 +472,16 @@ int merge_compare_all(struct merge *g, struct ebt_err *err)
 	r = extents_all(g, &f, err);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < f.n && r == 0 && aside; i++)
+		r = sort_out(&f.file[i], err);
 	if (merge)
-		r = merge_rounds_all(g, &f, err);
+		r = merge_rounds_all(g, &f, r, err);
 	for (size_t i = 0; i < f.n && r == 0; i++) {
-		if (!merge)
-			r = complain(g, &f.file[i], err);
+		if (f.file[i].split)
+			split(f.file[i].spot);
 		else if (!f.file[i].bad)
-			r = add_task(g, &f.file[i], err);
+			r = merge ? add_task(g, &f.file[i], err)
+				  : complain(g, &f.file[i], err);
 	}
 	return job_agree_all(j, r, err);
 }

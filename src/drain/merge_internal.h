@@ -14,34 +14,45 @@
 /* An entry of a node's outputs. Strings lie in what was received, see merge.kept. */
 struct merge_claim {
 	const char *path;   /* below the root */
+	const char *of;	    /* what the job called it, or "" where that is the path */
 	const char *target; /* of a symlink */
-	const unsigned char *entry_bytes; /* of a directory: drain_entry_encode, without name */
+	const unsigned char
+		*entry_bytes; /* of a directory: drain_entry_encode, without name */
 	uint32_t entry_len;
 	uint64_t size;
 	int64_t mtime;
 	uint32_t mtime_ns;
-	uint64_t where;     /* hash of the node's name */
-	uint64_t ino;       /* on that node */
+	uint64_t where; /* hash of the node's name */
+	uint64_t ino;	/* on that node */
 	uint32_t node, entry;
-	uint8_t kind;       /* enum manifest_kind */
-	uint8_t verdict;    /* enum drain_verdict */
-	bool suffixed;      /* path has the node's name added */
-	bool gone;          /* is decided under another path */
-	bool replaces;      /* may take the place of something */
+	uint8_t kind;	 /* enum manifest_kind */
+	uint8_t verdict; /* enum drain_verdict */
+	bool suffixed;	 /* path has the node's name added */
+	bool gone;	 /* is decided under another path */
+	bool replaces;	 /* may take the place of something */
+	bool mixed;	 /* in place, with pieces of other nodes */
+	uint8_t lacks;	 /* in place, without: enum journal_lack */
+	bool in_way;	 /* what is there stays, this one may go beside it */
+	bool by_node;	 /* with its node's name added, decided here */
+	const char *was; /* where an older version of it is, or NULL */
+	const char *as;	 /* where it is in place, or NULL */
 };
 
 /* What several nodes' claims of one path come to. */
 enum merge_ruling {
 	MERGE_TAKE,    /* verdicts are set */
 	MERGE_COMPARE, /* files of several nodes: their extents decide */
-	MERGE_RENAME,  /* each goes under a name of its own */
+	MERGE_RENAME,  /* each goes under a name of its own, to that name's owner */
+	MERGE_SPLIT,   /* the same without another owner; directories keep the name */
+	MERGE_WAIT,    /* for a later drain: the job still writes */
 	MERGE_CLASH,   /* two of them cannot both be */
 };
 
 /* What is in dest under a path. */
 struct merge_target {
-	uint8_t kind;       /* enum manifest_kind; 0: something else */
+	uint8_t kind;	    /* enum manifest_kind; 0: something else */
 	const char *target; /* of a symlink */
+	uint64_t ino;
 	uint64_t size;
 	int64_t mtime;
 	uint32_t mtime_ns;
@@ -50,29 +61,33 @@ struct merge_target {
 /* What an earlier run put somewhere. */
 struct merge_seal {
 	struct merge_seal *next;
+	const char *as; /* the name it is about, where that is not the spot's */
+	uint64_t ino;	/* 0: not known */
 	uint64_t size;
 	int64_t mtime;
 	uint32_t mtime_ns;
 	uint32_t n_sources; /* 0: a directory that it was about to make */
+	uint8_t lacks;	    /* enum journal_lack, of what is asked for */
 	struct journal_source sources[];
 };
 
 struct merge_spot {
 	struct merge_claim *c;
 	uint32_t n;
-	uint32_t a, b;      /* MERGE_CLASH: of these claims */
+	uint32_t a, b; /* MERGE_CLASH: of these claims */
 	enum merge_ruling ruling;
-	bool exists;        /* in dest */
-	bool settled;       /* MERGE_COMPARE: it is in place, nothing to be compared */
+	bool exists;  /* in dest */
+	bool settled; /* MERGE_COMPARE: it is in place, nothing to be compared */
 	unsigned char d_type; /* of what exists */
 	struct merge_seal *seals;
+	struct merge_seal *aliases; /* of what went under another name */
 };
 
 /* What is wrong, by kind, with the first few of each as text. */
 enum merge_wrong {
 	MERGE_VERSIONS, /* nodes against one another */
-	MERGE_STUCK,    /* a directory against something else in dest */
-	MERGE_EXISTS,   /* a target that may not be replaced */
+	MERGE_STUCK,	/* a directory against something else in dest */
+	MERGE_EXISTS,	/* a target that may not be replaced */
 	MERGE_WRONGS,
 };
 #define MERGE_NAMED 5
@@ -98,27 +113,42 @@ struct merge_policy {
 	enum ebt_conflict conflict;
 	enum ebt_overwrite overwrite;
 	bool frees; /* pass after pass: what one put in place may be nowhere else in the next */
+	bool strict; /* nothing gets another name */
 };
 /*
  * Claims against what is in dest under their path. MERGE_WRONGS: nothing is wrong; verdict and
  * replaces are set, or *settled if all of a path that would be compared is there already.
  */
-enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, const struct merge_policy *how,
-	const struct merge_target *t, const struct merge_seal *seals, bool *settled);
-/* By path, then node. */
+enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n,
+	const struct merge_policy *how, const struct merge_target *t,
+	const struct merge_seal *seals, bool *settled);
+/*
+ * The same for another name, @seal->as, that a claim got because its own was taken, and what is
+ * under that: verdict and as of those that are in place, was of those of which an older version
+ * is. Returns how many are in place.
+ */
+uint32_t merge_settle_alias(struct merge_claim *c, uint32_t n,
+	const struct merge_seal *seal, const struct merge_target *t);
+/* What is there stays: those that are to be put in place go beside it. */
+void merge_step_aside(struct merge_claim *c, uint32_t n);
+/* By path, directories first, then by node. */
 int merge_compare_claims(const void *a, const void *b);
 
 struct merge {
 	struct drain *d;
-	struct buf *out;        /* to each node */
-	char *node_names;       /* of each node, sizeof(d->node_name) bytes */
+	struct buf *out;  /* to each node */
+	char *node_names; /* of each node, sizeof(d->node_name) bytes */
 	struct merge_claim *claims;
 	size_t n_claims, cap_claims;
-	struct buf *kept;       /* what claims and splits point into */
+	struct buf *kept; /* what claims and splits point into */
 	size_t n_kept, cap_kept;
-	struct buf splits;      /* of const char *, ascending: paths that were split before */
-	struct buf new_splits;  /* paths that are split now, NUL-terminated one after the other */
+	struct buf
+		splits; /* of const char *, ascending: paths that were split before */
+	struct buf
+		new_splits; /* paths that are split now, NUL-terminated one after the other */
 	uint32_t n_new_splits;
+	struct buf
+		detours; /* found here: path and where it goes, one after the other */
 	struct merge_spot *spots; /* ascending by path */
 	size_t n_spots;
 	struct merge_wrongs wrong;
@@ -128,11 +158,14 @@ static inline const char *merge_node(const struct merge *g, uint32_t node)
 {
 	return g->node_names + (size_t)node * sizeof(g->d->node_name);
 }
+uint64_t merge_hash(const char *path);
 uint32_t merge_owner(const struct merge *g, const char *path);
 struct merge_spot *merge_find(const struct merge *g, const char *path);
 /* Collective: agrees on @r, then what is in g->out goes out. */
-int merge_exchange_all(
-	struct merge *g, int r, transport_take_fn *take, void *arg, struct ebt_err *err);
+int merge_exchange_all(struct merge *g, int r, transport_take_fn *take, void *arg,
+	struct ebt_err *err);
+/* Room for one more element of @size bytes in an array of @n; NULL, and @array stays. */
+void *merge_grow(void *array, size_t n, size_t *cap, size_t size);
 /* The bytes of a message outlive it. */
 int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err);
 /* A string with its length and NUL; back: in place, NULL for damaged bytes. */
@@ -147,29 +180,43 @@ void merge_split(struct merge *g, const char *path);
 /* Local. Writes down what is split now. */
 int merge_write_splits(struct merge *g, struct ebt_err *err);
 
+/* merge_detour.c. The directory @path goes to @as: once all know. */
+void merge_detour(struct merge *g, const char *path, const char *as);
+/* Collective. All know. 1 if there is something new, and the merge is to begin again. */
+int merge_detours_all(struct merge *g, struct ebt_err *err);
+
 /* merge_target.c. Collective. Seals and existing targets meet the spots: g->wrong. */
 int merge_targets_all(struct merge *g, struct ebt_err *err);
+/* merge_dirs.c. Collective. Directories to their creators: d->dirs. */
+int merge_dirs_all(struct merge *g, struct ebt_err *err);
 /* merge_compare.c. Collective. Spots of MERGE_COMPARE: d->shared or g->wrong. */
 int merge_compare_all(struct merge *g, struct ebt_err *err);
 /* A file of several nodes on its way to one. Its sources are the claims of its spot. */
 struct merge_file {
 	struct merge_spot *spot;
-	struct extents *x;   /* of each claim: where it has data */
-	struct buf newest;   /* attributes of the newest claim, drain_entry_encode */
-	struct buf pieces;   /* of struct drain_piece */
-	bool bad;            /* is a conflict, or cannot be read */
+	struct extents *x; /* of each claim: where it has data */
+	struct buf newest; /* attributes of the newest claim, drain_entry_encode */
+	struct buf pieces; /* of struct drain_piece */
+	bool bad;	   /* is a conflict, or cannot be read */
+	bool equal;	   /* to be one they must not differ in any byte */
+	bool split;	   /* each goes under its node's name */
 };
 struct merge_files {
 	struct merge_file *file;
 	size_t n;
 };
+/* Nothing more is to be found out. */
+static inline bool merge_over(const struct merge_file *f)
+{
+	return f->bad || f->split;
+}
 /* What another node asks about is a file of this node's outputs, or -EBADMSG. */
 int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err);
-/* Opens it: -ESTALE if it is not what was scanned. */
+/* Opens it, if it is what was scanned. */
 int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err);
 /* All of @len bytes from there, or what failed with the file's name. */
-int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len, uint64_t off,
-	struct ebt_err *err);
+int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len,
+	uint64_t off, struct ebt_err *err);
 /* An answer begins with @code, and if that is a failure @text, why, is all there is to it. */
 void merge_put_outcome(struct buf *out, int code, const char *text);
 /*
@@ -186,8 +233,10 @@ void merge_give_up(struct merge *g, struct merge_file *f, const char *text);
 int merge_stash_all(struct merge *g, int r, struct buf **stash, struct ebt_err *err);
 void merge_free_stash(struct merge *g, struct buf *stash);
 /*
- * merge_rounds.c. Collective. All of @f by pieces: in file.pieces, or file.bad and g->wrong.
+ * merge_rounds.c. Collective. All of @f by pieces: in file.pieces, or file.split, or file.bad and
+ * g->wrong. @r: this node's result so far.
  */
-int merge_rounds_all(struct merge *g, struct merge_files *f, struct ebt_err *err);
+int merge_rounds_all(
+	struct merge *g, struct merge_files *f, int r, struct ebt_err *err);
 
 #endif

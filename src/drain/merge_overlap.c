@@ -35,7 +35,7 @@ struct cursor {
 struct sweep {
 	const struct extents *x;
 	struct cursor *heap; /* the smallest place first */
-	size_t *next;        /* of each source: its range at hand */
+	size_t *next;	     /* of each source: its range at hand */
 	uint32_t n;
 	uint32_t *active, n_active; /* sources, ascending */
 };
@@ -183,8 +183,8 @@ static void describe(const unsigned char *const *version, uint32_t b, uint32_t o
 	}
 }
 
-int merge_or(const unsigned char *const *version, uint32_t n, uint32_t len, unsigned char *out,
-	uint32_t *whole, struct merge_clash *clash)
+int merge_or(const unsigned char *const *version, uint32_t n, uint32_t len,
+	unsigned char *out, uint32_t *whole, struct merge_clash *clash)
 {
 	memset(out, 0, len);
 	for (uint32_t k = 0; k < n; k++) {
@@ -206,7 +206,8 @@ int merge_or(const unsigned char *const *version, uint32_t n, uint32_t len, unsi
 void merge_add_piece(
 	struct buf *pieces, uint64_t off, uint64_t len, uint32_t source, bool overlaps)
 {
-	struct drain_piece p = {.off = off, .len = len, .source = source, .overlaps = overlaps};
+	struct drain_piece p = {
+		.off = off, .len = len, .source = source, .overlaps = overlaps};
 
 	buf_put(pieces, &p, sizeof(p));
 }

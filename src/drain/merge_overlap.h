@@ -12,14 +12,15 @@
 #include "drain/task.h"
 #include "extent/extent.h"
 
-#define MERGE_BLOCK 4096        /* bytes: what node-local file systems tell holes by */
-#define MERGE_RUN   (64u << 20) /* bytes that one of several equal sources reads at a stretch */
+#define MERGE_BLOCK 4096 /* bytes: what node-local file systems tell holes by */
+#define MERGE_RUN                                                                      \
+	(64u << 20) /* bytes that one of several equal sources reads at a stretch */
 
 /* A range that the same sources have. */
 struct merge_part {
 	uint64_t off, len;
-	size_t first;   /* index into sources */
-	uint32_t n;     /* at least one, ascending */
+	size_t first; /* index into sources */
+	uint32_t n;   /* at least one, ascending */
 };
 
 struct merge_parts {
@@ -60,15 +61,15 @@ struct merge_vote {
 uint32_t merge_count_votes(struct merge_vote *v, uint32_t *n);
 
 struct merge_clash {
-	uint32_t a, b;      /* versions, a < b */
-	uint32_t off, end;  /* first and behind the last byte where they do not agree */
+	uint32_t a, b;	   /* versions, a < b */
+	uint32_t off, end; /* first and behind the last byte where they do not agree */
 };
 /*
  * The rule for the bytes of a block. 0: all agree, @out is their or, and *whole is a version
  * that equals it, or @n if none does. 1: *clash.
  */
-int merge_or(const unsigned char *const *version, uint32_t n, uint32_t len, unsigned char *out,
-	uint32_t *whole, struct merge_clash *clash);
+int merge_or(const unsigned char *const *version, uint32_t n, uint32_t len,
+	unsigned char *out, uint32_t *whole, struct merge_clash *clash);
 
 /* Appends struct drain_piece; buf_ok tells. */
 void merge_add_piece(

@@ -21,7 +21,7 @@
 #define PIECE_BYTES  (1u << 20)
 #define ROUND_BYTES  (16u << 20)  /* answers that an owner gets in a round */
 #define SOURCE_BYTES (64u << 20)  /* answers that a source gives, to all owners */
-#define SOURCE_LEAST 8192         /* of these, to each */
+#define SOURCE_LEAST 8192	  /* of these, to each */
 #define SOURCE_READS (256u << 20) /* bytes that a source reads for one owner */
 
 enum level { PIECE, BLOCK, BYTES };
@@ -40,11 +40,11 @@ struct overlap {
 struct rounds {
 	struct merge *g;
 	struct merge_files *f;
-	struct overlap *todo;   /* the stack */
+	struct overlap *todo;	/* the stack */
 	struct overlap **asked; /* in this round */
 	uint32_t n_asked, cap_asked;
 	uint64_t *given, *read; /* of each node, to be asked of it in this round */
-	unsigned char *piece;   /* PIECE_BYTES */
+	unsigned char *piece;	/* PIECE_BYTES */
 };
 
 static void overlap_free(struct overlap *o)
@@ -99,15 +99,19 @@ static int no_memory(struct ebt_err *err)
 	return ebt_fail(err, -ENOMEM, "comparing files of several nodes");
 }
 
-static int push(struct rounds *r, size_t file, enum level level, uint64_t off, uint64_t len,
-	const uint32_t *sources, uint32_t n, struct ebt_err *err)
+static int push(struct rounds *r, size_t file, enum level level, uint64_t off,
+	uint64_t len, const uint32_t *sources, uint32_t n, struct ebt_err *err)
 {
 	struct overlap *o = malloc(sizeof(*o) + n * sizeof(o->sources[0]));
 
 	if (!o)
 		return no_memory(err);
-	*o = (struct overlap){
-		.next = r->todo, .off = off, .len = len, .file = file, .level = level, .n = n};
+	*o = (struct overlap){.next = r->todo,
+		.off = off,
+		.len = len,
+		.file = file,
+		.level = level,
+		.n = n};
 	memcpy(o->sources, sources, n * sizeof(o->sources[0]));
 	r->todo = o;
 	return 0;
@@ -117,7 +121,7 @@ static int push_file(struct rounds *r, size_t i, struct ebt_err *err)
 {
 	SCOPED_PARTS struct merge_parts parts = {0};
 	struct merge_file *f = &r->f->file[i];
-	int code = f->bad ? 0 : merge_sweep(f->x, f->spot->n, &parts);
+	int code = merge_over(f) ? 0 : merge_sweep(f->x, f->spot->n, &parts);
 
 	if (code < 0)
 		return no_memory(err);
@@ -125,7 +129,7 @@ static int push_file(struct rounds *r, size_t i, struct ebt_err *err)
 		const struct merge_part *p = merge_part(&parts, k);
 		const uint32_t *source = merge_sources(&parts, k);
 
-		if (p->n == 1)
+		if (p->n == 1 && !f->equal)
 			merge_add_piece(&f->pieces, p->off, p->len, source[0], false);
 		else
 			code = push(r, i, PIECE, p->off, p->len, source, p->n, err);
@@ -147,7 +151,8 @@ static bool fits(struct rounds *r, const struct overlap *o, uint64_t *bytes)
 	for (uint32_t i = 0; i < o->n && r->n_asked; i++) {
 		uint32_t node = c[o->sources[i]].node;
 
-		if (r->given[node] + each > most || r->read[node] + o->len > SOURCE_READS)
+		if (r->given[node] + each > most ||
+			r->read[node] + o->len > SOURCE_READS)
 			return false;
 	}
 	for (uint32_t i = 0; i < o->n; i++) {
@@ -202,7 +207,7 @@ static int ask(struct rounds *r, struct ebt_err *err)
 	memset(r->given, 0, nodes * sizeof(*r->given));
 	memset(r->read, 0, nodes * sizeof(*r->read));
 	while ((o = r->todo) && code == 0) {
-		if (r->f->file[o->file].bad) {
+		if (merge_over(&r->f->file[o->file])) {
 			r->todo = o->next;
 			overlap_free(o);
 			continue;
@@ -210,7 +215,8 @@ static int ask(struct rounds *r, struct ebt_err *err)
 		cut = next_cut(o->off, o->off + o->len, PIECE_BYTES) - o->off;
 		if (cut < o->len) {
 			/* The first piece on top of what is left. */
-			code = push(r, o->file, o->level, o->off, cut, o->sources, o->n, err);
+			code = push(r, o->file, o->level, o->off, cut, o->sources, o->n,
+				err);
 			o->off += cut;
 			o->len -= cut;
 			continue;
@@ -224,11 +230,12 @@ static int ask(struct rounds *r, struct ebt_err *err)
 
 static struct ebt_digest digest_of(const void *data, size_t len)
 {
-	return digest_is_zero(data, len) ? (struct ebt_digest){0} : digest_bytes(data, len);
+	return digest_is_zero(data, len) ? (struct ebt_digest){0}
+					 : digest_bytes(data, len);
 }
 
-static void put_answer(
-	const unsigned char *data, uint64_t off, uint32_t len, unsigned level, struct buf *out)
+static void put_answer(const unsigned char *data, uint64_t off, uint32_t len,
+	unsigned level, struct buf *out)
 {
 	uint64_t at, to;
 
@@ -299,7 +306,8 @@ static int take_answers(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		else
 			data = text;
 		if (rd.failed || !o || slot >= o->n || !data)
-			return ebt_failx(err, -EBADMSG, "damaged answer of node %d", peer);
+			return ebt_failx(
+				err, -EBADMSG, "damaged answer of node %d", peer);
 		if (text)
 			merge_give_up(r->g, &r->f->file[o->file], text);
 		else
@@ -317,8 +325,8 @@ static int compare_numbers(const void *a, const void *b)
 }
 
 /* Digests of [off, off + len), at @at of each answer: one source for it, or a closer look. */
-static int resolve_digests(struct rounds *r, const struct overlap *o, size_t at, uint64_t off,
-	uint64_t len, struct merge_vote *votes, struct ebt_err *err)
+static int resolve_digests(struct rounds *r, const struct overlap *o, size_t at,
+	uint64_t off, uint64_t len, struct merge_vote *votes, struct ebt_err *err)
 {
 	size_t stride = answer_len(o->level, o->off, o->len);
 	struct merge_file *f = &r->f->file[o->file];
@@ -326,11 +334,17 @@ static int resolve_digests(struct rounds *r, const struct overlap *o, size_t at,
 	uint32_t n = o->n, kinds, k = 0;
 
 	for (uint32_t i = 0; i < o->n; i++) {
-		struct reader rd = reader_of(o->answers + i * stride + at, DIGEST_BYTES);
+		struct reader rd =
+			reader_of(o->answers + i * stride + at, DIGEST_BYTES);
 
 		votes[i] = (struct merge_vote){reader_get_digest(&rd), o->sources[i]};
 	}
 	kinds = merge_count_votes(votes, &n);
+	/* Holes are zeros: who was not asked has one. */
+	if (f->equal && (kinds > 1 || (kinds && n < f->spot->n))) {
+		f->split = true;
+		return 0;
+	}
 	if (kinds <= 1) {
 		/* All the same, or only zeros, which are then as good from any. */
 		if (!kinds)
@@ -347,7 +361,8 @@ static int resolve_digests(struct rounds *r, const struct overlap *o, size_t at,
 			differ[k++] = votes[i].source;
 	}
 	qsort(differ, kinds, sizeof(*differ), compare_numbers);
-	return push(r, o->file, o->level == PIECE ? BLOCK : BYTES, off, len, differ, kinds, err);
+	return push(r, o->file, o->level == PIECE ? BLOCK : BYTES, off, len, differ,
+		kinds, err);
 }
 
 static int resolve_bytes(struct rounds *r, const struct overlap *o, struct ebt_err *err)
@@ -367,7 +382,8 @@ static int resolve_bytes(struct rounds *r, const struct overlap *o, struct ebt_e
 		f->bad = true;
 		merge_complain(&r->g->wrong, MERGE_VERSIONS,
 			"%s: %.20s and %.20s differ in bytes [%llu, %llu)",
-			merge_shown(c->path, shown), merge_node(r->g, c[o->sources[clash.a]].node),
+			merge_shown(c->path, shown),
+			merge_node(r->g, c[o->sources[clash.a]].node),
 			merge_node(r->g, c[o->sources[clash.b]].node),
 			(unsigned long long)(o->off + clash.off),
 			(unsigned long long)(o->off + clash.end));
@@ -390,8 +406,9 @@ static int resolve(struct rounds *r, const struct overlap *o, struct ebt_err *er
 	int code = 0;
 
 	if (o->answered != o->n)
-		return ebt_failx(err, -EBADMSG, "%u of %u answers came", o->answered, o->n);
-	if (r->f->file[o->file].bad)
+		return ebt_failx(
+			err, -EBADMSG, "%u of %u answers came", o->answered, o->n);
+	if (merge_over(&r->f->file[o->file]))
 		return 0;
 	if (o->level == BYTES)
 		return resolve_bytes(r, o, err);
@@ -402,7 +419,8 @@ static int resolve(struct rounds *r, const struct overlap *o, struct ebt_err *er
 		return resolve_digests(r, o, 0, o->off, o->len, votes, err);
 	for (at = o->off; at < end && code == 0; at = to, block++) {
 		to = next_cut(at, end, MERGE_BLOCK);
-		code = resolve_digests(r, o, block * DIGEST_BYTES, at, to - at, votes, err);
+		code = resolve_digests(
+			r, o, block * DIGEST_BYTES, at, to - at, votes, err);
 	}
 	return code;
 }
@@ -428,16 +446,17 @@ static int round_all(struct rounds *r, struct ebt_err *err)
 	return job_agree_all(&g->d->job, code, err);
 }
 
-int merge_rounds_all(struct merge *g, struct merge_files *f, struct ebt_err *err)
+int merge_rounds_all(
+	struct merge *g, struct merge_files *f, int code, struct ebt_err *err)
 {
 	SCOPED(rounds_release) struct rounds r = {.g = g, .f = f};
 	size_t nodes = (size_t)g->d->job.n_nodes;
-	int code = 0, more;
+	int more;
 
 	r.given = calloc(nodes, sizeof(*r.given));
 	r.read = calloc(nodes, sizeof(*r.read));
 	r.piece = malloc(PIECE_BYTES);
-	if (!r.given || !r.read || !r.piece)
+	if (code == 0 && (!r.given || !r.read || !r.piece))
 		code = no_memory(err);
 	for (size_t i = f->n; i-- > 0 && code == 0;)
 		code = push_file(&r, i, err);

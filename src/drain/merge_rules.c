@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Who wins. Directories are united, links that say the same are one; two files are a matter of
- * policy; two different things under one name are a conflict in every policy.
+ * policy. Two different things under one name cannot both be: a directory keeps it, what is none
+ * gets the name of its node, unless the user wants all or nothing.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 
 #include "base/text.h"
 #include "drain/merge_internal.h"
+#include "fsio/fsio.h"
 
 int merge_compare_claims(const void *a, const void *b)
 {
@@ -18,6 +20,9 @@ int merge_compare_claims(const void *a, const void *b)
 
 	if (r)
 		return r;
+	/* Directories first: the name is theirs. */
+	if ((c->kind == MANIFEST_DIR) != (k->kind == MANIFEST_DIR))
+		return c->kind == MANIFEST_DIR ? -1 : 1;
 	return c->node < k->node ? -1 : c->node > k->node;
 }
 
@@ -36,7 +41,8 @@ static bool later(const struct merge_claim *a, const struct merge_claim *b)
 	return a->mtime_ns > b->mtime_ns;
 }
 
-static enum merge_ruling take_newest(struct merge_claim *c, uint32_t n, uint64_t *dropped)
+static enum merge_ruling take_newest(
+	struct merge_claim *c, uint32_t n, uint64_t *dropped)
 {
 	uint32_t best = 0;
 
@@ -48,6 +54,26 @@ static enum merge_ruling take_newest(struct merge_claim *c, uint32_t n, uint64_t
 		c[i].verdict = i == best ? DRAIN_WRITE : DRAIN_OLDER;
 	*dropped += n - 1;
 	return MERGE_TAKE;
+}
+
+/*
+ * Each that is no directory under its node's name. Those that have it already, and find another
+ * output there, go beside that.
+ */
+static enum merge_ruling take_apart(struct merge_claim *c, uint32_t n)
+{
+	uint32_t plain = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		plain += !c[i].suffixed;
+	for (uint32_t i = 0; i < n; i++) {
+		bool dir = c[i].kind == MANIFEST_DIR;
+
+		c[i].verdict = dir && i ? DRAIN_OLDER : DRAIN_WRITE;
+		c[i].in_way = c[i].suffixed;
+		c[i].by_node = !dir && !c[i].suffixed && plain > 1;
+	}
+	return MERGE_SPLIT;
 }
 
 enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflict how,
@@ -64,7 +90,8 @@ enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflic
 	for (uint32_t i = 0; i < n; i++) {
 		*b = i ? i : 1;
 		if (c[i].suffixed || (i && c[i].kind != c[0].kind))
-			return MERGE_CLASH;
+			return how == EBT_CONFLICT_ERROR ? MERGE_CLASH
+							 : take_apart(c, n);
 	}
 	*b = 1;
 	if (c->kind == MANIFEST_DIR)
@@ -81,7 +108,7 @@ enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflic
 	if (how == EBT_CONFLICT_SUFFIX)
 		return MERGE_RENAME;
 	if (differ)
-		return MERGE_CLASH;
+		return how == EBT_CONFLICT_ERROR ? MERGE_CLASH : take_apart(c, n);
 	for (uint32_t i = 0; i < n; i++)
 		c[i].verdict = DRAIN_PART;
 	return MERGE_COMPARE;
@@ -107,11 +134,18 @@ static void replace_all(struct merge_claim *c, uint32_t n)
 		c[i].replaces = true;
 }
 
+void merge_step_aside(struct merge_claim *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		c[i].in_way |= c[i].kind != MANIFEST_DIR && live(&c[i]);
+}
+
 /*
  * Every node that had a part in what is there has its say in what comes: what one of them
  * has freed since is nowhere else.
  */
-static bool represented(const struct merge_claim *c, uint32_t n, const struct merge_seal *s)
+static bool represented(
+	const struct merge_claim *c, uint32_t n, const struct merge_seal *s)
 {
 	for (uint32_t i = 0; i < s->n_sources; i++) {
 		uint32_t k = 0;
@@ -127,44 +161,55 @@ static bool represented(const struct merge_claim *c, uint32_t n, const struct me
 /* Links that say the same are one, whichever node's it was. */
 static bool says_same(const struct merge_claim *c, const struct merge_target *t)
 {
-	return c->kind == MANIFEST_SYMLINK && t->kind == MANIFEST_SYMLINK && t->target &&
-		strcmp(t->target, c->target) == 0;
+	return c->kind == MANIFEST_SYMLINK && t->kind == MANIFEST_SYMLINK &&
+	       t->target && strcmp(t->target, c->target) == 0;
 }
 
 static bool among(const struct merge_claim *c, const struct merge_seal *s)
 {
 	for (uint32_t i = 0; i < s->n_sources; i++) {
 		if (s->sources[i].where == c->where && s->sources[i].ino == c->ino &&
-			s->sources[i].size == c->size && s->sources[i].mtime == c->mtime &&
+			s->sources[i].size == c->size &&
+			s->sources[i].mtime == c->mtime &&
 			s->sources[i].mtime_ns == c->mtime_ns)
 			return true;
 	}
 	return false;
 }
 
-/*
- * A time as it was given to the target, and as the target shows it. File systems cut it off
- * as they like: Lustre and BeeGFS keep seconds, others microseconds or units of 100 ns.
- */
+/* A time as it was given to the target, and as the target shows it. */
 static bool same_time(int64_t sec, uint32_t ns, const struct merge_target *t)
 {
-	static const uint32_t units[] = {1, 100, 1000, 1000000, 1000000000};
-	bool same = false;
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		same |= ns - ns % units[i] == t->mtime_ns;
-	return same && sec == t->mtime;
+	return fsio_time_could_be((struct timespec){.tv_sec = sec, .tv_nsec = ns},
+		(struct timespec){.tv_sec = t->mtime, .tv_nsec = t->mtime_ns});
 }
 
-/* The seal speaks of what is there. The size of a link is the length of what it says. */
+/*
+ * The seal speaks of what is there. Its inode tells it from what was there before, which may
+ * look the same, and from what a later seal was about. The size of a link is the length of what
+ * it says.
+ */
 static bool seals(const struct merge_seal *s, const struct merge_target *t)
 {
-	return s->n_sources && same_time(s->mtime, s->mtime_ns, t) &&
-		(s->size == t->size || t->kind == MANIFEST_SYMLINK);
+	return s->n_sources && (!s->ino || s->ino == t->ino) &&
+	       same_time(s->mtime, s->mtime_ns, t) &&
+	       (s->size == t->size || t->kind == MANIFEST_SYMLINK);
+}
+
+/* All that is to come is in what is there. */
+static bool holds_all(const struct merge_claim *c, uint32_t n,
+	const struct merge_target *t, const struct merge_seal *s)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (live(&c[i]) && !among(&c[i], s) && !says_same(&c[i], t))
+			return false;
+	}
+	return true;
 }
 
 /* What is there, of a node that has no say any more, is as new as all that could come. */
-static bool newest_is_there(const struct merge_claim *c, uint32_t n, const struct merge_seal *s)
+static bool newest_is_there(
+	const struct merge_claim *c, uint32_t n, const struct merge_seal *s)
 {
 	const struct merge_claim there = {.mtime = s->mtime, .mtime_ns = s->mtime_ns};
 
@@ -176,7 +221,8 @@ static bool newest_is_there(const struct merge_claim *c, uint32_t n, const struc
 }
 
 /* As what is drained here would look: the longest of its parts, the latest time. */
-static bool looks_same(const struct merge_claim *c, uint32_t n, const struct merge_target *t)
+static bool looks_same(
+	const struct merge_claim *c, uint32_t n, const struct merge_target *t)
 {
 	const struct merge_claim *newest = NULL;
 	uint64_t size = 0;
@@ -196,34 +242,90 @@ static bool looks_same(const struct merge_claim *c, uint32_t n, const struct mer
 	return size == t->size && same_time(newest->mtime, newest->mtime_ns, t);
 }
 
-enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, const struct merge_policy *how,
-	const struct merge_target *t, const struct merge_seal *seal, bool *settled)
+/* What is there, and is not ours, is not replaced. */
+static bool stays(enum ebt_overwrite how)
 {
-	bool ours = false, others = false, newest = false, whole;
+	return how != EBT_OVERWRITE_ALWAYS && how != EBT_OVERWRITE_UPDATE;
+}
+
+static bool all_say_same(
+	const struct merge_claim *c, uint32_t n, const struct merge_target *t)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (live(&c[i]) && !says_same(&c[i], t))
+			return false;
+	}
+	return true;
+}
+
+uint32_t merge_settle_alias(struct merge_claim *c, uint32_t n,
+	const struct merge_seal *seal, const struct merge_target *t)
+{
+	bool whole = seal->n_sources > 1 && represented(c, n, seal);
+	uint32_t found = 0;
+
+	if (!seals(seal, t))
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!live(&c[i]) || c[i].kind == MANIFEST_DIR)
+			continue;
+		if (among(&c[i], seal)) {
+			c[i].verdict = DRAIN_IN_PLACE;
+			/* Nothing is linked to it: the name is another. */
+			c[i].mixed = true;
+			c[i].as = seal->as;
+			c[i].lacks |= seal->lacks;
+			found++;
+		} else if (whole || represented(&c[i], 1, seal)) {
+			c[i].was = seal->as;
+		}
+	}
+	return found;
+}
+
+enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n,
+	const struct merge_policy *how, const struct merge_target *t,
+	const struct merge_seal *seal, bool *settled)
+{
+	bool ours = false, others = false, newest = false, whole = false;
 
 	if ((c->kind == MANIFEST_DIR) != (t->kind == MANIFEST_DIR))
 		return MERGE_STUCK;
 	if (c->kind == MANIFEST_DIR) {
-		set_all(c, n, DRAIN_SAME);
+		for (uint32_t i = 0; i < n; i++) {
+			if (c[i].kind == MANIFEST_DIR)
+				set_all(&c[i], 1, DRAIN_SAME);
+		}
 		return MERGE_WRONGS;
 	}
 	for (; seal; seal = seal->next) {
 		if (!seals(seal, t))
 			continue;
-		whole = true;
 		ours |= represented(c, n, seal);
 		others |= !represented(c, n, seal);
 		newest |= newest_is_there(c, n, seal);
-		for (uint32_t i = 0; i < n; i++)
-			whole &= !live(&c[i]) || among(&c[i], seal) || says_same(&c[i], t);
-		if (whole) {
-			set_all(c, n, DRAIN_IN_PLACE);
-			*settled = true;
-			return MERGE_WRONGS;
+		if (!holds_all(c, n, t, seal))
+			continue;
+		whole = true;
+		/* Also when all pieces but one node's are freed already. */
+		for (uint32_t i = 0; i < n; i++) {
+			c[i].mixed |= seal->n_sources > 1;
+			c[i].lacks |= seal->lacks;
 		}
+	}
+	if (whole) {
+		set_all(c, n, DRAIN_IN_PLACE);
+		*settled = true;
+		return MERGE_WRONGS;
 	}
 	if (!ours && newest && how->conflict == EBT_CONFLICT_NEWEST) {
 		set_all(c, n, DRAIN_OLDER);
+		*settled = true;
+		return MERGE_WRONGS;
+	}
+	/* By content, so there is nothing to keep them for. */
+	if (how->overwrite == EBT_OVERWRITE_AUTO && all_say_same(c, n, t)) {
+		set_all(c, n, DRAIN_IN_PLACE);
 		*settled = true;
 		return MERGE_WRONGS;
 	}
@@ -232,7 +334,10 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n, const struct me
 		*settled = true;
 		return MERGE_WRONGS;
 	}
-	if (!ours && (how->overwrite == EBT_OVERWRITE_REFUSE || (others && how->frees)))
+	/* What another node had there, which has freed it: that of this one has its name. */
+	for (uint32_t i = 0; i < n && !ours; i++)
+		c[i].by_node |= others && how->overwrite == EBT_OVERWRITE_AUTO;
+	if (!ours && (stays(how->overwrite) || (others && how->frees)))
 		return MERGE_EXISTS;
 	replace_all(c, n);
 	return MERGE_WRONGS;

@@ -28,7 +28,8 @@ static int take_splits(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		const char *path = merge_get_string(&r);
 
 		if (!path)
-			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+			return ebt_failx(
+				err, -EBADMSG, "damaged message of node %d", peer);
 		buf_put(&g->splits, &path, sizeof(path));
 	}
 	if (!buf_ok(&g->splits))
@@ -45,7 +46,7 @@ int merge_splits_all(struct merge *g, struct ebt_err *err)
 {
 	int r = 0;
 
-	if (g->d->journal)
+	if (drain_journal_same(g->d))
 		r = journal_each_split(g->d->journal, send_split, g);
 	if (r < 0)
 		r = ebt_fail(err, r, "journal");
@@ -59,8 +60,8 @@ int merge_splits_all(struct merge *g, struct ebt_err *err)
 bool merge_was_split(const struct merge *g, const char *path)
 {
 	return g->splits.len &&
-		bsearch(&path, g->splits.data, g->splits.len / sizeof(char *), sizeof(char *),
-			compare_paths);
+	       bsearch(&path, g->splits.data, g->splits.len / sizeof(char *),
+		       sizeof(char *), compare_paths);
 }
 
 void merge_split(struct merge *g, const char *path)
@@ -74,11 +75,8 @@ void merge_split(struct merge *g, const char *path)
 int merge_write_splits(struct merge *g, struct ebt_err *err)
 {
 	struct drain *d = g->d;
-	int r;
 
-	if (!g->n_new_splits || !d->journal || d->o->dry_run || d->published)
+	if (!g->n_new_splits || d->o->dry_run)
 		return 0;
-	r = journal_split(d->journal, (const char *)g->new_splits.data, g->n_new_splits, err);
-	/* A full store: see lead_seal. */
-	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
+	return drain_split(d, (const char *)g->new_splits.data, g->n_new_splits, err);
 }

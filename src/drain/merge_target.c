@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -22,16 +23,15 @@
 #include "drain/merge_internal.h"
 #include "fsio/fsio.h"
 
-#define TEMPORARY ".ebt-drain-"
-
 enum list_record { LIST_DIR = 1, LIST_NAME = 2 };
 
 struct listing {
 	struct merge *g;
 	struct buf dirs; /* of const char *: to be listed in this round */
 	struct buf next; /* and in the next */
-	char mine[64];   /* how temporary names of this drain begin */
-	uint32_t *told;  /* a node: number of the directory that it was told last */
+	char mine[64];	 /* how temporary names of this drain begin */
+	char *path;	 /* DRAIN_NAME_SIZE bytes: of the name at hand */
+	uint32_t *told;	 /* a node: number of the directory that it was told last */
 	uint32_t number; /* of the directory at hand */
 	const char *dir;
 	int fd;
@@ -44,28 +44,59 @@ static void listing_release(struct listing *l)
 {
 	buf_release(&l->dirs);
 	buf_release(&l->next);
+	free(l->path);
 	free(l->told);
 	free(l->parent);
 	scope_close(&l->parent_fd);
 }
 
+static void put_seal(
+	struct merge *g, uint32_t owner, const struct journal_seal *s, const char *name)
+{
+	struct buf *b = &g->out[owner];
+
+	merge_put_string(b, name);
+	merge_put_string(b, s->of ? s->of : "");
+	buf_put64(b, s->ino);
+	buf_put64(b, s->size);
+	buf_put64(b, (uint64_t)s->mtime);
+	buf_put32(b, s->mtime_ns);
+	buf_put8(b, s->lacks & drain_asked(g->d));
+	buf_put32(b, s->n_sources);
+	for (uint32_t k = 0; k < s->n_sources; k++)
+		journal_put_source(b, &s->sources[k]);
+}
+
+/* To the owner of the name, and of what the job called it. */
 static int send_seal(void *arg, const struct journal_seal *s)
 {
 	struct merge *g = arg;
 	const char *name = s->names;
 
 	for (uint32_t i = 0; i < s->n_names; i++, name += strlen(name) + 1) {
-		struct buf *b = &g->out[merge_owner(g, name)];
+		uint32_t owner = merge_owner(g, name);
 
-		merge_put_string(b, name);
-		buf_put64(b, s->size);
-		buf_put64(b, (uint64_t)s->mtime);
-		buf_put32(b, s->mtime_ns);
-		buf_put32(b, s->n_sources);
-		for (uint32_t k = 0; k < s->n_sources; k++)
-			journal_put_source(b, &s->sources[k]);
+		put_seal(g, owner, s, name);
+		if (s->of && merge_owner(g, s->of) != owner)
+			put_seal(g, merge_owner(g, s->of), s, name);
 	}
 	return 0;
+}
+
+/*
+ * Whose it is: of the spot of its name, if that is the one that the job gave; or as an alias of
+ * the spot of the name that the job gave. NULL: of none, then *alias is not set.
+ */
+static struct merge_spot *spot_of(
+	const struct merge *g, const char *name, const char *of, bool *alias)
+{
+	struct merge_spot *s = merge_find(g, name);
+
+	*alias = false;
+	if (s && strcmp(s->c->of, of) == 0)
+		return s;
+	*alias = *of != '\0';
+	return *of ? merge_find(g, of) : NULL;
 }
 
 static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
@@ -75,13 +106,22 @@ static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 
 	while (reader_left(&r)) {
 		const char *name = merge_get_string(&r);
+		const char *of = merge_get_string(&r);
+		uint64_t ino = reader_get64(&r);
 		uint64_t size = reader_get64(&r), mtime = reader_get64(&r);
-		uint32_t ns = reader_get32(&r), n = reader_get32(&r);
-		struct merge_spot *spot = name ? merge_find(g, name) : NULL;
+		uint32_t ns = reader_get32(&r);
+		uint8_t lacks = reader_get8(&r);
+		uint32_t n = reader_get32(&r);
+		struct merge_spot *spot;
 		struct merge_seal *s;
+		bool alias;
 
-		if (!name || n > reader_left(&r) / JOURNAL_SOURCE_LEN)
-			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
+		if (!name || !of || n > reader_left(&r) / JOURNAL_SOURCE_LEN)
+			return ebt_failx(
+				err, -EBADMSG, "damaged message of node %d", peer);
+		/* Those of directories have no sources, and are about a name. */
+		alias = false;
+		spot = n ? spot_of(g, name, of, &alias) : merge_find(g, name);
 		if (!spot) {
 			reader_take(&r, (size_t)n * JOURNAL_SOURCE_LEN);
 			continue;
@@ -89,43 +129,53 @@ static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		s = malloc(sizeof(*s) + n * sizeof(s->sources[0]));
 		if (!s)
 			return ebt_fail(err, -ENOMEM, "journals");
-		*s = (struct merge_seal){.next = spot->seals,
+		*s = (struct merge_seal){.as = alias ? name : NULL,
+			.next = alias ? spot->aliases : spot->seals,
+			.ino = ino,
 			.size = size,
 			.mtime = (int64_t)mtime,
 			.mtime_ns = ns,
+			.lacks = lacks,
 			.n_sources = n};
-		spot->seals = s;
+		*(alias ? &spot->aliases : &spot->seals) = s;
 		for (uint32_t k = 0; k < n; k++)
 			journal_get_source(&r, &s->sources[k]);
 	}
-	return 0;
+	/* Other names are used where they lie. */
+	return merge_keep(g, b, err);
 }
 
 static int seals_all(struct merge *g, struct ebt_err *err)
 {
-	if (g->d->journal)
+	/* In a dry run it may be that of a drain to somewhere else. */
+	if (drain_journal_same(g->d))
 		journal_each(g->d->journal, send_seal, g);
 	return merge_exchange_all(g, 0, take_seals, g, err);
+}
+
+/* l->path is @name in @dir: false if it does not fit. */
+static bool set_path(struct listing *l, const char *dir, const char *name)
+{
+	return snprintf(l->path, DRAIN_NAME_SIZE, "%s%s%s", dir, *dir ? "/" : "",
+		       name) < DRAIN_NAME_SIZE;
 }
 
 static int send_name(void *arg, const char *name, unsigned char d_type)
 {
 	struct listing *l = arg;
 	struct merge *g = l->g;
-	char path[2 * PATH_MAX];
 	uint32_t owner;
 	struct buf *b;
 
-	if (strncmp(name, TEMPORARY, strlen(TEMPORARY)) == 0) {
+	if (strncmp(name, DRAIN_TEMPORARY, strlen(DRAIN_TEMPORARY)) == 0) {
 		if (g->d->o->dry_run || strncmp(name, l->mine, strlen(l->mine)) != 0)
 			return 0;
 		g->d->rep->others++;
 		return unlinkat(l->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 	}
-	if (snprintf(path, sizeof(path), "%s%s%s", l->dir, *l->dir ? "/" : "", name) >=
-		PATH_MAX)
+	if (!set_path(l, l->dir, name))
 		return 0; /* longer than any output's */
-	owner = merge_owner(g, path);
+	owner = merge_owner(g, l->path);
 	b = &g->out[owner];
 	if (l->told[owner] != l->number) {
 		l->told[owner] = l->number;
@@ -138,10 +188,44 @@ static int send_name(void *arg, const char *name, unsigned char d_type)
 	return 0;
 }
 
+/* A drain that is not finished made it, and this one gives it its attributes in the end. */
+static bool to_be_finished(const struct merge *g, const char *dir)
+{
+	const struct merge_spot *spot = merge_find(g, dir);
+
+	for (const struct merge_seal *s = spot ? spot->seals : NULL; s; s = s->next) {
+		if (!s->n_sources)
+			return true;
+	}
+	return false;
+}
+
+/* To be listed. What it had from a directory of the job's that nobody may read is undone. */
+static int open_dir(struct listing *l, const char *dir)
+{
+	struct drain *d = l->g->d;
+	int fd = drain_open_made(d, dir, O_RDONLY | O_DIRECTORY);
+	SCOPED_FD int closed = -1;
+	struct stat st;
+	char proc[32];
+
+	if (fd != -EACCES || !to_be_finished(l->g, dir))
+		return fd;
+	if (d->o->dry_run)
+		return -ENOENT;
+	closed = fsio_open_beneath(d->rootfd, dir, O_PATH | O_DIRECTORY);
+	if (closed < 0 || fstat(closed, &st) < 0)
+		return fd;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", closed);
+	if (chmod(proc, (st.st_mode & 07777) | 0700) < 0)
+		return fd;
+	return fsio_open_beneath(d->rootfd, dir, O_RDONLY | O_DIRECTORY);
+}
+
 static int list_dir(struct listing *l, const char *dir, struct ebt_err *err)
 {
 	struct drain *d = l->g->d;
-	SCOPED_FD int fd = fsio_open_beneath(d->rootfd, dir, O_RDONLY | O_DIRECTORY);
+	SCOPED_FD int fd = open_dir(l, dir);
 	int r;
 
 	d->rep->opens++;
@@ -164,9 +248,11 @@ static int look(struct listing *l, const char *path, struct stat *st, const char
 {
 	const char *slash = strrchr(path, '/');
 	size_t len = slash ? (size_t)(slash - path) : 0;
+	int r;
 
 	*leaf = slash ? slash + 1 : path;
-	if (!l->parent || strlen(l->parent) != len || strncmp(l->parent, path, len) != 0) {
+	if (!l->parent || strlen(l->parent) != len ||
+		strncmp(l->parent, path, len) != 0) {
 		scope_close(&l->parent_fd);
 		free(l->parent);
 		l->parent_fd = -1;
@@ -174,17 +260,17 @@ static int look(struct listing *l, const char *path, struct stat *st, const char
 		if (!l->parent)
 			return drain_fail(l->g->d, path, -ENOMEM, "stat", err);
 		l->parent_fd =
-			fsio_open_beneath(l->g->d->rootfd, l->parent, O_PATH | O_DIRECTORY);
+			drain_open_made(l->g->d, l->parent, O_PATH | O_DIRECTORY);
 		l->g->d->rep->opens++;
 	}
-	if (l->parent_fd == -ENOENT || l->parent_fd == -ENOTDIR || l->parent_fd == -ELOOP)
+	if (l->parent_fd == -ENOENT || l->parent_fd == -ENOTDIR ||
+		l->parent_fd == -ELOOP)
 		return 1;
 	if (l->parent_fd < 0)
 		return drain_fail(l->g->d, path, l->parent_fd, "open", err);
 	l->g->d->rep->others++;
-	if (fstatat(l->parent_fd, *leaf, st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 0;
-	return errno == ENOENT ? 1 : drain_fail(l->g->d, path, -errno, "stat", err);
+	r = fsio_stat_now(l->parent_fd, *leaf, st);
+	return r == -ENOENT ? 1 : r < 0 ? drain_fail(l->g->d, path, r, "stat", err) : 0;
 }
 
 static int found(struct listing *l, struct merge_spot *s, unsigned char d_type,
@@ -213,7 +299,6 @@ static int take_names(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	struct reader r = reader_of(b->data, b->len);
 	const char *dir = NULL, *name;
 	struct merge_spot *s;
-	char path[PATH_MAX];
 	unsigned char type;
 	int code = 0;
 
@@ -224,11 +309,10 @@ static int take_names(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		}
 		type = reader_get8(&r);
 		name = merge_get_string(&r);
-		if (!name || !dir ||
-			snprintf(path, sizeof(path), "%s%s%s", dir, *dir ? "/" : "", name) >=
-				(int)sizeof(path))
-			return ebt_failx(err, -EBADMSG, "damaged message of node %d", peer);
-		s = merge_find(l->g, path);
+		if (!name || !dir || !set_path(l, dir, name))
+			return ebt_failx(
+				err, -EBADMSG, "damaged message of node %d", peer);
+		s = merge_find(l->g, l->path);
 		if (s)
 			code = found(l, s, type, err);
 	}
@@ -275,43 +359,125 @@ static uint8_t kind_of(unsigned char d_type)
 	}
 }
 
-static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
+/* What is under @path, as far as @says has room for what a link says. 1: nothing is. */
+static int find_target(struct listing *l, const char *path, struct merge_target *t,
+	char *says, size_t cap, struct ebt_err *err)
 {
-	struct drain *d = l->g->d;
-	/* What lies in the hidden stand-in of an atomic drain was put there by that drain. */
-	const struct merge_policy how = {.conflict = d->o->conflict,
-		.overwrite = d->o->atomic ? EBT_OVERWRITE_ALWAYS : d->o->overwrite,
-		.frees = d->o->watch > 0 && d->o->free_local};
-	struct merge_target t = {.kind = kind_of(s->d_type)};
-	char says[PATH_MAX], shown[MERGE_PATH];
 	const char *leaf;
-	enum merge_wrong wrong;
 	struct stat st;
 	ssize_t n;
+	int r = look(l, path, &st, &leaf, err);
+
+	if (r)
+		return r;
+	*t = (struct merge_target){.kind = kind_of(IFTODT(st.st_mode)),
+		.ino = st.st_ino,
+		.size = (uint64_t)st.st_size,
+		.mtime = st.st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)st.st_mtim.tv_nsec};
+	if (t->kind == MANIFEST_SYMLINK) {
+		n = readlinkat(l->parent_fd, leaf, says, cap - 1);
+		l->g->d->rep->others++;
+		says[n > 0 ? n : 0] = '\0';
+		t->target = says;
+	}
+	return 0;
+}
+
+/* What has another name by an earlier run. */
+static int settle_aliases(struct listing *l, struct merge_spot *s, struct ebt_err *err)
+{
+	char says[PATH_MAX];
+	struct merge_target t;
+	uint32_t found = 0;
+	int r;
+
+	for (struct merge_seal *a = s->aliases; a; a = a->next) {
+		r = find_target(l, a->as, &t, says, sizeof(says), err);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			found += merge_settle_alias(s->c, s->n, a, &t);
+	}
+	s->settled = found == s->n;
+	/* Those that are left go for themselves, as the others did. */
+	for (uint32_t i = 0; i < s->n && found && s->ruling == MERGE_COMPARE; i++) {
+		s->settled = true;
+		if (s->c[i].verdict != DRAIN_PART)
+			continue;
+		s->ruling = MERGE_SPLIT;
+		s->c[i].verdict = DRAIN_WRITE;
+		s->c[i].by_node = true;
+	}
+	return 0;
+}
+
+static struct merge_policy policy(const struct drain *d)
+{
+	/* What lies in the hidden stand-in of an atomic drain was put there by that drain. */
+	return (struct merge_policy){.conflict = d->o->conflict,
+		.overwrite = d->o->atomic ? EBT_OVERWRITE_ALWAYS : d->o->overwrite,
+		.frees = d->o->watch > 0 && d->o->free_local,
+		.strict = d->o->strict};
+}
+
+/* Is it the policy that one of two keeps the name, and the other comes with another one? */
+static bool steps_aside(const struct merge_policy *how, enum merge_wrong wrong)
+{
+	if (how->strict)
+		return false;
+	return how->overwrite == EBT_OVERWRITE_AUTO ||
+	       (how->overwrite == EBT_OVERWRITE_KEEP && wrong == MERGE_EXISTS) ||
+	       (how->overwrite != EBT_OVERWRITE_REFUSE && wrong == MERGE_STUCK);
+}
+
+/* Next to what is there, where nothing is or a directory: an earlier run's, most likely. */
+static int find_detour(struct listing *l, const char *path, struct ebt_err *err)
+{
+	struct merge_target t = {0};
+	char says[PATH_MAX], *as = l->path;
+	int r = 0;
+
+	for (unsigned k = 1; r == 0 && t.kind != MANIFEST_DIR; k++) {
+		r = drain_beside(path, DRAIN_NEW, k, as, DRAIN_NAME_SIZE);
+		if (r < 0)
+			return drain_fail(l->g->d, path, r, "another name", err);
+		r = find_target(l, as, &t, says, sizeof(says), err);
+		if (r || t.kind == MANIFEST_DIR)
+			merge_detour(l->g, path, as);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
+{
+	const struct merge_policy how = policy(l->g->d);
+	struct merge_target t = {.kind = kind_of(s->d_type)};
+	char says[PATH_MAX], shown[MERGE_PATH];
+	enum merge_wrong wrong;
 	int r;
 
 	if (t.kind != MANIFEST_DIR && s->c->kind != MANIFEST_DIR &&
-		(s->seals || how.overwrite == EBT_OVERWRITE_UPDATE)) {
-		r = look(l, s->c->path, &st, &leaf, err);
+		(s->seals || how.overwrite == EBT_OVERWRITE_UPDATE ||
+			(how.overwrite == EBT_OVERWRITE_AUTO &&
+				s->c->kind == MANIFEST_SYMLINK))) {
+		r = find_target(l, s->c->path, &t, says, sizeof(says), err);
 		if (r)
 			return r < 0 ? r : 0;
-		t.kind = kind_of(IFTODT(st.st_mode));
-		t.size = (uint64_t)st.st_size;
-		t.mtime = st.st_mtim.tv_sec;
-		t.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
-	}
-	if (t.kind == MANIFEST_SYMLINK && s->c->kind == MANIFEST_SYMLINK &&
-		(s->seals || how.overwrite == EBT_OVERWRITE_UPDATE)) {
-		n = readlinkat(l->parent_fd, leaf, says, sizeof(says) - 1);
-		d->rep->others++;
-		says[n > 0 ? n : 0] = '\0';
-		t.target = says;
 	}
 	wrong = merge_settle(s->c, s->n, &how, &t, s->seals, &s->settled);
-	if (wrong != MERGE_WRONGS)
-		merge_complain(&l->g->wrong, wrong, "%s%s", merge_shown(s->c->path, shown),
-			wrong == MERGE_EXISTS && how.overwrite != EBT_OVERWRITE_REFUSE
-				? ", which another node freed" : "");
+	if (wrong == MERGE_WRONGS)
+		return 0;
+	if (steps_aside(&how, wrong) && s->c->kind == MANIFEST_DIR)
+		return find_detour(l, s->c->path, err);
+	if (steps_aside(&how, wrong))
+		merge_step_aside(s->c, s->n);
+	else
+		merge_complain(&l->g->wrong, wrong, "%s%s",
+			merge_shown(s->c->path, shown),
+			wrong == MERGE_EXISTS && how.overwrite > EBT_OVERWRITE_REFUSE
+				? ", which another node freed"
+				: "");
 	return 0;
 }
 
@@ -321,8 +487,13 @@ static int settle_spots(struct listing *l, struct ebt_err *err)
 
 	for (size_t i = 0; i < l->g->n_spots && r == 0; i++) {
 		struct merge_spot *s = &l->g->spots[i];
+		/* Under their nodes' names: what has the plain one is not in their way. */
+		bool split = s->ruling == MERGE_SPLIT && s->c->kind != MANIFEST_DIR;
 
-		if (s->exists && s->ruling != MERGE_CLASH)
+		if (s->aliases)
+			r = settle_aliases(l, s, err);
+		if (r == 0 && s->exists && s->ruling != MERGE_CLASH && !s->settled &&
+			!split)
 			r = settle(l, s, err);
 	}
 	return r;
@@ -335,9 +506,11 @@ int merge_targets_all(struct merge *g, struct ebt_err *err)
 
 	if (r < 0)
 		return r;
-	snprintf(l.mine, sizeof(l.mine), TEMPORARY "%s-", g->d->id);
+	snprintf(l.mine, sizeof(l.mine), DRAIN_TEMPORARY "%s-", g->d->id);
 	l.told = calloc((size_t)g->d->job.n_nodes, sizeof(*l.told));
-	r = job_agree_all(&g->d->job, l.told ? 0 : ebt_fail(err, -ENOMEM, "merge"), err);
+	l.path = malloc(DRAIN_NAME_SIZE);
+	r = l.told && l.path ? 0 : ebt_fail(err, -ENOMEM, "merge");
+	r = job_agree_all(&g->d->job, r, err);
 	if (r == 0)
 		r = lists_all(&l, err);
 	if (r < 0)

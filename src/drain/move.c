@@ -13,12 +13,19 @@
 
 #include "base/clock.h"
 
-#define ROUND_S   0.1  /* between rounds, while this node works */
-#define TICK_S    0.05 /* between looks at stop requests */
-#define OBJECTS   4    /* threads for objects of striped files, at most */
-#define READERS   4    /* threads that serve fetches, at most */
+#define ROUND_S 0.1  /* between rounds, while this node works */
+#define TICK_S	0.05 /* between looks at stop requests */
+#define OBJECTS 8    /* threads for objects of striped files, at most */
+#define READERS 4    /* threads that serve fetches, at most */
 
-enum { ROUND_BUSY, ROUND_FAILED, ROUND_BYTES, ROUND_PACE_US, ROUND_PACE_BYTES, ROUND_VOTES };
+enum {
+	ROUND_BUSY,
+	ROUND_FAILED,
+	ROUND_BYTES,
+	ROUND_PACE_US,
+	ROUND_PACE_BYTES,
+	ROUND_VOTES
+};
 
 void move_fail(struct move *m, int code, const struct ebt_err *err)
 {
@@ -36,14 +43,30 @@ static uint64_t memory_of(const struct ebt_drain_options *o)
 	return o->memory ? o->memory : EBT_DRAIN_MEMORY;
 }
 
+/* Few writers with many targets have files on all of them at a time. */
+static unsigned leads_for(const struct drain *d)
+{
+	uint32_t n = EBT_DRAIN_IO_THREADS;
+
+	for (uint32_t k = 0; k < d->n_pools && d->pools[k].place; k++) {
+		const struct place *p = d->pools[k].place;
+		uint32_t each =
+			(place_usable(p) + place_writers(p) - 1) / place_writers(p);
+
+		n = each > n ? each : n;
+	}
+	return n < EBT_DRAIN_IO_THREADS_MAX ? n : EBT_DRAIN_IO_THREADS_MAX;
+}
+
 static void choose_threads(struct move *m)
 {
 	const struct ebt_drain_options *o = m->d->o;
 	uint32_t writers = m->d->place ? place_writers(m->d->place) : 1;
-	unsigned creates = (o->creates ? o->creates : EBT_DRAIN_CREATES) / (writers ? writers : 1);
+	unsigned creates =
+		(o->creates ? o->creates : EBT_DRAIN_CREATES) / (writers ? writers : 1);
 	uint64_t blocks;
 
-	m->n_leads = o->io_threads ? o->io_threads : EBT_DRAIN_IO_THREADS;
+	m->n_leads = o->io_threads ? o->io_threads : leads_for(m->d);
 	m->n_objects = m->n_leads < OBJECTS ? m->n_leads : OBJECTS;
 	m->n_readers = m->n_leads < READERS ? m->n_leads : READERS;
 	/* What waits for its turn to be created needs no thread. */
@@ -57,13 +80,14 @@ static void choose_threads(struct move *m)
 }
 
 /* Moves tasks that are big, or are not, to the end of their queues, in the order of the list. */
-static void append_tasks(struct move *m, struct drain_task **list, struct drain_task ***tails,
-	bool big)
+static void append_tasks(
+	struct move *m, struct drain_task **list, struct drain_task ***tails, bool big)
 {
 	struct drain_task *t;
 
 	while ((t = *list)) {
-		uint32_t q = t->stripe_count && m->n_queues > 1 ? t->targets[0] : m->n_queues - 1;
+		uint32_t q = t->stripe_count && m->n_queues > 1 ? t->targets[0]
+								: m->n_queues - 1;
 
 		if (t->big != big) {
 			list = &t->next;
@@ -89,8 +113,11 @@ static int queue_tasks(struct move *m, struct ebt_err *err)
 		return ebt_fail(err, -ENOMEM, "queues");
 	for (uint32_t i = 0; i < m->n_queues; i++)
 		tails[i] = &m->queue[i];
-	append_tasks(m, &m->d->tasks, tails, true);
-	append_tasks(m, &m->d->tasks, tails, false);
+	/* Where room is short as many as possible are to fit. */
+	if (m->d->tight)
+		room_sort(&m->d->tasks);
+	append_tasks(m, &m->d->tasks, tails, !m->d->tight);
+	append_tasks(m, &m->d->tasks, tails, m->d->tight);
 	for (uint32_t i = 0; i + 1 < m->n_queues; i++)
 		used += m->queue[i] != NULL;
 	m->per_queue = used ? (m->n_leads + used - 1) / used : 1;
@@ -102,8 +129,8 @@ static int start_threads(struct move *m, void *(*fn)(void *), void *args, size_t
 	unsigned n, struct ebt_err *err)
 {
 	for (unsigned i = 0; i < n; i++) {
-		int r = pthread_create(&m->threads[m->n_threads], NULL, fn,
-			(char *)args + i * size);
+		int r = pthread_create(
+			&m->threads[m->n_threads], NULL, fn, (char *)args + i * size);
 
 		/* One is enough to go on with. */
 		if (r && i == 0)
@@ -123,7 +150,8 @@ static void start_leads(struct move *m)
 	if (!want)
 		return;
 	m->leads_running = want;
-	if (start_threads(m, move_lead_thread, m->lanes, sizeof(*m->lanes), want, &err) < 0)
+	if (start_threads(
+		    m, move_lead_thread, m->lanes, sizeof(*m->lanes), want, &err) < 0)
 		move_fail(m, err.code, &err);
 	SCOPED_LOCK(&m->lock);
 	m->leads_running -= want - (m->n_threads - before);
@@ -142,8 +170,14 @@ static void set_pace(struct move *m)
 	if (d->o->rate <= 0 || !d->place)
 		return;
 	for (uint32_t i = 0; i < d->n_targets; i++) {
-		if (place_owner(d->place, i) == self)
-			mine += place_planned(d->place, i);
+		for (uint32_t k = 0; k < d->n_pools; k++) {
+			if (place_owner(d->pools[k].place, i) == self)
+				mine += place_planned(d->pools[k].place, i);
+		}
+	}
+	for (uint32_t i = 0; d->leads && i < place_usable(d->leads); i++) {
+		if (place_owner(d->leads, i) == self)
+			mine += place_planned(d->leads, i);
 	}
 	if (!mine || mine > d->total_bytes)
 		m->pace = place_writers(d->place) / d->o->rate;
@@ -183,12 +217,21 @@ static int move_open(struct move *m, struct ebt_err *err)
 	m->threads = calloc(threads, sizeof(*m->threads));
 	if (!m->threads)
 		return ebt_fail(err, -ENOMEM, "threads");
+	if (m->d->turn == DRAIN_LAST) {
+		m->torn = calloc((size_t)m->d->m->count / 64 + 1, sizeof(*m->torn));
+		if (!m->torn)
+			return ebt_fail(err, -ENOMEM, "outputs");
+	}
+	m->turns = calloc(m->d->n_targets + 1, sizeof(*m->turns));
+	if (!m->turns)
+		return ebt_fail(err, -ENOMEM, "targets");
+	m->in_turn = m->d->in_turn;
 	r = queue_tasks(m, err);
 	if (r == 0)
 		r = open_buffers(m, err);
 	if (r == 0)
-		r = start_threads(m, move_reader_thread, m->readers, sizeof(*m->readers),
-			m->n_readers, err);
+		r = start_threads(m, move_reader_thread, m->readers,
+			sizeof(*m->readers), m->n_readers, err);
 	if (r == 0)
 		r = start_threads(m, move_object_thread, m->lanes + m->n_leads,
 			sizeof(*m->lanes), m->n_objects, err);
@@ -213,21 +256,25 @@ static void move_close(struct move *m)
 	}
 	for (uint32_t i = 0; m->queue && i < m->n_queues; i++)
 		drain_task_free_list(m->queue[i]);
+	room_close(m);
 	net_close(&m->net);
 	health_release(&m->health);
 	queue_destroy(&m->requests);
 	queue_destroy(&m->objects);
 	pthread_cond_destroy(&m->changed);
+	pthread_mutex_destroy(&m->rooms_lock);
 	pthread_mutex_destroy(&m->lock);
 	free(m->queue);
 	free(m->in_work);
+	free(m->torn);
+	free(m->turns);
 	free(m->threads);
 	free(m->lanes);
 	free(m->readers);
 }
 
 struct rounds {
-	uint64_t *v;      /* ROUND_VOTES + targets */
+	uint64_t *v; /* ROUND_VOTES + targets */
 	int n;
 	MPI_Request req;
 	bool under_way;
@@ -245,7 +292,8 @@ static void start_round(struct move *m, struct rounds *r)
 	r->v[ROUND_BYTES] = __atomic_load_n(&m->bytes, __ATOMIC_RELAXED);
 	health_votes(&m->health, r->v + ROUND_VOTES, &r->v[ROUND_PACE_US],
 		&r->v[ROUND_PACE_BYTES]);
-	MPI_Iallreduce(MPI_IN_PLACE, r->v, r->n, MPI_UINT64_T, MPI_SUM, m->d->job.nodes, &r->req);
+	MPI_Iallreduce(MPI_IN_PLACE, r->v, r->n, MPI_UINT64_T, MPI_SUM, m->d->job.nodes,
+		&r->req);
 	r->under_way = true;
 }
 
@@ -271,8 +319,10 @@ static void tick(struct move *m)
 	if (!move_stopped(m) && job_stopped(&m->d->job, &err) < 0)
 		move_fail(m, -EINTR, &err);
 	if (!move_stopped(m) && m->net.starved)
-		move_fail(m, ebt_fail(&err, -ENOMEM, "%s: messages between nodes",
-				     m->d->node_name), &err);
+		move_fail(m,
+			ebt_fail(&err, -ENOMEM, "%s: messages between nodes",
+				m->d->node_name),
+			&err);
 	if (move_stopped(m))
 		job_failing(&m->d->job, &m->err);
 	health_look(&m->health);
@@ -321,17 +371,32 @@ static int take_ends(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		i = reader_get32(&r);
 		done[i / 64] |= (uint64_t)1 << (i % 64);
 	}
-	return r.failed ? ebt_failx(err, -EPROTO, "results of node %d are damaged", peer) : 0;
+	return r.failed
+		       ? ebt_failx(err, -EPROTO, "results of node %d are damaged", peer)
+		       : 0;
 }
 
-/* Collective: the sources of every file learn that it is in place. */
+/* Collective: the sources of every file learn that it is in place, for all runs to come. */
 static int tell_all(struct move *m, uint64_t *done, struct ebt_err *err)
 {
 	SCOPED_FREE struct buf *out = calloc((size_t)m->d->job.n_nodes, sizeof(*out));
-	int r = out ? 0 : ebt_fail(err, -ENOMEM, "results");
+	uint64_t kept = 0;
+	bool proven;
+	int r = drain_prove(m->d, &proven, err);
 
-	for (const struct move_outcome *o = m->ends; o && out; o = o->next)
-		buf_put32(&out[o->node], o->entry);
+	if (r == 0 && !out)
+		r = ebt_fail(err, -ENOMEM, "results");
+	for (const struct move_outcome *o = m->ends; o && out; o = o->next) {
+		if (proven || !o->unproven)
+			buf_put32(&out[o->node], o->entry);
+		else
+			kept++;
+	}
+	if (kept && m->d->o->free_local)
+		log_warn(&m->d->job.log,
+			"%s: no room in the journal for %llu of the files that several "
+			"nodes have: these are not deleted",
+			m->d->store_path, (unsigned long long)kept);
 	for (int i = 0; out && r == 0 && i < m->d->job.n_nodes; i++) {
 		if (!buf_ok(&out[i]))
 			r = ebt_fail(err, -ENOMEM, "results");
@@ -365,6 +430,7 @@ int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 	queue_init(&m.requests);
 	queue_init(&m.objects);
 	pthread_mutex_init(&m.lock, NULL);
+	pthread_mutex_init(&m.rooms_lock, NULL);
 	pthread_cond_init(&m.changed, NULL);
 	m.total = d->total_bytes;
 	choose_threads(&m);

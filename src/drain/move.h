@@ -16,6 +16,7 @@
 #ifndef DRAIN_MOVE_H
 #define DRAIN_MOVE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,24 +25,37 @@
 #include "drain/drain_internal.h"
 #include "drain/health.h"
 #include "drain/net.h"
+#include "drain/quota.h"
 
-#define MOVE_BLOCK     (4u << 20)   /* bytes, at most: of a read, and of a fetch */
+#define MOVE_BLOCK     (4u << 20) /* bytes, at most: of a read, and of a fetch */
 #define MOVE_BLOCK_MIN (128u << 10)
-#define MOVE_WRITE     (1u << 20)   /* bytes of a write: what a client sends as one request */
-#define MOVE_DEPTH     3            /* blocks in work of one object */
-#define MOVE_TRIES     4            /* placements of one file */
+#define MOVE_WRITE     (1u << 20) /* bytes of a write: what a client sends as one request */
+#define MOVE_DEPTH     3	  /* blocks in work of one object */
+#define MOVE_TRIES     4	  /* placements of one file */
 
 /* Whose failure: decides what the lead does about it. */
 enum move_side {
-	MOVE_SOURCE, /* the file is not drained, others are */
-	MOVE_TARGET, /* it is tried elsewhere */
-	MOVE_ALL,    /* nothing more can be drained */
+	MOVE_SOURCE,   /* the file is not drained, others are */
+	MOVE_UNSTEADY, /* nor is this one: it is not what was scanned, see again.c */
+	MOVE_TARGET,   /* it is tried elsewhere */
+	MOVE_ALL,      /* nothing more can be drained */
+	MOVE_NOBODY,   /* the move ends anyway: not worth a word */
+};
+/* What of a file that does not come to rest is in place. */
+enum move_taken {
+	MOVE_WHOLE, /* what was scanned */
+	MOVE_GREW,  /* what it was at one moment: it has changed since */
+	MOVE_TORN,  /* what was read of it, under a name that tells */
 };
 struct move_result {
 	int code;
 	enum move_side side;
-	uint32_t target;   /* position; PLACE_NONE: not known */
-	uint64_t bytes;    /* written */
+	uint32_t target; /* position; PLACE_NONE: not known */
+	uint8_t why;	 /* of MOVE_TARGET: enum health_why; 0: as the code says */
+	uint64_t bytes;	 /* written */
+	bool lacks;	 /* it is in place, but without some attributes */
+	bool unproven;	 /* it is in place, but the journal had no room to say so */
+	enum move_taken taken;
 	struct ebt_err err;
 };
 
@@ -49,16 +63,25 @@ struct move_result {
 struct move_source {
 	int fd;
 	uint32_t entry;
+	enum net_refused refused; /* by the last read */
 };
-#define MOVE_SOURCE_INIT {.fd = -1}
+#define MOVE_SOURCE_INIT                                                               \
+	{                                                                              \
+		.fd = -1                                                               \
+	}
 
 /* Memory and descriptors of a thread that writes. */
 struct move_lane {
 	struct move *m;
 	void *block[MOVE_DEPTH];
 	struct move_source source;
-	int dirfd;        /* the last directory of dest that was used */
+	char *name; /* DRAIN_NAME_SIZE bytes: another name for the file at hand */
+	int dirfd;  /* the last directory of dest that was used */
 	char *dir;
+	bool asked;	 /* that directory, for its default layout */
+	uint64_t layout; /* which is another one than that of dest, or 0 */
+	bool counted;	 /* it was asked as well what is counted for whom */
+	struct quota_of of;
 };
 
 /* A reader's two buffers: one is read into while the other is on its way. */
@@ -79,13 +102,14 @@ struct move_reader {
 struct move_object {
 	const struct drain_task *t;
 	int fd;
-	uint32_t uid;          /* of the file as it was made */
-	uint32_t stripe_count; /* 1: everything */
+	uint32_t uid;	       /* of the file as it was made */
+	uint64_t start, end;   /* of the component that it is of; UINT64_MAX: all */
+	uint32_t stripe_count; /* 1: everything there */
 	uint64_t stripe_size;
-	uint32_t number;  /* of the object */
-	uint32_t target;  /* position; PLACE_NONE: not known */
-	bool sync;        /* fsync at the end */
-	bool can_move;    /* the lead can place it elsewhere: give up on a slow target */
+	uint32_t number; /* of the object in its component */
+	uint32_t target; /* position; PLACE_NONE: not known */
+	bool sync;	 /* fsync at the end */
+	bool can_move;	 /* the lead can place it elsewhere: give up on a slow target */
 };
 
 /* An object that a lead gives to its own node's threads. First member as in net_job. */
@@ -100,6 +124,7 @@ struct move_local {
 struct move_outcome {
 	struct move_outcome *next;
 	uint32_t node, entry;
+	bool unproven; /* not to be freed as long as the journal does not have it */
 };
 
 struct move {
@@ -107,33 +132,40 @@ struct move {
 	struct net net;
 	struct health health;
 	struct queue requests, objects;
-	uint32_t block;     /* bytes */
+	uint32_t block; /* bytes */
 	unsigned n_leads, n_objects, n_readers;
 	pthread_t *threads;
 	unsigned n_threads;
 	struct move_lane *lanes; /* of the leads, then of the object threads */
 	struct move_reader *readers;
 	unsigned lanes_open, readers_open;
-	double pace;        /* of --rate: seconds a byte of this node; 0: no limit */
+	double pace; /* of --rate: seconds a byte of this node; 0: no limit */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct drain_task **queue;  /* lock: tasks by first target; one more for those without */
-	uint32_t *in_work;          /* lock: of each queue */
+	struct drain_task *
+		*queue;	   /* lock: tasks by first target; one more for those without */
+	uint32_t *in_work; /* lock: of each queue */
 	uint32_t n_queues;
-	uint32_t per_queue;         /* tasks of one queue in work at most */
-	uint32_t left;              /* lock: tasks not finished */
-	unsigned leads_running;     /* lock */
-	uint64_t total;             /* bytes of all nodes, for progress */
-	double next_write;          /* lock: of --rate */
-	struct move_outcome *ends;  /* lock */
-	int code;                   /* lock: what ends the drain here */
-	struct ebt_err err;         /* lock */
-	bool stop;                  /* atomic */
-	bool unsealed;              /* atomic: said that the journal is full */
-	uint64_t seq;               /* atomic: of temporary names */
-	uint64_t bytes;             /* atomic: written here */
-	uint64_t moved;             /* atomic: of them from other nodes */
+	uint32_t per_queue;	   /* tasks of one queue in work at most */
+	uint32_t left;		   /* lock: tasks not finished */
+	unsigned leads_running;	   /* lock */
+	uint64_t total;		   /* bytes of all nodes, for progress */
+	double next_write;	   /* lock: of --rate */
+	struct move_outcome *ends; /* lock */
+	int code;		   /* lock: what ends the drain here */
+	struct ebt_err err;	   /* lock */
+	pthread_mutex_t rooms_lock;
+	struct room *rooms; /* rooms_lock; read without it: is there any? */
+	uint32_t *turns;    /* lock: small files here that got each target in turn */
+	uint32_t n_turns;   /* lock: all of them */
+	bool in_turn;	    /* atomic: small files are not placed */
+	bool stop;	    /* atomic */
+	/* Atomic: a bit per entry. In a last pass: what was read is not all of one file. */
+	uint64_t *torn;
+	uint64_t seq;	/* atomic: of temporary names */
+	uint64_t bytes; /* atomic: written here */
+	uint64_t moved; /* atomic: of them from other nodes */
 };
 
 /* Ends the drain on this node, and through the next round on all. */
@@ -152,13 +184,19 @@ int move_lane_init(struct move_lane *l, struct move *m, struct ebt_err *err);
 void move_lane_release(struct move_lane *l);
 /* The directory of dest that @path lies in, O_PATH; stays the lane's. Or a negative errno. */
 int move_dir(struct move_lane *l, const char *path);
+/*
+ * parts.c. 0, or the lane's directory has another default layout than dest, and this tells which:
+ * one request a directory and node, where there may be such.
+ */
+uint64_t move_other_layout(struct move_lane *l);
 
 /*
  * source.c. Reads [off, off + len) of this node's file; with @check also sees that it is still
- * what was scanned. -ESTALE if not, or if it ended early.
+ * what was scanned. @s->refused if not, or if it ended early. In a last pass what can be read
+ * of it is read, with zeros for the rest, and only @check tells.
  */
-int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off, void *to,
-	uint32_t len, bool check, struct ebt_err *err);
+int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off,
+	void *to, uint32_t len, bool check, struct ebt_err *err);
 void move_source_close(struct move_source *s);
 /* Its buffers: nothing that a reader could still lack while others wait for it. */
 int move_reader_init(struct move_reader *t, struct move *m, struct ebt_err *err);
@@ -166,13 +204,36 @@ void move_reader_release(struct move_reader *t);
 void *move_reader_thread(void *arg); /* a struct move_reader */
 
 /* object.c */
-void move_write_object(struct move_lane *l, const struct move_object *o,
-	struct move_result *res);
+void move_write_object(
+	struct move_lane *l, const struct move_object *o, struct move_result *res);
+/* Reads all of @o->t once more: -ESTALE and MOVE_UNSTEADY if it is not what @o->fd holds. */
+void move_compare_object(
+	struct move_lane *l, const struct move_object *o, struct move_result *res);
 void *move_object_thread(void *arg); /* a struct move_lane */
 /* A call that has object @o of @t, temporary name @path, written by another node. */
 void move_encode_object(const struct move_object *o, const char *path, struct buf *out);
 /* Its answer. */
 void move_decode_result(const struct buf *b, struct move_result *res);
+
+/* room.c. ENOSPC or EDQUOT: others may still fit, unless all or nothing is asked for. */
+static inline bool move_lacks_room(const struct move *m, const struct move_result *res)
+{
+	return (res->code == -ENOSPC || res->code == -EDQUOT) &&
+	       res->side != MOVE_NOBODY && res->side != MOVE_ALL && !m->d->o->strict;
+}
+/* By all that is known @t would find no room: it is not tried, *code is why. */
+bool room_is_used_up(struct move_lane *l, const struct drain_task *t, int *code);
+/* @t, of the directory that @l has open, is in place, or found no room and is told so. */
+void room_was_there(struct move_lane *l, const struct drain_task *t);
+void room_was_missing(
+	struct move_lane *l, const struct drain_task *t, const struct move_result *res);
+/* Nothing more is tried, for want of room or for another reason. */
+void room_ends(
+	struct move_lane *l, const struct drain_task *t, const struct move_result *res);
+/* Smallest first. */
+void room_sort(struct drain_task **list);
+/* Says what was left out. */
+void room_close(struct move *m);
 
 /* lead.c */
 void *move_lead_thread(void *arg); /* a struct move_lane */

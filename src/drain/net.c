@@ -12,8 +12,8 @@
 
 enum { TAG_FETCH = 1, TAG_FETCHED, TAG_CALL, TAG_ANSWER };
 
-#define SLOTS  4096 /* fetches of this node under way; tags go to 32767 at least */
-#define NOTES  64   /* notes taken before the rest gets its turn */
+#define SLOTS 4096 /* fetches of this node under way; tags go to 32767 at least */
+#define NOTES 64   /* notes taken before the rest gets its turn */
 
 int net_open(struct net *n, MPI_Comm calls, MPI_Comm data, struct queue *requests,
 	struct queue *jobs, struct ebt_err *err)
@@ -70,6 +70,14 @@ int net_wait(struct net *n, struct net_fetch *f)
 	return digest_equal(got, f->digest) ? 0 : -EIO;
 }
 
+int net_fail(const struct net_fetch *f, int code, const char *name, struct ebt_err *err)
+{
+	if (f->code < 0 && f->refused)
+		return ebt_failx(err, code, "%s: is not what was scanned on node %d",
+			name, f->op.node);
+	return ebt_fail(err, code, "%s: from node %d", name, f->op.node);
+}
+
 void net_call(struct net *n, struct net_call *c)
 {
 	c->done = false;
@@ -109,8 +117,8 @@ static void post_fetch(struct net *n, struct net_fetch *f)
 	f->want.slot = n->next_slot++ % n->n_slots;
 	n->slots[f->want.slot] = f;
 	n->used_slots++;
-	MPI_Irecv(f->to, (int)f->want.len, MPI_BYTE, f->op.node, (int)f->want.slot, n->data,
-		&f->op.req[0]);
+	MPI_Irecv(f->to, (int)f->want.len, MPI_BYTE, f->op.node, (int)f->want.slot,
+		n->data, &f->op.req[0]);
 	MPI_Isend(&f->want, sizeof(f->want), MPI_BYTE, f->op.node, TAG_FETCH, n->calls,
 		&f->op.req[1]);
 	f->op.n_req = 2;
@@ -120,8 +128,8 @@ static void post_data(struct net *n, struct net_data *d)
 {
 	MPI_Isend(d->data, d->note.code < 0 ? 0 : (int)d->len, MPI_BYTE, d->op.node,
 		(int)d->note.slot, n->data, &d->op.req[0]);
-	MPI_Isend(&d->note, sizeof(d->note), MPI_BYTE, d->op.node, TAG_FETCHED, n->calls,
-		&d->op.req[1]);
+	MPI_Isend(&d->note, sizeof(d->note), MPI_BYTE, d->op.node, TAG_FETCHED,
+		n->calls, &d->op.req[1]);
 	d->op.n_req = 2;
 }
 
@@ -131,16 +139,16 @@ static void post_call(struct net *n, struct net_call *c)
 	memcpy(c->request.data, &c->id, sizeof(c->id));
 	c->next = n->waiting;
 	n->waiting = c;
-	MPI_Isend(c->request.data, (int)c->request.len, MPI_BYTE, c->op.node, TAG_CALL, n->calls,
-		&c->op.req[0]);
+	MPI_Isend(c->request.data, (int)c->request.len, MPI_BYTE, c->op.node, TAG_CALL,
+		n->calls, &c->op.req[0]);
 	c->op.n_req = 1;
 }
 
 static void post_answer(struct net *n, struct net_job *j)
 {
 	memcpy(j->answer.data, &j->id, sizeof(j->id));
-	MPI_Isend(j->answer.data, (int)j->answer.len, MPI_BYTE, j->op.node, TAG_ANSWER, n->calls,
-		&j->op.req[0]);
+	MPI_Isend(j->answer.data, (int)j->answer.len, MPI_BYTE, j->op.node, TAG_ANSWER,
+		n->calls, &j->op.req[0]);
 	j->op.n_req = 1;
 }
 
@@ -220,6 +228,7 @@ static void fetched(struct net *n, const struct net_fetched *note)
 	struct net_fetch *f = n->slots[note->slot];
 
 	f->code = note->code;
+	f->refused = note->refused;
 	f->digest = note->digest;
 	n->slots[note->slot] = NULL;
 	n->used_slots--;
@@ -298,8 +307,8 @@ static bool take_note(struct net *n)
 	int len, source;
 
 	if (!n->note_there)
-		MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls, &n->note_there, &n->note,
-			&n->note_status);
+		MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls, &n->note_there,
+			&n->note, &n->note_status);
 	if (!n->note_there)
 		return false;
 	MPI_Get_count(&n->note_status, MPI_BYTE, &len);

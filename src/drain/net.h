@@ -40,10 +40,17 @@ struct net_wanted {
 	uint32_t check; /* and see that the file is still as it was scanned */
 	uint32_t slot;
 };
+enum net_refused {
+	NET_TAKEN = 0, /* or an errno says why not */
+	NET_GREW,    /* the file has changed, but all that was scanned could be read */
+	NET_CHANGED, /* it is not what was scanned, or is not there any more */
+	NET_ODD,     /* it has content that its size does not tell of */
+};
 struct net_fetched {
 	struct ebt_digest digest;
 	uint32_t slot;
 	int32_t code;
+	uint32_t refused; /* enum net_refused */
 };
 
 /* A fetch, the caller's until net_wait has returned. */
@@ -51,7 +58,8 @@ struct net_fetch {
 	struct net_op op;
 	struct net_wanted want; /* the slot is private */
 	void *to;
-	bool done;         /* net.lock */
+	bool done;		  /* net.lock */
+	enum net_refused refused; /* as in the note */
 	int code;
 	struct ebt_digest digest;
 };
@@ -90,17 +98,18 @@ struct net_job {
 	struct buf request; /* from byte NET_CALL_HEAD on */
 	struct buf answer;
 };
-#define NET_CALL_HEAD   8
-#define NET_ANSWER_ROOM 2048 /* bytes of an answer at most: it has that room from the start */
+#define NET_CALL_HEAD 8
+#define NET_ANSWER_ROOM                                                                \
+	2048 /* bytes of an answer at most: it has that room from the start */
 
 struct net {
 	MPI_Comm calls, data;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct queue out;        /* struct net_op from workers, but for fetches: those */
-	struct queue asked;      /* wait for a slot, and what others wait for must not */
-	struct queue *requests;  /* struct net_request to readers */
-	struct queue *jobs;      /* struct net_job to workers */
+	struct queue out;	/* struct net_op from workers, but for fetches: those */
+	struct queue asked;	/* wait for a slot, and what others wait for must not */
+	struct queue *requests; /* struct net_request to readers */
+	struct queue *jobs;	/* struct net_job to workers */
 	struct net_op **active;
 	size_t n_active, cap_active;
 	struct net_fetch **slots; /* fetches under way, by slot */
@@ -127,6 +136,9 @@ void net_close(struct net *n);
 void net_start(struct net *n, struct net_fetch *f);
 /* Waits. The source's code; -EIO if what arrived is not what was sent. */
 int net_wait(struct net *n, struct net_fetch *f);
+/* After net_wait: why it came to @code, for file @name. */
+int net_fail(
+	const struct net_fetch *f, int code, const char *name, struct ebt_err *err);
 void net_call(struct net *n, struct net_call *c);
 void net_wait_call(struct net *n, struct net_call *c);
 /* Any thread: what a reader or worker has to send back. */

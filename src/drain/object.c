@@ -41,34 +41,48 @@ struct writing {
 	struct move_lane *l;
 	const struct move_object *o;
 	struct move_result *res;
-	uint64_t at;       /* where the next range is looked for */
-	uint32_t first;    /* pieces before this one end before at */
+	uint64_t at;	/* where the next range is looked for */
+	uint32_t first; /* pieces before this one end before at */
 	struct range ranges[MOVE_DEPTH];
-	unsigned head, n;  /* a ring of ranges under way */
-	bool begun;        /* a range was found */
-	bool more;         /* there may be another range */
-	uint64_t summed;   /* ranges in sum */
+	unsigned head, n;      /* a ring of ranges under way */
+	bool begun;	       /* a range was found */
+	bool more;	       /* there may be another range */
+	uint64_t summed;       /* ranges in sum */
 	struct ebt_digest sum; /* of what was written, for verify */
 	bool verifies;
+	void *held; /* to compare: a range of what is in the file already */
 };
 
-static void fail_source(struct writing *w, int code, const struct ebt_err *err)
+static void fail_source(struct writing *w, int code, enum net_refused refused,
+	const struct ebt_err *err)
 {
 	if (w->res->code < 0)
 		return;
 	w->res->code = code;
-	w->res->side = MOVE_SOURCE;
+	w->res->side = refused && refused != NET_ODD ? MOVE_UNSTEADY : MOVE_SOURCE;
 	if (err)
 		w->res->err = *err;
 }
 
-static void fail_target(struct writing *w, int code, const char *what)
+/* The move ends. */
+static void fail_nobody(struct writing *w)
+{
+	if (w->res->code < 0)
+		return;
+	w->res->side = MOVE_NOBODY;
+	w->res->code = ebt_failx(&w->res->err, -ECANCELED, "stopped");
+}
+
+/* @why: enum health_why where @code does not say it, else 0. */
+static void fail_target(struct writing *w, int code, unsigned why, const char *what)
 {
 	if (w->res->code < 0)
 		return;
 	w->res->side = MOVE_TARGET;
+	w->res->why = (uint8_t)why;
 	w->res->target = w->o->target;
-	w->res->code = drain_fail(w->l->m->d, w->o->t->e.name, code, what, &w->res->err);
+	w->res->code =
+		drain_fail(w->l->m->d, w->o->t->e.name, code, what, &w->res->err);
 }
 
 static uint64_t piece_end(const struct drain_piece *p)
@@ -76,22 +90,32 @@ static uint64_t piece_end(const struct drain_piece *p)
 	return p->off + p->len;
 }
 
-/* The first byte from @off on that lies in this object, and the end of its stripe. */
+/*
+ * The first byte from @off on that lies in this object, and the end of its stripe there;
+ * UINT64_MAX behind the last. A stripe is found by the offset in the file, whatever component
+ * it is of.
+ */
 static uint64_t in_object(const struct move_object *o, uint64_t off, uint64_t *end)
 {
 	uint64_t stripe;
 
-	if (o->stripe_count <= 1) {
-		*end = UINT64_MAX;
+	if (off < o->start)
+		off = o->start;
+	*end = o->end;
+	if (off >= o->end)
+		return UINT64_MAX;
+	if (o->stripe_count <= 1)
 		return off;
-	}
 	stripe = off / o->stripe_size;
 	if (stripe % o->stripe_count != o->number) {
 		stripe += (o->number + o->stripe_count - stripe % o->stripe_count) %
-			o->stripe_count;
+			  o->stripe_count;
 		off = stripe * o->stripe_size;
 	}
-	*end = (stripe + 1) * o->stripe_size;
+	if (off >= o->end)
+		return UINT64_MAX;
+	if ((stripe + 1) * o->stripe_size < o->end)
+		*end = (stripe + 1) * o->stripe_size;
 	return off;
 }
 
@@ -102,7 +126,8 @@ static bool next_range(struct writing *w, uint64_t *off, uint32_t *len)
 	uint64_t stop, block = w->l->m->block;
 
 	for (;;) {
-		while (w->first < t->n_pieces && piece_end(&t->pieces[w->first]) <= w->at)
+		while (w->first < t->n_pieces &&
+			piece_end(&t->pieces[w->first]) <= w->at)
 			w->first++;
 		if (w->first == t->n_pieces)
 			return false;
@@ -130,8 +155,8 @@ static bool next_range(struct writing *w, uint64_t *off, uint32_t *len)
 	return true;
 }
 
-static uint32_t count_parts(const struct drain_task *t, uint32_t first, uint64_t off,
-	uint64_t end)
+static uint32_t count_parts(
+	const struct drain_task *t, uint32_t first, uint64_t off, uint64_t end)
 {
 	uint32_t n = 0;
 
@@ -175,7 +200,8 @@ static void start_range(struct writing *w, uint64_t off, uint32_t len)
 	w->n++;
 	r->parts = calloc(n + 1, sizeof(*r->parts));
 	if (!r->parts) {
-		fail_source(w, ebt_fail(&w->res->err, -ENOMEM, "pieces"), NULL);
+		fail_source(
+			w, ebt_fail(&w->res->err, -ENOMEM, "pieces"), NET_TAKEN, NULL);
 		return;
 	}
 	for (uint32_t i = w->first; i < t->n_pieces && t->pieces[i].off < end; i++) {
@@ -185,8 +211,8 @@ static void start_range(struct writing *w, uint64_t off, uint32_t len)
 
 		if (a >= b)
 			continue;
-		r->parts[r->n_parts++] = (struct part){
-			.piece = p, .off = a, .len = (uint32_t)(b - a)};
+		r->parts[r->n_parts++] =
+			(struct part){.piece = p, .off = a, .len = (uint32_t)(b - a)};
 		covered += p->overlaps ? 0 : b - a;
 	}
 	if (covered < len)
@@ -195,7 +221,8 @@ static void start_range(struct writing *w, uint64_t off, uint32_t len)
 		int code = start_part(w, r, &r->parts[i]);
 
 		if (code < 0) {
-			fail_source(w, ebt_fail(&w->res->err, code, "piece"), NULL);
+			fail_source(w, ebt_fail(&w->res->err, code, "piece"), NET_TAKEN,
+				NULL);
 			r->n_parts = i;
 		}
 	}
@@ -213,16 +240,18 @@ static void finish_part(struct writing *w, struct range *r, struct part *p)
 	if (p->remote) {
 		code = net_wait(&m->net, &p->fetch);
 		if (code < 0)
-			ebt_fail(&err, code, "%s: from node %u",
-				text_name(w->o->t->e.name, name, sizeof(name)), s->node);
+			net_fail(&p->fetch, code,
+				text_name(w->o->t->e.name, name, sizeof(name)), &err);
 		__atomic_add_fetch(&m->moved, p->len, __ATOMIC_RELAXED);
 	} else {
-		code = w->res->code < 0 ? 0
-			: move_read(m, &w->l->source, s->entry, p->off, p->own ? p->own : to,
-				p->len, false, &err);
+		code = w->res->code < 0
+			       ? 0
+			       : move_read(m, &w->l->source, s->entry, p->off,
+					 p->own ? p->own : to, p->len, false, &err);
 	}
 	if (code < 0)
-		fail_source(w, code, &err);
+		fail_source(w, code,
+			p->remote ? p->fetch.refused : w->l->source.refused, &err);
 	for (uint32_t i = 0; p->own && code == 0 && i < p->len; i++)
 		to[i] |= ((unsigned char *)p->own)[i];
 	free(p->own);
@@ -248,7 +277,8 @@ static void wait_turn(struct move *m, uint64_t bytes)
 	}
 }
 
-static void write_run(struct writing *w, const struct range *r, uint64_t off, uint64_t end)
+static void write_run(
+	struct writing *w, const struct range *r, uint64_t off, uint64_t end)
 {
 	const struct move_object *o = w->o;
 	struct move *m = w->l->m;
@@ -260,11 +290,12 @@ static void write_run(struct writing *w, const struct range *r, uint64_t off, ui
 		if (n > end - off)
 			n = end - off;
 		if (move_stopped(m)) {
-			fail_source(w, ebt_failx(&w->res->err, -ECANCELED, "stopped"), NULL);
+			fail_nobody(w);
 			return;
 		}
-		if (o->can_move && o->target != PLACE_NONE && health_is_bad(&m->health, o->target)) {
-			fail_target(w, -EAGAIN, "its target is not good");
+		if (o->can_move && o->target != PLACE_NONE &&
+			health_is_bad(&m->health, o->target)) {
+			fail_target(w, -EAGAIN, HEALTH_SLOW, "its target is not good");
 			return;
 		}
 		wait_turn(m, n);
@@ -274,7 +305,7 @@ static void write_run(struct writing *w, const struct range *r, uint64_t off, ui
 		if (o->target != PLACE_NONE)
 			health_end(&m->health, &op);
 		if (code < 0) {
-			fail_target(w, code, "write");
+			fail_target(w, code, 0, "write");
 			return;
 		}
 		w->res->bytes += n;
@@ -303,7 +334,29 @@ static void write_range(struct writing *w, const struct range *r)
 		write_run(w, r, off, end);
 }
 
-static void add_sum(struct ebt_digest *sum, const void *data, uint32_t len, uint64_t index)
+/* What was read is what the file holds; its holes read as zeros. */
+static void compare_range(struct writing *w, const struct range *r)
+{
+	ssize_t n;
+
+	if (move_stopped(w->l->m)) {
+		fail_nobody(w);
+		return;
+	}
+	n = fsio_read(w->o->fd, w->held, r->len, r->off);
+	if (n < 0) {
+		fail_target(w, (int)n, 0, "read back");
+		return;
+	}
+	memset((char *)w->held + n, 0, r->len - (size_t)n);
+	if (memcmp(w->held, r->data, r->len) == 0)
+		return;
+	w->res->code = -ESTALE;
+	w->res->side = MOVE_UNSTEADY;
+}
+
+static void add_sum(
+	struct ebt_digest *sum, const void *data, uint32_t len, uint64_t index)
 {
 	struct ebt_digest d = digest_bytes(data, len);
 
@@ -333,7 +386,9 @@ static void finish_range(struct writing *w)
 		finish_part(w, r, &r->parts[i]);
 	/* Only now: the first ones of all objects come before the second ones of any. */
 	start_ranges(w, MOVE_DEPTH);
-	if (w->res->code == 0) {
+	if (w->res->code == 0 && w->held) {
+		compare_range(w, r);
+	} else if (w->res->code == 0) {
 		if (w->verifies)
 			add_sum(&w->sum, r->data, r->len, w->summed++);
 		write_range(w, r);
@@ -359,7 +414,7 @@ static void sync_object(struct writing *w)
 		health_end(&m->health, &op);
 	}
 	if (r < 0)
-		fail_target(w, r, "sync");
+		fail_target(w, r, 0, "sync");
 }
 
 /* Reads back what was written, past this client's cache as far as it can be told to. */
@@ -377,7 +432,7 @@ static void verify_object(struct writing *w)
 	while (w->res->code == 0 && next_range(w, &off, &len)) {
 		n = fsio_read(w->o->fd, w->l->block[0], len, off);
 		if (n < 0) {
-			fail_target(w, (int)n, "read back");
+			fail_target(w, (int)n, 0, "read back");
 			break;
 		}
 		/* A hole at the end is not there yet. */
@@ -385,13 +440,17 @@ static void verify_object(struct writing *w)
 		add_sum(&sum, w->l->block[0], len, index++);
 	}
 	if (w->res->code == 0 && (index != w->summed || !digest_equal(sum, w->sum)))
-		fail_target(w, -EBADMSG, "does not read back as it was written");
+		fail_target(w, -EBADMSG, HEALTH_LYING,
+			"does not read back as it was written");
 }
 
-void move_write_object(struct move_lane *l, const struct move_object *o,
-	struct move_result *res)
+void move_write_object(
+	struct move_lane *l, const struct move_object *o, struct move_result *res)
 {
-	struct writing w = {.l = l, .o = o, .res = res, .more = true,
+	struct writing w = {.l = l,
+		.o = o,
+		.res = res,
+		.more = true,
 		.verifies = l->m->d->o->verify};
 
 	*res = (struct move_result){.target = PLACE_NONE};
@@ -406,6 +465,21 @@ void move_write_object(struct move_lane *l, const struct move_object *o,
 		health_wrote(&l->m->health, o->target);
 }
 
+void move_compare_object(
+	struct move_lane *l, const struct move_object *o, struct move_result *res)
+{
+	SCOPED_FREE void *held = malloc(l->m->block);
+	struct writing w = {.l = l, .o = o, .res = res, .more = true, .held = held};
+
+	*res = (struct move_result){.target = PLACE_NONE};
+	if (!held)
+		fail_source(
+			&w, ebt_fail(&res->err, -ENOMEM, "buffers"), NET_TAKEN, NULL);
+	start_ranges(&w, 1);
+	while (w.n)
+		finish_range(&w);
+}
+
 /* Pieces that the object has a share in; sources stay as they are. */
 static void put_pieces(const struct move_object *o, struct buf *out)
 {
@@ -415,7 +489,7 @@ static void put_pieces(const struct move_object *o, struct buf *out)
 	uint64_t end, off;
 
 	part.n_pieces = 0;
-	part.n_links = 0;
+	part.n_names = 1;
 	for (uint32_t i = 0; some && i < t->n_pieces; i++) {
 		off = in_object(o, t->pieces[i].off, &end);
 		if (off < piece_end(&t->pieces[i]))
@@ -431,17 +505,19 @@ void move_encode_object(const struct move_object *o, const char *path, struct bu
 {
 	buf_put64(out, 0); /* NET_CALL_HEAD */
 	buf_put32(out, o->uid);
+	buf_put64(out, o->start);
+	buf_put64(out, o->end);
 	buf_put32(out, o->stripe_count);
 	buf_put64(out, o->stripe_size);
 	buf_put32(out, o->number);
 	buf_put32(out, o->target);
 	buf_put8(out, o->can_move);
-	buf_put16(out, (uint16_t)strlen(path));
+	buf_put32(out, (uint32_t)strlen(path));
 	buf_put(out, path, strlen(path) + 1);
 	put_pieces(o, out);
 }
 
-_Static_assert(NET_CALL_HEAD + 4 + 1 + 4 + 8 + 2 + EBT_ERR_TEXT <= NET_ANSWER_ROOM,
+_Static_assert(NET_CALL_HEAD + 4 + 1 + 4 + 1 + 8 + 2 + EBT_ERR_TEXT <= NET_ANSWER_ROOM,
 	"an answer fits");
 
 static void encode_result(const struct move_result *res, struct buf *out)
@@ -450,6 +526,7 @@ static void encode_result(const struct move_result *res, struct buf *out)
 	buf_put32(out, (uint32_t)res->code);
 	buf_put8(out, (uint8_t)res->side);
 	buf_put32(out, res->target);
+	buf_put8(out, res->why);
 	buf_put64(out, res->bytes);
 	buf_put16(out, (uint16_t)strlen(res->err.text));
 	buf_put(out, res->err.text, strlen(res->err.text));
@@ -465,6 +542,7 @@ void move_decode_result(const struct buf *b, struct move_result *res)
 	res->code = (int)reader_get32(&r);
 	res->side = reader_get8(&r);
 	res->target = reader_get32(&r);
+	res->why = reader_get8(&r);
 	res->bytes = reader_get64(&r);
 	len = reader_get16(&r);
 	text = reader_take(&r, len);
@@ -479,13 +557,22 @@ void move_decode_result(const struct buf *b, struct move_result *res)
 }
 
 /* Whoever may write to the directory can put something else under the temporary name. */
-static int open_object(int dirfd, const char *name, uint32_t uid)
+static int open_object(struct drain *d, int dirfd, const char *name, uint32_t uid)
 {
-	SCOPED_FD int fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	struct fsio_lag lag = {0};
+	SCOPED_FD int fd = -1;
 	struct stat st;
+	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
+	do {
+		fd = openat(dirfd, name, flags);
+		r = fd < 0 ? -errno : 0;
+	} while (drain_lags(d, &lag, dirfd, name, r));
+	if (r == 0)
+		r = fsio_stat_now(fd, "", &st);
+	if (r < 0)
+		return r;
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != uid)
 		return -EPERM;
 	return TAKE_FD(fd);
@@ -494,21 +581,23 @@ static int open_object(int dirfd, const char *name, uint32_t uid)
 /* A call of another node's lead. */
 static void do_call(struct move_lane *l, struct net_job *j, struct move_result *res)
 {
-	struct reader r = reader_of(j->request.data + NET_CALL_HEAD,
-		j->request.len - NET_CALL_HEAD);
+	struct reader r = reader_of(
+		j->request.data + NET_CALL_HEAD, j->request.len - NET_CALL_HEAD);
 	struct move_object o = {.sync = true};
 	SCOPED_TASK struct drain_task *t = NULL;
 	const char *path, *slash;
-	uint16_t len;
+	uint32_t len;
 	int code, dirfd;
 
 	o.uid = reader_get32(&r);
+	o.start = reader_get64(&r);
+	o.end = reader_get64(&r);
 	o.stripe_count = reader_get32(&r);
 	o.stripe_size = reader_get64(&r);
 	o.number = reader_get32(&r);
 	o.target = reader_get32(&r);
 	o.can_move = reader_get8(&r);
-	len = reader_get16(&r);
+	len = reader_get32(&r);
 	path = reader_take(&r, (size_t)len + 1);
 	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
 	code = r.failed ? ebt_failx(&res->err, -EPROTO, "a call that is damaged")
@@ -522,16 +611,16 @@ static void do_call(struct move_lane *l, struct net_job *j, struct move_result *
 	slash = strrchr(path, '/');
 	if (dirfd >= 0) {
 		move_count(&l->m->d->rep->opens);
-		o.fd = open_object(dirfd, slash ? slash + 1 : path, o.uid);
+		o.fd = open_object(l->m->d, dirfd, slash ? slash + 1 : path, o.uid);
 	}
 	code = dirfd < 0 ? dirfd : o.fd < 0 ? o.fd : 0;
 	if (code < 0) {
-		res->code = ebt_fail(&res->err, code, "%s: open", path);
+		res->code = drain_fail(l->m->d, path, code, "open", &res->err);
 		return;
 	}
 	move_write_object(l, &o, res);
 	if (close(o.fd) < 0 && res->code == 0) {
-		res->code = ebt_fail(&res->err, -errno, "%s: close", path);
+		res->code = drain_fail(l->m->d, path, -errno, "close", &res->err);
 		res->side = MOVE_TARGET;
 	}
 }

@@ -10,8 +10,30 @@
 #include "drain/drain_internal.h"
 #include "transport/transport.h"
 
-#define LINES 32 /* targets named */
+#define LINES	32 /* targets named */
 #define TARGETS 64 /* summed up at a time */
+
+uint64_t drain_planned(const struct drain *d, uint32_t target)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t k = 0; k < d->n_pools; k++)
+		sum += place_planned(d->pools[k].place, target);
+	return sum;
+}
+
+/* Of the pool that is least so. */
+static double level(const struct drain *d)
+{
+	double most = 0;
+
+	for (uint32_t k = 0; k < d->n_pools; k++) {
+		double one = place_level(d->pools[k].place);
+
+		most = one > most ? one : most;
+	}
+	return most;
+}
 
 static void say_targets(struct buf *b, const struct drain *d)
 {
@@ -19,16 +41,19 @@ static void say_targets(struct buf *b, const struct drain *d)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < d->n_targets; i++) {
-		uint64_t bytes = place_planned(d->place, i);
+		uint64_t bytes = drain_planned(d, i);
 
 		if (d->targets && !pfs_target_usable(&d->targets->target[i])) {
-			buf_printf(b, "  %s %u: not used (full, read-only, degraded or inactive)\n",
+			buf_printf(b,
+				"  %s %u: not used (full, read-only, degraded or "
+				"inactive)\n",
 				"OST", place_index(d->place, i));
 			continue;
 		}
 		if (n++ < LINES)
 			buf_printf(b, "  %s %u: %s\n", d->targets ? "OST" : "writer",
-				place_index(d->place, i), text_size((double)bytes, size));
+				place_index(d->place, i),
+				text_size((double)bytes, size));
 	}
 	if (n > LINES)
 		buf_printf(b, "  ... and %u more\n", n - LINES);
@@ -40,16 +65,28 @@ int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err
 	SCOPED_BUF struct buf b = {0};
 	char size[TEXT_SIZE];
 
-	buf_printf(&b, "%llu files, %s, from %d node%s to %s (%s)\n", (unsigned long long)files,
-		text_size((double)d->total_bytes, size), d->job.n_nodes,
-		d->job.n_nodes == 1 ? "" : "s", d->root, pfs_name(d->pfs));
-	buf_printf(&b, "%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f s from "
+	buf_printf(&b, "%llu files, %s, from %d node%s to %s (%s)\n",
+		(unsigned long long)files, text_size((double)d->total_bytes, size),
+		d->job.n_nodes, d->job.n_nodes == 1 ? "" : "s", d->root,
+		pfs_name(d->pfs));
+	buf_printf(&b,
+		"%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f "
+		"s from "
 		"where files are\n",
 		rep->writers, rep->writers == 1 ? "" : "s",
-		rep->direct ? "files from where they are" : "each target has one",
+		rep->home     ? "where the files are"
+		: rep->direct ? "files from where they are"
+			      : "each target has one",
 		rep->predicted_owners, rep->predicted_direct);
-	buf_printf(&b, "%u big file%s placed one by one, largest target by its share %.3f\n", big,
-		big == 1 ? "" : "s", place_level(d->place));
+	buf_printf(&b,
+		"%u big file%s placed one by one, largest target by its share %.3f\n",
+		big, big == 1 ? "" : "s", level(d));
+	if (d->tiered)
+		buf_printf(&b,
+			"layouts of files are those of the directory; targets are "
+			"chosen in its pools, for what lies behind the first %s of a "
+			"file\n",
+			text_size(DRAIN_EARLY, size));
 	say_targets(&b, d);
 	buf_put8(&b, 0);
 	if (!buf_ok(&b))
@@ -79,7 +116,8 @@ static void sum_targets(struct drain *d)
 			v[4 * i + 2] = t[i].seconds;
 			v[4 * i + 3] = t[i].avoided;
 		}
-		transport_reduce_all(d->job.nodes, v, (int)(4 * some), MPI_DOUBLE, MPI_SUM);
+		transport_reduce_all(
+			d->job.nodes, v, (int)(4 * some), MPI_DOUBLE, MPI_SUM);
 		for (uint32_t i = 0; i < some; i++) {
 			t[i].bytes = (uint64_t)v[4 * i];
 			t[i].objects = (uint64_t)v[4 * i + 1];
@@ -93,11 +131,12 @@ static void sum_targets(struct drain *d)
 void drain_report_all(struct drain *d)
 {
 	struct ebt_drain_report *rep = d->rep;
-	uint64_t *const fields[] = {&rep->files, &rep->dirs, &rep->symlinks, &rep->links,
-		&rep->bytes, &rep->skipped, &rep->unchanged, &rep->in_place, &rep->dropped,
-		&rep->conflicts, &rep->failed, &rep->retries, &rep->refused, &rep->freed,
-		&rep->moved, &rep->creates, &rep->layouts, &rep->opens, &rep->setattrs,
-		&rep->renames, &rep->mkdirs, &rep->others};
+	uint64_t *const fields[] = {&rep->files, &rep->dirs, &rep->symlinks,
+		&rep->links, &rep->bytes, &rep->skipped, &rep->unchanged,
+		&rep->in_place, &rep->dropped, &rep->conflicts, &rep->retries,
+		&rep->refused, &rep->freed, &rep->moved, &rep->creates, &rep->layouts,
+		&rep->opens, &rep->setattrs, &rep->renames, &rep->mkdirs, &rep->others,
+		&rep->reopened};
 	enum { N = sizeof(fields) / sizeof(fields[0]) };
 	uint64_t v[N];
 	struct rusage use;
@@ -107,6 +146,8 @@ void drain_report_all(struct drain *d)
 	transport_reduce_all(d->job.nodes, v, N, MPI_UINT64_T, MPI_SUM);
 	for (int i = 0; i < N; i++)
 		*fields[i] = v[i];
+	transport_reduce_all(
+		d->job.nodes, rep->looks, EBT_LOOKS, MPI_UINT64_T, MPI_SUM);
 	sum_targets(d);
 	getrusage(RUSAGE_SELF, &use);
 	rep->max_rss = (uint64_t)use.ru_maxrss * 1024;
@@ -123,5 +164,7 @@ void ebt_drain_report_free(struct ebt_drain_report *report)
 	free(report->root);
 	free(report->target);
 	free(report->plan);
+	free(report->named);
+	free(report->named_bytes);
 	memset(report, 0, sizeof(*report));
 }

@@ -17,11 +17,10 @@
 static int key_of(const struct drain *d, uint32_t i, struct buf *b, uint64_t *key)
 {
 	const struct manifest_entry *e = &d->m->entries[i];
-	char path[PATH_MAX];
-	int r = manifest_path(d->m, i, path, sizeof(path));
+	SCOPED_FREE char *path = manifest_path_new(d->m, i);
 
-	if (r < 0)
-		return r;
+	if (!path)
+		return -ENOMEM;
 	b->len = 0;
 	buf_put8(b, (uint8_t)e->kind);
 	buf_put(b, path, strlen(path) + 1);

@@ -31,14 +31,17 @@ static bool open_for_writing(const struct drain *d, const char *path)
 	return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-static bool settled(const struct drain *d, const struct manifest_entry *e, const char *path,
-	const struct timespec *now)
+static bool settled(const struct drain *d, const struct manifest_entry *e,
+	const char *path, const struct timespec *now)
 {
 	double age = (double)(now->tv_sec - e->mtime) +
-		((double)now->tv_nsec - (double)e->mtime_ns) * 1e-9;
+		     ((double)now->tv_nsec - (double)e->mtime_ns) * 1e-9;
 
 	if (e->kind != MANIFEST_FILE)
 		return true;
+	/* It may be a piece, whose others come yet: the last drain sees them together. */
+	if (d->o->conflict == EBT_CONFLICT_AUTO && e->allocated < e->size)
+		return false;
 	/* A time in the future was set by somebody: it says nothing. */
 	if (age >= 0 && age < d->o->watch)
 		return false;
@@ -48,10 +51,11 @@ static bool settled(const struct drain *d, const struct manifest_entry *e, const
 int drain_settle(struct drain *d, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
-	char path[PATH_MAX];
+	SCOPED_FREE char *path = malloc(MANIFEST_PATH_SIZE);
 	struct timespec now;
 	uint32_t source;
-	int r = manifest_new(&m, err);
+	int r = path ? manifest_new(&m, err)
+		     : ebt_fail(err, -ENOMEM, "%s", d->store_path);
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (r == 0)
@@ -59,7 +63,7 @@ int drain_settle(struct drain *d, struct ebt_err *err)
 	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
 		struct manifest_entry e = d->m->entries[i];
 
-		r = manifest_path(d->m, i, path, sizeof(path));
+		r = manifest_path(d->m, i, path, MANIFEST_PATH_SIZE);
 		if (r < 0)
 			return ebt_fail(err, r, "%s", d->store_path);
 		r = 0;

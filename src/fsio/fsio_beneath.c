@@ -3,9 +3,14 @@
  * Opening what lies below a directory, whatever others do to the tree meanwhile. Since Linux
  * 5.6 that is one call, openat2(2). Before, and where a container's seccomp profile does not
  * know the call, every component is opened with O_NOFOLLOW, which costs a call each.
+ *
+ * The kernel takes fewer than PATH_MAX bytes in a call, though trees may be deeper. A longer path
+ * is walked in parts: the directory that the first one ends at is held, and the next one begins
+ * there. Each part stays below the directory that it begins at, so all of them do.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -71,11 +76,13 @@ int fsio_open_beneath_slowly(int dirfd, const char *path, int flags)
 	}
 }
 
-int fsio_open_beneath(int dirfd, const char *path, int flags)
+/* A path that fits one call. */
+static int open_at_once(int dirfd, const char *path, int flags)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+		.resolve =
+			RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	long fd = -1;
 
@@ -92,4 +99,37 @@ int fsio_open_beneath(int dirfd, const char *path, int flags)
 	if (errno == ENOSYS || errno == EPERM || errno == EAGAIN)
 		return fsio_open_beneath_slowly(dirfd, path, flags);
 	return -errno;
+}
+
+static int open_in_parts(int dirfd, const char *path, int flags)
+{
+	SCOPED_FD int at = -1;
+	char part[PATH_MAX];
+	size_t len;
+	int fd;
+
+	/* What would be cut off it leads out, and is not to be a part without a name. */
+	if (*path == '/')
+		return -EXDEV;
+	while (strlen(path) >= PATH_MAX) {
+		for (len = PATH_MAX - 1; len > 0 && path[len] != '/'; len--)
+			;
+		if (!len)
+			return -ENAMETOOLONG;
+		memcpy(part, path, len);
+		part[len] = '\0';
+		fd = open_at_once(at < 0 ? dirfd : at, part, O_PATH | O_DIRECTORY);
+		if (fd < 0)
+			return fd;
+		scope_close(&at);
+		at = fd;
+		path += len + strspn(path + len, "/");
+	}
+	return open_at_once(at < 0 ? dirfd : at, path, flags);
+}
+
+int fsio_open_beneath(int dirfd, const char *path, int flags)
+{
+	return strlen(path) < PATH_MAX ? open_at_once(dirfd, path, flags)
+				       : open_in_parts(dirfd, path, flags);
 }

@@ -203,3 +203,40 @@ bool fsio_in_memory(int fd)
 	return fstatfs(fd, &st) == 0 &&
 	       (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
 }
+
+/* Of statfs(2), where <linux/magic.h> has none. */
+#define ZFS_MAGIC      0x2fc12fc1
+#define BCACHEFS_MAGIC 0xca451a4e
+#define JFS_MAGIC      0x3153464a
+
+bool fsio_is_local(int fd)
+{
+	static const unsigned long local[] = {TMPFS_MAGIC, RAMFS_MAGIC,
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+		OVERLAYFS_SUPER_MAGIC, REISERFS_SUPER_MAGIC, NILFS_SUPER_MAGIC,
+		MSDOS_SUPER_MAGIC, ZFS_MAGIC, BCACHEFS_MAGIC, JFS_MAGIC};
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+		if ((uint32_t)st.f_type == local[i])
+			return true;
+	}
+	return false;
+}
+
+int fsio_boot_id(char boot[40])
+{
+	SCOPED_FD int fd =
+		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = fsio_read(fd, boot, 36, 0);
+	if (n != 36)
+		return n < 0 ? (int)n : -EIO;
+	boot[36] = '\0';
+	return 0;
+}

@@ -25,7 +25,7 @@ struct level {
 	dev_t dev;
 	ino_t ino;
 	struct buf dirs; /* names of subdirectories still to go, each with its NUL */
-	size_t at;       /* in dirs: the one we are in or enter next */
+	size_t at;	 /* in dirs: the one we are in or enter next */
 	bool listed;
 	unsigned scans;
 };
@@ -37,6 +37,9 @@ struct removal {
 	struct level *levels;
 	size_t depth, cap;
 	char what[256]; /* name of the last thing that failed, for the message */
+	bool moved;	/* it was that somebody moved a directory away */
+	bool (*enough)(void *arg); /* NULL: never */
+	void *enough_arg;
 };
 
 static void removal_release(struct removal *rm)
@@ -51,6 +54,13 @@ static int gone_wrong(struct removal *rm, int code, const char *name)
 {
 	text_name(name, rm->what, sizeof(rm->what));
 	return code;
+}
+
+/* The directory we are in has another parent now: nothing below that one is ours to remove. */
+static int moved(struct removal *rm)
+{
+	rm->moved = true;
+	return -ESTALE;
 }
 
 /*
@@ -106,6 +116,8 @@ static int remove_name(void *arg, const char *name, unsigned char d_type)
 	struct removal *rm = arg;
 	struct level *l = &rm->levels[rm->depth - 1];
 
+	if (rm->enough && rm->enough(rm->enough_arg))
+		return 1;
 	if (d_type != DT_DIR) {
 		if (unlinkat(rm->fd, name, 0) == 0 || errno == ENOENT)
 			return 0;
@@ -130,7 +142,7 @@ static int ascend(struct removal *rm)
 		if (fd < 0 || fstat(fd, &st) < 0)
 			return gone_wrong(rm, -errno, "..");
 		if (st.st_dev != up->dev || st.st_ino != up->ino)
-			return gone_wrong(rm, -ESTALE, "..");
+			return moved(rm);
 	}
 	name = last ? rm->name : (const char *)up->dirs.data + up->at;
 	if (unlinkat(last ? rm->top : fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
@@ -175,10 +187,16 @@ static int step(struct removal *rm)
 	return r < 0 ? gone_wrong(rm, r, name) : 0;
 }
 
-int fsio_remove_tree(int dirfd, const char *name, struct ebt_err *err)
+int fsio_remove_tree_until(int dirfd, const char *name, bool (*enough)(void *arg),
+	void *arg, struct ebt_err *err)
 {
 	SCOPED(removal_release) struct removal rm = {
-		.top = dirfd, .name = name, .fd = -1};
+		.top = dirfd,
+		.name = name,
+		.fd = -1,
+		.enough = enough,
+		.enough_arg = arg,
+	};
 	char shown[256];
 	int r;
 
@@ -191,10 +209,18 @@ int fsio_remove_tree(int dirfd, const char *name, struct ebt_err *err)
 	}
 	while (r == 0 && rm.depth > 0)
 		r = step(&rm);
-	if (r == 0 || (r == -ENOENT && rm.depth == 0))
-		return 0;
+	if (r >= 0 || (r == -ENOENT && rm.depth == 0))
+		return r > 0;
 	text_name(name, shown, sizeof(shown));
+	if (rm.moved)
+		return ebt_failx(err, r,
+			"remove %s: a directory in it was moved meanwhile", shown);
 	if (rm.depth > 0)
 		return ebt_fail(err, r, "remove %s (at %s)", shown, rm.what);
 	return ebt_fail(err, r, "remove %s", shown);
+}
+
+int fsio_remove_tree(int dirfd, const char *name, struct ebt_err *err)
+{
+	return fsio_remove_tree_until(dirfd, name, NULL, NULL, err);
 }

@@ -78,7 +78,7 @@ static int open_parent(int dirfd, const char *name, const char **base)
 
 	*base = slash ? slash + 1 : name;
 	dir = slash == name ? strdup("/")
-	      : slash       ? strndup(name, (size_t)(slash - name))
+	      : slash	    ? strndup(name, (size_t)(slash - name))
 			    : strdup(".");
 	if (!dir)
 		return -ENOMEM;
@@ -108,7 +108,8 @@ static int clean_one(void *arg, const char *name, unsigned char d_type)
 	const int *dirfd = arg;
 
 	if (strlen(name) != NEW_LEN || name[0] != '.' ||
-		strspn(name + 1, "0123456789abcdef") != 32 || strcmp(name + 33, ".new") != 0)
+		strspn(name + 1, "0123456789abcdef") != 32 ||
+		strcmp(name + 33, ".new") != 0)
 		return 0;
 	return unlinkat(*dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -158,13 +159,34 @@ int fsio_random_id(char id[33], struct ebt_err *err)
 	return 0;
 }
 
+/* What a file system says that knows no such flag. */
+static bool is_unknown(int code)
+{
+	return code == -EINVAL || code == -ENOSYS || code == -EOPNOTSUPP;
+}
+
+int fsio_name_new(int dirfd, const char *from, const char *to)
+{
+	int r = renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+
+	if (!is_unknown(r))
+		return r;
+	r = linkat(dirfd, from, dirfd, to, 0) < 0 ? -errno : 0;
+	/* vfat, FUSE and others have no hard links. */
+	if (is_unknown(r) || r == -EPERM || r == -EMLINK)
+		return fsio_rename_new(dirfd, from, dirfd, to);
+	if (r == 0 && unlinkat(dirfd, from, 0) < 0)
+		r = -errno;
+	return r;
+}
+
 int fsio_rename_new(int fromdir, const char *from, int todir, const char *to)
 {
 	struct stat st;
 
 	if (renameat2(fromdir, from, todir, to, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
+	if (!is_unknown(-errno))
 		return -errno;
 	if (fstatat(todir, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;

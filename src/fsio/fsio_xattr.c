@@ -16,10 +16,9 @@
 
 #include "base/scope.h"
 
-#define NAME_BYTES 256   /* XATTR_NAME_MAX and a NUL */
 #define VALUE_MAX  65536 /* XATTR_SIZE_MAX */
-#define LIST_SMALL 1024  /* bytes tried before a buffer is allocated */
-#define RETRIES    8     /* how often attributes may grow between asking and reading */
+#define LIST_SMALL 1024	 /* bytes tried before a buffer is allocated */
+#define RETRIES	   8	 /* how often attributes may grow between asking and reading */
 
 /* A file by descriptor or by path; the path of an O_PATH descriptor is under /proc. */
 struct place {
@@ -44,10 +43,15 @@ static bool starts(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
+static bool is_acl(const char *name)
+{
+	return strcmp(name, "system.posix_acl_access") == 0 ||
+	       strcmp(name, "system.posix_acl_default") == 0;
+}
+
 static bool travels(const char *name)
 {
-	if (starts(name, "user.") || strcmp(name, "system.posix_acl_access") == 0 ||
-		strcmp(name, "system.posix_acl_default") == 0 ||
+	if (starts(name, "user.") || is_acl(name) ||
 		strcmp(name, "security.capability") == 0)
 		return true;
 	if (!starts(name, "trusted."))
@@ -69,7 +73,7 @@ static bool wanted(const char *name)
 
 static ssize_t do_list(const struct place *p, char *list, size_t size)
 {
-	ssize_t n = !p->path    ? flistxattr(p->fd, list, size)
+	ssize_t n = !p->path	? flistxattr(p->fd, list, size)
 		    : p->follow ? listxattr(p->path, list, size)
 				: llistxattr(p->path, list, size);
 
@@ -78,7 +82,7 @@ static ssize_t do_list(const struct place *p, char *list, size_t size)
 
 static ssize_t do_get(const struct place *p, const char *name, void *value, size_t size)
 {
-	ssize_t n = !p->path    ? fgetxattr(p->fd, name, value, size)
+	ssize_t n = !p->path	? fgetxattr(p->fd, name, value, size)
 		    : p->follow ? getxattr(p->path, name, value, size)
 				: lgetxattr(p->path, name, value, size);
 
@@ -193,41 +197,40 @@ int fsio_xattrs_get_fd(int fd, struct buf *out)
 	return pack_all(&(struct place){.path = proc, .follow = true}, out);
 }
 
-/* The next attribute of @r: its name with a NUL into @name. False when damaged. */
-static bool next_packed(
-	struct reader *r, char name[NAME_BYTES], const void **value, size_t *len)
+/* Names come from a file or a network: only what we would have packed is taken. */
+int fsio_xattrs_next(struct reader *r, struct fsio_xattr *x)
 {
-	uint16_t name_len = reader_get16(r);
-	uint32_t value_len = reader_get32(r);
-	const void *p = reader_take(r, name_len);
+	uint16_t name_len;
+	uint32_t value_len;
+	const void *p;
 
-	*value = reader_take(r, value_len);
-	*len = value_len;
-	if (r->failed || name_len == 0 || name_len >= NAME_BYTES ||
+	if (reader_left(r) == 0)
+		return 0;
+	name_len = reader_get16(r);
+	value_len = reader_get32(r);
+	p = reader_take(r, name_len);
+	x->value = reader_take(r, value_len);
+	x->len = value_len;
+	if (r->failed || name_len == 0 || name_len >= sizeof(x->name) ||
 		value_len > VALUE_MAX)
-		return false;
-	memcpy(name, p, name_len);
-	name[name_len] = '\0';
-	/*
-	 * Names come from a file or a network: only what we would have packed gets set.
-	 */
-	return strlen(name) == name_len && travels(name);
+		return -EBADMSG;
+	memcpy(x->name, p, name_len);
+	x->name[name_len] = '\0';
+	return strlen(x->name) == name_len && travels(x->name) ? 1 : -EBADMSG;
 }
 
-static bool is_packed(const void *packed, size_t len, const char *wanted_name)
+static bool is_packed(const void *packed, size_t len, const char *name)
 {
 	struct reader r = reader_of(packed, len);
-	char name[NAME_BYTES];
-	const void *value;
-	size_t n;
+	struct fsio_xattr x;
 
-	while (reader_left(&r) > 0 && next_packed(&r, name, &value, &n))
-		if (strcmp(name, wanted_name) == 0)
+	while (fsio_xattrs_next(&r, &x) == 1)
+		if (strcmp(x.name, name) == 0)
 			return true;
 	return false;
 }
 
-static int remove_others(int fd, const void *packed, size_t len)
+static int remove_others(int fd, const void *packed, size_t len, bool acls)
 {
 	SCOPED_FREE char *heap = NULL;
 	char small[LIST_SMALL], *list, *name;
@@ -236,32 +239,36 @@ static int remove_others(int fd, const void *packed, size_t len)
 	if (n <= 0)
 		return (int)n;
 	for (name = list; name < list + n; name += strlen(name) + 1)
-		if (wanted(name) && !is_packed(packed, len, name) &&
-			fremovexattr(fd, name) < 0 && !is_none(-errno))
+		if (wanted(name) && (acls || !is_acl(name)) &&
+			!is_packed(packed, len, name) && fremovexattr(fd, name) < 0 &&
+			!is_none(-errno))
 			return -errno;
 	return 0;
 }
 
-int fsio_xattrs_set(int fd, const void *packed, size_t len, bool exact)
+static int prepare(int fd, const void *packed, size_t len, enum fsio_others others)
 {
 	struct reader r = reader_of(packed, len);
-	char name[NAME_BYTES];
-	const void *value;
-	int result = 0;
-	size_t n;
+	struct fsio_xattr x;
+	int code;
 
-	while (reader_left(&r) > 0)
-		if (!next_packed(&r, name, &value, &n))
-			return -EBADMSG;
-	if (exact) {
-		result = remove_others(fd, packed, len);
-		if (result < 0)
-			return result;
-	}
-	r = reader_of(packed, len);
-	while (reader_left(&r) > 0) {
-		next_packed(&r, name, &value, &n);
-		if (fsetxattr(fd, name, value, n, 0) == 0)
+	while ((code = fsio_xattrs_next(&r, &x)) == 1)
+		;
+	return code == 0 && others
+		       ? remove_others(fd, packed, len, others == FSIO_OTHERS_REMOVE)
+		       : code;
+}
+
+int fsio_xattrs_set(int fd, const void *packed, size_t len, enum fsio_others others)
+{
+	struct reader r = reader_of(packed, len);
+	struct fsio_xattr x;
+	int result = prepare(fd, packed, len, others);
+
+	if (result < 0)
+		return result;
+	while (fsio_xattrs_next(&r, &x) == 1) {
+		if (fsetxattr(fd, x.name, x.value, x.len, 0) == 0)
 			continue;
 		if (errno != EOPNOTSUPP)
 			return -errno;
@@ -270,23 +277,16 @@ int fsio_xattrs_set(int fd, const void *packed, size_t len, bool exact)
 	return result;
 }
 
-int fsio_xattrs_supported(
-	const char *path, const void *packed, size_t len, struct buf *out)
+int fsio_xattrs_bring(int fd, const void *packed, size_t len, enum fsio_others others,
+	void (*refused)(void *arg, const char *name, int code), void *arg)
 {
 	struct reader r = reader_of(packed, len);
-	char name[NAME_BYTES];
-	const void *value;
-	size_t n, start = out->len, from;
+	struct fsio_xattr x;
+	int result = prepare(fd, packed, len, others);
 
-	while (reader_left(&r) > 0) {
-		from = r.at;
-		if (!next_packed(&r, name, &value, &n)) {
-			out->len = start;
-			return -EBADMSG;
-		}
-		if (lgetxattr(path, name, NULL, 0) < 0 && errno == EOPNOTSUPP)
-			continue;
-		buf_put(out, (const char *)packed + from, r.at - from);
+	while (result == 0 && fsio_xattrs_next(&r, &x) == 1) {
+		if (fsetxattr(fd, x.name, x.value, x.len, 0) < 0)
+			refused(arg, x.name, -errno);
 	}
-	return buf_ok(out) ? 0 : -ENOMEM;
+	return result;
 }

@@ -19,7 +19,9 @@ int job_stopped(const struct job *j, struct ebt_err *err)
 {
 	int sig = j->run->stopped ? j->run->stopped(j->run->stopped_arg) : 0;
 
-	return sig ? ebt_failx(err, -EINTR, "stopped by signal %d (%s)", sig, strsignal(sig)) : 0;
+	return sig ? ebt_failx(err, -EINTR, "stopped by signal %d (%s)", sig,
+			     strsignal(sig))
+		   : 0;
 }
 
 void job_failing(struct job *j, const struct ebt_err *err)
@@ -42,8 +44,7 @@ int job_agree_all(struct job *j, int code, struct ebt_err *err)
 	return code;
 }
 
-void job_progress(struct job *j, enum ebt_phase phase, uint64_t bytes,
-	uint64_t total)
+void job_progress(struct job *j, enum ebt_phase phase, uint64_t bytes, uint64_t total)
 {
 	struct ebt_progress p = {
 		.phase = phase,
@@ -142,21 +143,23 @@ static void open_comms_all(struct job *j, MPI_Comm comm)
 	MPI_Comm_rank(j->comm, &j->rank);
 	if (!j->run->per_rank) {
 		transport_barrier_all(j->comm);
-		MPI_Comm_split_type(
-			j->comm, MPI_COMM_TYPE_SHARED, j->rank, MPI_INFO_NULL, &j->local);
+		MPI_Comm_split_type(j->comm, MPI_COMM_TYPE_SHARED, j->rank,
+			MPI_INFO_NULL, &j->local);
 		MPI_Comm_rank(j->local, &lane);
 	}
 	lanes = lane;
 	transport_reduce_all(j->comm, &lanes, 1, MPI_INT, MPI_MAX);
 	if (lanes) {
-		MPI_Comm_split(j->comm, lane == 0 ? 0 : MPI_UNDEFINED, j->rank, &j->nodes);
+		MPI_Comm_split(
+			j->comm, lane == 0 ? 0 : MPI_UNDEFINED, j->rank, &j->nodes);
 	} else {
 		MPI_Comm_idup(j->comm, &j->nodes, &req);
 		transport_wait(&req);
 	}
 }
 
-int job_open_all(struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err)
+int job_open_all(
+	struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err)
 {
 	memset(j, 0, sizeof(*j));
 	j->run = run;

@@ -2,7 +2,7 @@
 /*
  * One collective run as all its steps see it: who the nodes are, what the user leaves out,
  * how everybody comes to the same result, and how the caller is told. Everything collective
- * runs on the communicator of nodes: one rank a node. The other ranks of a node only wait for
+ * runs on the communicator of nodes: one rank per node. The other ranks of a node only wait for
  * the result.
  */
 #ifndef JOB_JOB_H
@@ -20,13 +20,14 @@
 struct job {
 	const struct ebt_run *run;
 	struct log log;
-	MPI_Comm comm;  /* all ranks, ours */
-	MPI_Comm local; /* the ranks that share this node's memory; none with per_rank */
-	MPI_Comm nodes; /* first ranks of nodes; MPI_COMM_NULL elsewhere */
-	int rank;       /* in comm */
-	int node, n_nodes; /* rank and size in nodes */
-	struct filter *filter; /* NULL: no rules */
-	double began;   /* clock_now at the start of the current phase */
+	MPI_Comm comm; /* all ranks, ours */
+	MPI_Comm
+		local; /* the ranks that share this node's memory; none with per_rank */
+	MPI_Comm nodes;		/* first ranks of nodes; MPI_COMM_NULL elsewhere */
+	int rank;		/* in comm */
+	int node, n_nodes;	/* rank and size in nodes */
+	struct filter *filter;	/* NULL: no rules */
+	double began;		/* clock_now at the start of the current phase */
 	uint64_t entries_found; /* atomic, for progress */
 	bool told_failing;
 };
@@ -36,7 +37,8 @@ struct job {
  * j->nodes is MPI_COMM_NULL: they go straight to job_result_all. job_close also after a
  * failure.
  */
-int job_open_all(struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err);
+int job_open_all(
+	struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err);
 void job_close(struct job *j);
 /* Collective over all ranks: the result of the nodes becomes everybody's. */
 int job_result_all(struct job *j, int code, struct ebt_err *err);
@@ -52,6 +54,23 @@ void job_progress(struct job *j, enum ebt_phase phase, uint64_t bytes, uint64_t 
 double job_lap_all(struct job *j);
 /* A random id, the same on all nodes. */
 int job_new_id_all(struct job *j, char id[33], struct ebt_err *err);
+
+/*
+ * job_claim.c: what only one run may have at a time, as a store; each node has one of its own.
+ * @take: 0, -EWOULDBLOCK if another run has it, or what ends the run. *key, if it sets that: a
+ * number that is the same for whoever takes the same thing. @give_back: after @take was 0.
+ */
+struct job_claim {
+	int (*take)(void *arg, uint64_t *key, struct ebt_err *err);
+	void (*give_back)(void *arg);
+	void *arg;
+	const char *name; /* fit for a message; @take may set it */
+};
+/*
+ * Collective. All nodes take, at the same time or not at all, or wait for as long as the run's
+ * options say. After a failure a node on which the last @take was 0 still has what it took.
+ */
+int job_claim_all(struct job *j, struct job_claim *c, struct ebt_err *err);
 
 /* job_names.c: @path with %r, %h, %u, %% filled in; @what names it in messages: "DEST". */
 int job_expand(const char *path, const char *what, int rank, char *out, size_t size,

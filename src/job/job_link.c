@@ -37,10 +37,12 @@ static double fastest_fabric(void)
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/state", d->d_name);
+		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/state",
+			d->d_name);
 		if (read_number(path) != PORT_ACTIVE)
 			continue;
-		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/rate", d->d_name);
+		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/rate",
+			d->d_name);
 		rate = read_number(path) * 1e9 / 8;
 		if (rate > best)
 			best = rate;

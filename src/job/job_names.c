@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fsio/fsio.h"
 #include "job/job.h"
 
 /* The login name; the number where the node has no name for it, as in many containers. */
@@ -44,7 +45,8 @@ int job_expand(const char *path, const char *what, int rank, char *out, size_t s
 				break;
 			default:
 				return ebt_failx(err, -EINVAL,
-					"%s %s: only %%r, %%h, %%u and %%%% stand for something",
+					"%s %s: only %%r, %%h, %%u and %%%% stand for "
+					"something",
 					what, path);
 			}
 		}
@@ -55,5 +57,9 @@ int job_expand(const char *path, const char *what, int rank, char *out, size_t s
 		at += n;
 	}
 	out[at] = '\0';
-	return at ? 0 : ebt_failx(err, -EINVAL, "%s is empty", what);
+	if (!at)
+		return ebt_failx(err, -EINVAL, "%s is empty", what);
+	if (fsio_cwd_gone(out))
+		return ebt_failx(err, -ENOENT, "%s %s: " FSIO_CWD_GONE, what, path);
+	return 0;
 }

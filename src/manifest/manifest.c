@@ -23,6 +23,7 @@ int manifest_new(struct manifest **out, struct ebt_err *err)
 
 	if (!m)
 		return ebt_fail(err, -ENOMEM, "manifest");
+	m->times = FSIO_TIMES_EXACT;
 	*out = m;
 	return 0;
 }

@@ -25,11 +25,14 @@
 #include "base/digest.h"
 #include "base/scope.h"
 #include "ebt/err.h"
+#include "fsio/fsio.h"
 
-#define MANIFEST_NONE	  UINT32_MAX
-#define MANIFEST_ROOT	  UINT32_MAX /* parent of what lies directly in the store */
-#define MANIFEST_VERSION  1
-#define MANIFEST_PATH_MAX 65535 /* bytes of a path, a source, a link's target */
+#define MANIFEST_NONE	   UINT32_MAX
+#define MANIFEST_ROOT	   UINT32_MAX /* parent of what lies directly in the store */
+#define MANIFEST_VERSION   1
+#define MANIFEST_PATH_MAX  65535 /* bytes of a path, a source, a link's target */
+/* Room for a path with its NUL. Much for a stack that others call from: on the heap, then. */
+#define MANIFEST_PATH_SIZE (MANIFEST_PATH_MAX + 1)
 
 enum manifest_kind {
 	MANIFEST_DIR = 1,
@@ -40,6 +43,13 @@ enum manifest_kind {
 /* Data of a sparse file: [off, off + len), ascending, not touching, within the file. */
 struct manifest_extent {
 	uint64_t off, len; /* bytes */
+};
+
+/* The copy of an entry in the store, as it was when it was published. */
+struct manifest_copy {
+	uint64_t ino;	  /* 0: nothing of this is known */
+	uint64_t changed; /* ctime in nanoseconds */
+	uint32_t uid, gid, mode;
 };
 
 struct manifest_entry {
@@ -55,7 +65,12 @@ struct manifest_entry {
 	const struct manifest_extent *extents;
 	uint64_t size;	    /* bytes of content; 0 unless MANIFEST_FILE */
 	uint64_t allocated; /* bytes the source occupied; below size: maybe holes */
-	uint64_t dev, ino;  /* of the source, to know hard links and replaced files */
+	/*
+	 * Of the source, to know hard links and replaced files, as the node that looked at
+	 * it numbers them: see manifest_dev.
+	 */
+	uint64_t dev, ino;
+	uint64_t changed;	  /* ctime of the source in nanoseconds; 0: not known */
 	struct ebt_digest digest; /* base/digest.h; zero unless MANIFEST_FILE */
 	int64_t mtime, atime;	  /* seconds */
 	uint32_t mtime_ns, atime_ns;
@@ -65,10 +80,13 @@ struct manifest_entry {
 	uint32_t source; /* index into sources */
 	uint32_t mode;	 /* permission bits, 07777 */
 	uint32_t uid, gid;
-	uint32_t nlink; /* of the source; above 1: manifest_arrange looks for a group */
+	uint32_t nlink;	     /* of the source; above 1: it may be of a group */
 	uint32_t xattrs_len; /* bytes */
 	uint32_t n_extents;
 	uint8_t kind; /* enum manifest_kind */
+	/* Owner and group are the source's alone: neither given to the copy nor expected. */
+	bool no_owner;
+	struct manifest_copy copy; /* each node's own: manifest_digest leaves it out */
 };
 
 struct manifest {
@@ -82,6 +100,11 @@ struct manifest {
 	uint32_t n_sources;
 	bool tree;
 	char id[33]; /* of the run that wrote it, 32 hex digits, or "" */
+	/*
+	 * What the store makes of the entries' times, which are those of the sources. Each
+	 * node's own: manifest_digest leaves it out.
+	 */
+	struct fsio_times times;
 	/* private to src/manifest from here on */
 	uint32_t cap, sources_cap;
 	struct manifest_block *blocks; /* strings, xattrs and extents */
@@ -109,14 +132,60 @@ int manifest_append(
 	struct manifest *to, const struct manifest *from, struct ebt_err *err);
 
 /*
+ * Numbers of devices, and on some file systems of inodes, mean something only on the node
+ * that saw them. So an entry's dev has that node's number (of the run) in its upper half and
+ * the kernel's number, which is no longer, in the lower one.
+ */
+static inline uint64_t manifest_dev(uint32_t node, dev_t dev)
+{
+	return (uint64_t)node << 32 | (uint32_t)dev;
+}
+static inline uint32_t manifest_node(const struct manifest_entry *e)
+{
+	return (uint32_t)(e->dev >> 32);
+}
+static inline uint64_t manifest_time(struct timespec t)
+{
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/*
  * Flat to tree: sort, drop repeated mentions of the same source object, merge
  * directories that several sources map to the same place (the later source's attributes
- * win, as with cp), join hard links into groups: names of one inode get the attributes
- * of the first.
+ * win, as with cp), join hard links into groups where one node saw that they are some: names
+ * of one inode get the attributes of the first. Others: manifest_doubts.
  * -EEXIST: two different objects under one name, both sources named in the text.
  * -EINVAL: a parent directory is missing. After a failure the manifest is as it was.
  */
 int manifest_arrange(struct manifest *m, struct ebt_err *err);
+
+/*
+ * Tree: names that may be hard links of one inode, of which no node has seen enough to tell. A
+ * class holds those that may belong together. Every rank finds the same in the same manifest.
+ */
+struct manifest_doubts {
+	uint32_t *members; /* entries, class after class, ascending in each */
+	uint32_t *first;   /* of each class, in members; then the end of the last */
+	uint32_t n;	   /* classes */
+};
+int manifest_doubts(
+	const struct manifest *m, struct manifest_doubts *out, struct ebt_err *err);
+void manifest_doubts_release(struct manifest_doubts *d);
+
+/* What one node that looked at all members of a class found of one of them. */
+enum manifest_link {
+	MANIFEST_LINK_UNSEEN, /* nobody looked */
+	MANIFEST_LINK_APART,  /* not what the walk saw, or more names than links */
+	MANIFEST_LINK_OTHER,  /* what the walk saw, and no link of another member */
+	MANIFEST_LINK_OF, /* plus the place in the class of the first that it is a link of */
+};
+/*
+ * Makes groups of what was found: a value for each of d->members. The others stay separate files
+ * with the attributes that they have. Returns how many of them were not seen as they were in
+ * the walk, and one of those in *one.
+ */
+uint64_t manifest_settle(struct manifest *m, const struct manifest_doubts *d,
+	const uint32_t *found, uint32_t *one);
 
 /*
  * Path of entry @i below the store, or its source on the PFS, into @out with a
@@ -124,6 +193,8 @@ int manifest_arrange(struct manifest *m, struct ebt_err *err);
  */
 int manifest_path(const struct manifest *m, uint32_t i, char *out, size_t size);
 int manifest_source_path(const struct manifest *m, uint32_t i, char *out, size_t size);
+/* The first as a string of its own, which the caller frees. NULL: no memory. */
+char *manifest_path_new(const struct manifest *m, uint32_t i);
 /* Tree: index after the last entry below directory @i; i + 1 for anything else. */
 uint32_t manifest_subtree_end(const struct manifest *m, uint32_t i);
 /* Tree: index of @path below the store, or MANIFEST_NONE. Binary search. */
@@ -150,7 +221,7 @@ static inline uint64_t manifest_data(const struct manifest_entry *e)
 }
 
 /*
- * A choice among the entries of a manifest: a bitmap, one bit an entry, 64 to a word. NULL
+ * A choice among the entries of a manifest: a bitmap, one bit per entry, 64 to a word. NULL
  * chooses all.
  */
 static inline bool manifest_needed(const uint64_t *need, uint32_t i)
@@ -162,23 +233,63 @@ static inline void manifest_need(uint64_t *need, uint32_t i)
 	need[i / 64] |= (uint64_t)1 << (i % 64);
 }
 /* True for the entries whose content has to be read, sent and written. */
-static inline bool manifest_moves(const struct manifest *m, const uint64_t *need, uint32_t i)
+static inline bool manifest_moves(
+	const struct manifest *m, const uint64_t *need, uint32_t i)
 {
-	return manifest_needed(need, i) && manifest_has_data(m, i) && m->entries[i].size > 0;
+	return manifest_needed(need, i) && manifest_has_data(m, i) &&
+	       m->entries[i].size > 0;
 }
 
 /*
  * Is @st of the file or symlink that was scanned as @e, with the content it had then? By kind,
- * size, time and, if @e has it, inode.
+ * size, time and, if @e has it, inode. For the node that scanned it.
  */
 bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st);
+/*
+ * The same on node @node. Another node than the one that scanned @e may number the same inode
+ * differently; then the time of its last change has to be the same.
+ */
+bool manifest_unchanged_on(
+	uint32_t node, const struct manifest_entry *e, const struct stat *st);
+
+/* Does a copy of @e in the store of @m, untouched, show the time @sec and @ns? */
+bool manifest_same_time(const struct manifest *m, const struct manifest_entry *e,
+	int64_t sec, uint32_t ns);
+
+static inline struct manifest_copy manifest_copy_of(const struct stat *st)
+{
+	return (struct manifest_copy){.ino = st->st_ino,
+		.changed = manifest_time(st->st_ctim),
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.mode = st->st_mode & 07777};
+}
+/*
+ * Is the object with inode @ino and ctime @changed, in nanoseconds, the copy of @e that was
+ * published, and nothing about it changed since? False also where that is not known.
+ */
+static inline bool manifest_untouched(
+	const struct manifest_entry *e, uint64_t ino, uint64_t changed)
+{
+	return e->copy.ino && e->copy.ino == ino && e->copy.changed == changed;
+}
+/*
+ * Nanoseconds, more than the step of the clock by which file systems take the ctime. Who looks
+ * at a ctime that is not older than that may see the same one after another change.
+ */
+#define MANIFEST_TICK 20000000u
+static inline bool manifest_settled(uint64_t changed, uint64_t now)
+{
+	return changed <= now && now - changed >= MANIFEST_TICK;
+}
 
 /* Adds @part to the digest of entry @i. Any thread. */
 void manifest_sum_digest(struct manifest *m, uint32_t i, struct ebt_digest part);
 /* One digest over everything in the manifest that all nodes must agree on. */
 struct ebt_digest manifest_digest(const struct manifest *m);
 /* The same without the entries before @from and from @to on: where do two disagree? */
-struct ebt_digest manifest_digest_range(const struct manifest *m, uint32_t from, uint32_t to);
+struct ebt_digest manifest_digest_range(
+	const struct manifest *m, uint32_t from, uint32_t to);
 
 /*
  * To bytes and back. The format is described in manifest_format.c and share/man. Flat
@@ -201,6 +312,14 @@ int manifest_save(
  * dropped, and a hard link whose group is split keeps the names that are left together.
  */
 int manifest_merge(const struct manifest *base, const struct manifest *top,
+	struct manifest **out, struct ebt_err *err);
+
+/*
+ * The entries of tree @m whose bit in @keep is set, with the ID of @m. Of what is kept the
+ * directories above it must be kept. A hard link whose group loses its first name goes on with
+ * the next.
+ */
+int manifest_select(const struct manifest *m, const uint64_t *keep,
 	struct manifest **out, struct ebt_err *err);
 
 /*

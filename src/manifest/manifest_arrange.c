@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Flat to tree, in n log n and with 24 bytes an entry besides the manifest itself:
+ * Flat to tree, in n log n and with 24 bytes per entry besides the manifest itself:
  *
  *	sort       the entries stay where they are, keys with indices are sorted
  *	merge      of a run of equal paths one entry, the winner, keeps its place
  *	parents    the entry before is below, beside or is the parent: climb from there
  *	permute    entries move to their places, those without a place fall off the end
- *	groups     sort by inode, every run is a group
+ *	groups     names that one node proved to be one inode: manifest_links.c
  *
  * Whatever can fail comes before permute. Names become the last component of the path
  * they are in: nothing is copied, and the string of a path stays as long as the
@@ -172,54 +172,6 @@ static void permute(struct manifest_entry *entries, struct sort_key *keys, size_
 		}
 		entries[i] = first;
 		keys[i].index = i;
-	}
-}
-
-/*
- * All names in keys[0..n) are one inode: the first is the head, the others become like
- * it.
- */
-static void make_group(struct manifest *m, const struct sort_key *keys, size_t n)
-{
-	struct manifest_entry *head = &m->entries[keys[0].index];
-
-	head->group = keys[0].index;
-	for (size_t i = 1; i < n; i++) {
-		struct manifest_entry *e = &m->entries[keys[i].index], old = *e;
-
-		*e = *head;
-		e->name = old.name;
-		e->parent = old.parent;
-		e->source = old.source;
-	}
-}
-
-static void find_groups(struct manifest *m, struct sort_key *keys, struct sort_key *tmp)
-{
-	size_t n = 0, to, end;
-
-	for (uint32_t i = 0; i < m->count; i++) {
-		const struct manifest_entry *e = &m->entries[i];
-
-		if (e->kind == MANIFEST_FILE && e->nlink > 1)
-			keys[n++] = (struct sort_key){.key = e->ino, .index = i};
-	}
-	sort_keys(keys, tmp, n);
-	for (size_t i = 0; i < n; i = to) {
-		for (to = i + 1; to < n && keys[to].key == keys[i].key; to++)
-			;
-		if (to - i == 1)
-			continue;
-		for (size_t k = i; k < to; k++)
-			keys[k].key = m->entries[keys[k].index].dev;
-		sort_keys(keys + i, tmp, to - i);
-		for (size_t k = i; k < to; k = end) {
-			for (end = k + 1; end < to && keys[end].key == keys[k].key;
-				end++)
-				;
-			if (end - k > 1)
-				make_group(m, keys + k, end - k);
-		}
 	}
 }
 

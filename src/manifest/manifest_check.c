@@ -214,7 +214,27 @@ bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st)
 	bool link = e->kind == MANIFEST_SYMLINK;
 
 	return (link ? S_ISLNK(st->st_mode) : S_ISREG(st->st_mode)) &&
-		(link || (uint64_t)st->st_size == e->size) && st->st_mtim.tv_sec == e->mtime &&
-		(uint32_t)st->st_mtim.tv_nsec == e->mtime_ns &&
-		(!e->ino || st->st_ino == e->ino);
+	       (link || (uint64_t)st->st_size == e->size) &&
+	       st->st_mtim.tv_sec == e->mtime &&
+	       (uint32_t)st->st_mtim.tv_nsec == e->mtime_ns &&
+	       (!e->ino || st->st_ino == e->ino);
+}
+
+bool manifest_unchanged_on(
+	uint32_t node, const struct manifest_entry *e, const struct stat *st)
+{
+	struct manifest_entry seen = *e;
+
+	if (node != manifest_node(e) && manifest_time(st->st_ctim) == e->changed)
+		seen.ino = 0;
+	return manifest_unchanged(&seen, st);
+}
+
+bool manifest_same_time(const struct manifest *m, const struct manifest_entry *e,
+	int64_t sec, uint32_t ns)
+{
+	const struct timespec t = {.tv_sec = e->mtime, .tv_nsec = (long)e->mtime_ns};
+	struct timespec held = fsio_time_held(&m->times, t);
+
+	return held.tv_sec == sec && (uint32_t)held.tv_nsec == ns;
 }

@@ -7,19 +7,24 @@
  *	header
  *	   0   8  magic, "EBT-MAN\n"
  *	   8   2  version, 1; a reader refuses any other
- *	  10   2  length of the header, at least 64; the sources follow it
+ *	  10   2  length of the header, 88, or 64 without what follows the id; the
+ *	          sources come behind it
  *	  12   4  flags: bit 0 set for a tree, clear for a flat manifest; others are 0
  *	  16   4  number of sources
  *	  20   4  number of entries, at most 2^32 - 2
  *	  24   8  length of sources and entries together
  *	  32  32  id of the run that wrote it: 32 lower-case hex digits, or all 0
+ *	  64   8  unit to which the store cuts times, nanoseconds; 0: it keeps none
+ *	  72   8  earliest time it holds, seconds, signed
+ *	  80   8  latest time it holds, seconds, signed
  *	source
  *	   0   2  length of the path
  *	   2      the path: absolute, no final '/', each one only once
  *	entry
  *	   0   4  length of this record with these 4 bytes, at least what it takes
  *	   4   1  kind: 1 directory, 2 file, 3 symbolic link
- *	   5   1  0, not looked at
+ *	   5   1  bit 0 set: owner and group were not given to the copy; others are 0
+ *	          and not looked at
  *	   6   2  mode, permission bits
  *	   8   2  length of the name, n
  *	  10   2  length of the link target, t; 0 unless a symbolic link
@@ -38,14 +43,23 @@
  *	  60   8  atime, seconds, signed
  *	  68   8  size; 0 unless a file
  *	  76   8  bytes the source occupied
- *	  84   8  device of the source
- *	  92   8  inode of the source
+ *	  84   8  device of the source: number of the node that looked at it, and in the
+ *	          low half its device there
+ *	  92   8  inode of the source, on that node
  *	 100  16  digest of the content: low half, high half; base/digest.h says how
  *	 116   n  name: one component in a tree, a path below the store if flat
  *	       t  link target
  *	       x  extended attributes: u16 length of the name, u32 length of the value,
  *	          name, value; names ascending
  *	      16d data extents: offset, length
+ *	       8  last change of the source's inode, nanoseconds since 1970; not there in
+ *	          manifests of older programs
+ *	of a tree, and not there either in those of older programs, the copy in the store:
+ *	       8  inode, 0 if nothing is known of it
+ *	       8  last change of its inode, nanoseconds since 1970
+ *	       4  user
+ *	       4  group
+ *	       4  mode
  *	digest
  *	   0  16  XXH3-128 of all bytes before it: low half, high half
  *
@@ -63,13 +77,19 @@
 #include "fsio/fsio.h"
 #include "manifest/manifest_internal.h"
 
-#define MAGIC	   "EBT-MAN\n"
-#define HEADER_LEN 64
-#define ENTRY_LEN  116
-#define EXTENT_LEN 16
-#define FLAG_TREE  1u
+#define MAGIC	      "EBT-MAN\n"
+#define HEADER_MIN    64
+#define HEADER_LEN    88
+#define ENTRY_LEN     116
+#define EXTENT_LEN    16
+#define TAIL_LEN      8
+#define COPY_LEN      28
+#define FLAG_TREE     1u
+#define NO_OWNER      1u
+/* Nanoseconds: an hour, of which every unit is a part. */
+#define TIME_UNIT_MAX 3600000000000ull
 /* Bytes; only keeps a device in the place of a file from being read for ever. */
-#define FILE_MAX   ((size_t)1 << 40)
+#define FILE_MAX      ((size_t)1 << 40)
 
 static void put16(unsigned char **p, uint16_t v)
 {
@@ -98,7 +118,7 @@ static void put_fixed(unsigned char *p, const struct manifest_entry *e, size_t l
 {
 	put32(&p, (uint32_t)len);
 	*p++ = e->kind;
-	*p++ = 0;
+	*p++ = e->no_owner ? NO_OWNER : 0;
 	put16(&p, (uint16_t)e->mode);
 	put16(&p, (uint16_t)name);
 	put16(&p, (uint16_t)target);
@@ -122,12 +142,22 @@ static void put_fixed(unsigned char *p, const struct manifest_entry *e, size_t l
 	put64(&p, e->digest.hi);
 }
 
+static void put_copy(unsigned char *p, const struct manifest_copy *c)
+{
+	put64(&p, c->ino);
+	put64(&p, c->changed);
+	put32(&p, c->uid);
+	put32(&p, c->gid);
+	put32(&p, c->mode);
+}
+
 static int put_entry(
-	struct buf *out, const struct manifest_entry *e, struct ebt_err *err)
+	struct buf *out, bool tree, const struct manifest_entry *e, struct ebt_err *err)
 {
 	size_t name = strlen(e->name), target = e->target ? strlen(e->target) : 0;
 	size_t len = ENTRY_LEN + name + target + e->xattrs_len +
-		     (size_t)e->n_extents * EXTENT_LEN;
+		     (size_t)e->n_extents * EXTENT_LEN + TAIL_LEN +
+		     (tree ? COPY_LEN : 0);
 	char shown[256];
 	unsigned char *p;
 
@@ -151,6 +181,9 @@ static int put_entry(
 		put64(&p, e->extents[i].off);
 		put64(&p, e->extents[i].len);
 	}
+	put64(&p, e->changed);
+	if (tree)
+		put_copy(p, &e->copy);
 	return 0;
 }
 
@@ -167,6 +200,9 @@ static void put_header(struct buf *out, const struct manifest *m)
 	buf_put32(out, m->count);
 	buf_put64(out, 0); /* the length of the body, when it is known */
 	buf_put(out, id, sizeof(id));
+	buf_put64(out, m->times.unit);
+	buf_put64(out, (uint64_t)m->times.min);
+	buf_put64(out, (uint64_t)m->times.max);
 }
 
 int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *err)
@@ -183,7 +219,7 @@ int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *e
 		buf_put(out, m->sources[i], len);
 	}
 	for (uint32_t i = 0; i < m->count; i++) {
-		r = put_entry(out, &m->entries[i], err);
+		r = put_entry(out, m->tree, &m->entries[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -197,10 +233,11 @@ int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *e
 			   : ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
 }
 
-struct ebt_digest manifest_digest_range(const struct manifest *m, uint32_t from, uint32_t to)
+struct ebt_digest manifest_digest_range(
+	const struct manifest *m, uint32_t from, uint32_t to)
 {
 	struct digest_run run = {0};
-	unsigned char fixed[ENTRY_LEN];
+	unsigned char fixed[ENTRY_LEN + TAIL_LEN], *tail;
 	uint64_t shape[3] = {m->tree, m->n_sources, m->count};
 
 	digest_run_add(&run, digest_bytes(shape, sizeof(shape)));
@@ -214,6 +251,8 @@ struct ebt_digest manifest_digest_range(const struct manifest *m, uint32_t from,
 		       target = e->target ? strlen(e->target) : 0;
 
 		put_fixed(fixed, e, 0, name, target);
+		tail = fixed + ENTRY_LEN;
+		put64(&tail, e->changed);
 		digest_run_add(&run, digest_bytes(fixed, sizeof(fixed)));
 		digest_run_add(&run, digest_bytes(e->name, name));
 		if (target)
@@ -257,6 +296,15 @@ static bool get_id(struct reader *r, char id[33])
 	return strspn(id, "0123456789abcdef") == 32;
 }
 
+/* Stores of before say nothing: their times were taken for held. */
+static bool get_times(struct reader *r, struct fsio_times *t)
+{
+	t->unit = reader_get64(r);
+	t->min = (int64_t)reader_get64(r);
+	t->max = (int64_t)reader_get64(r);
+	return !r->failed && t->min < t->max && t->unit <= TIME_UNIT_MAX;
+}
+
 static int get_header(
 	struct reader *r, struct manifest *m, struct head *h, struct ebt_err *err)
 {
@@ -276,9 +324,11 @@ static int get_header(
 	h->n_sources = reader_get32(r);
 	h->count = reader_get32(r);
 	h->body = reader_get64(r);
-	if (!get_id(r, m->id) || len < HEADER_LEN || flags & ~FLAG_TREE)
+	if (!get_id(r, m->id) || len < HEADER_MIN || flags & ~FLAG_TREE)
 		return damaged(err, "header");
-	reader_take(r, len - HEADER_LEN);
+	if (len >= HEADER_LEN && !get_times(r, &m->times))
+		return damaged(err, "times");
+	reader_take(r, len - (len < HEADER_LEN ? HEADER_MIN : HEADER_LEN));
 	if (r->failed || reader_left(r) < DIGEST_BYTES ||
 		h->body != reader_left(r) - DIGEST_BYTES)
 		return damaged(err, "length");
@@ -370,7 +420,7 @@ static void get_fixed(
 	struct reader *r, struct manifest_entry *e, size_t *name, size_t *target)
 {
 	e->kind = reader_get8(r);
-	reader_get8(r);
+	e->no_owner = reader_get8(r) & NO_OWNER;
 	e->mode = reader_get16(r);
 	*name = reader_get16(r);
 	*target = reader_get16(r);
@@ -391,6 +441,15 @@ static void get_fixed(
 	e->dev = reader_get64(r);
 	e->ino = reader_get64(r);
 	e->digest = reader_get_digest(r);
+}
+
+static void get_copy(struct reader *r, struct manifest_copy *c)
+{
+	c->ino = reader_get64(r);
+	c->changed = reader_get64(r);
+	c->uid = reader_get32(r);
+	c->gid = reader_get32(r);
+	c->mode = reader_get32(r);
 }
 
 static int get_entry(
@@ -420,6 +479,10 @@ static int get_entry(
 	rc = get_extents(&r, &e, s, err);
 	if (rc < 0)
 		return rc;
+	if (reader_left(&r) >= TAIL_LEN)
+		e.changed = reader_get64(&r);
+	if (m->tree && reader_left(&r) >= COPY_LEN)
+		get_copy(&r, &e.copy);
 	if (r.failed)
 		return damaged(err, "length of an entry");
 	flaw = manifest_flaw(m, &e);

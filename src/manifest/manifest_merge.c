@@ -3,7 +3,8 @@
  * Two trees into one: both are in path order, so one walk over both in parallel writes
  * the result in order as well. The path of the entry at hand is kept for each side.
  * Sources that no entry needs any more are left behind, so that a store that is staged
- * into for years does not remember every directory it was ever filled from.
+ * into for years does not remember every directory it was ever filled from. A part of one tree
+ * is taken in the same way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -161,11 +162,41 @@ int manifest_merge(const struct manifest *base, const struct manifest *top,
 		return r;
 	m->tree = true;
 	memcpy(m->id, top->id, sizeof(m->id));
+	m->times = top->times;
 	r = merge_sides(&b, &t, m, err);
 	if (r == 0)
 		r = manifest_drop_single_groups(m, err);
 	if (r < 0)
 		return r;
 	*out = TAKE(m);
+	return 0;
+}
+
+int manifest_select(const struct manifest *m, const uint64_t *keep,
+	struct manifest **out, struct ebt_err *err)
+{
+	SCOPED(side_end) struct side from = {0};
+	SCOPED_MANIFEST struct manifest *got = NULL;
+	int r;
+
+	if (!m->tree)
+		return ebt_failx(
+			err, -EINVAL, "manifest: only of trees a part is taken");
+	r = manifest_new(&got, err);
+	if (r == 0)
+		r = side_start(&from, m, err);
+	if (r < 0)
+		return r;
+	got->tree = true;
+	memcpy(got->id, m->id, sizeof(got->id));
+	got->times = m->times;
+	for (; from.at < m->count && r == 0; from.at++)
+		if (manifest_needed(keep, from.at))
+			r = side_take(&from, got, err);
+	if (r == 0)
+		r = manifest_drop_single_groups(got, err);
+	if (r < 0)
+		return r;
+	*out = TAKE(got);
 	return 0;
 }

@@ -8,26 +8,52 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "manifest/manifest_internal.h"
 
-int manifest_path(const struct manifest *m, uint32_t i, char *out, size_t size)
+/* Bytes of the path of entry @i with its NUL. */
+static size_t path_size(const struct manifest *m, uint32_t i)
 {
-	size_t len = 0, at, n;
+	size_t len = 0;
 
 	for (uint32_t k = i; k != MANIFEST_ROOT; k = m->entries[k].parent)
 		len += strlen(m->entries[k].name) + 1;
-	if (len > size || len > MANIFEST_PATH_MAX + 1)
-		return -ENAMETOOLONG;
-	at = len;
+	return len;
+}
+
+/* Into @out, which has just that room. */
+static void put_path(const struct manifest *m, uint32_t i, char *out, size_t len)
+{
+	size_t at = len, n;
+
 	for (uint32_t k = i; k != MANIFEST_ROOT; k = m->entries[k].parent) {
 		n = strlen(m->entries[k].name);
 		out[--at] = k == i ? '\0' : '/';
 		at -= n;
 		memcpy(out + at, m->entries[k].name, n);
 	}
+}
+
+int manifest_path(const struct manifest *m, uint32_t i, char *out, size_t size)
+{
+	size_t len = path_size(m, i);
+
+	if (len > size || len > MANIFEST_PATH_SIZE)
+		return -ENAMETOOLONG;
+	put_path(m, i, out, len);
 	return (int)len - 1;
+}
+
+char *manifest_path_new(const struct manifest *m, uint32_t i)
+{
+	size_t len = path_size(m, i);
+	char *path = malloc(len);
+
+	if (path)
+		put_path(m, i, path, len);
+	return path;
 }
 
 int manifest_source_path(const struct manifest *m, uint32_t i, char *out, size_t size)

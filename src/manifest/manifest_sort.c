@@ -5,7 +5,9 @@
  * by the first word, then every run of equal words by the next one. Each word of a path
  * is read once, the comparisons are of integers that lie side by side, and the merge
  * sort below notices at the price of one look that a run is in order already, which is
- * how most of what a scan delivers comes.
+ * how most of what a scan delivers comes. Runs are sorted one within the other, the longest one
+ * last and in place of the whole: so a call has at most half of what its caller had, and trees of
+ * any depth do with little stack.
  *
  * In a word bytes are ranked: end of path, then '/', then all others by value. '/' as
  * the lowest byte makes the order of paths that of their components. Ranks fit a byte
@@ -72,25 +74,41 @@ static uint64_t word_at(const char *p)
 	return w;
 }
 
+static size_t run_end(const struct sort_key *a, size_t from, size_t n)
+{
+	size_t to = from + 1;
+
+	while (to < n && a[to].key == a[from].key)
+		to++;
+	return to;
+}
+
 static void sort_from(struct sort_key *a, struct sort_key *tmp, size_t n, size_t depth,
 	const struct manifest_entry *entries)
 {
-	size_t from, to;
+	size_t from, to, longest, len;
 
-	for (;; depth += 8) {
+	for (; n > 1; depth += 8) {
 		for (size_t i = 0; i < n; i++)
 			a[i].key = word_at(entries[a[i].index].name + depth);
 		sort_keys(a, tmp, n);
-		if (a[0].key != a[n - 1].key)
-			break;
-		if ((a[0].key & 0xff) == 0)
-			return; /* all ended in this word: they are equal */
-	}
-	for (from = 0; from < n; from = to) {
-		for (to = from + 1; to < n && a[to].key == a[from].key; to++)
-			;
-		if (to - from > 1 && (a[from].key & 0xff) != 0)
-			sort_from(a + from, tmp, to - from, depth + 8, entries);
+		longest = len = 0;
+		/* A run that ended in this word is of equal paths. */
+		for (from = 0; from < n; from = to) {
+			to = run_end(a, from, n);
+			if ((a[from].key & 0xff) != 0 && to - from > len) {
+				longest = from;
+				len = to - from;
+			}
+		}
+		for (from = 0; from < n; from = to) {
+			to = run_end(a, from, n);
+			if (to - from > 1 && (a[from].key & 0xff) != 0 &&
+				from != longest)
+				sort_from(a + from, tmp, to - from, depth + 8, entries);
+		}
+		a += longest;
+		n = len;
 	}
 }
 

@@ -14,8 +14,8 @@ struct copy {
 	uint32_t block; /* bytes of it that are used, a multiple of DIGEST_LEAF */
 };
 
-static int copy_blocks(const struct copy *c, const struct plan_piece *piece, int in, int out,
-	struct ebt_digest *sum, struct ebt_err *err)
+static int copy_blocks(const struct copy *c, const struct plan_piece *piece, int in,
+	int out, struct ebt_digest *sum, struct ebt_err *err)
 {
 	struct plan_piece part = *piece;
 	uint32_t left = piece->len;
@@ -56,8 +56,9 @@ static int copy_piece(const struct copy *c, const struct plan_piece *piece,
 	return r;
 }
 
-int pack_copy(struct packer *p, struct unpacker *u, uint64_t seq, void *buffer, size_t size,
-	struct pack_place *from, struct pack_place *to, struct ebt_err *err)
+int pack_copy(struct packer *p, struct unpacker *u, uint64_t seq, void *buffer,
+	size_t size, struct pack_place *from, struct pack_place *to,
+	struct ebt_err *err)
 {
 	struct copy c = {.p = p, .u = u, .buffer = buffer};
 	struct plan_piece piece;

@@ -16,6 +16,7 @@
 
 #include "base/scope.h"
 #include "ebt/err.h"
+#include "fsio/fsio.h"
 #include "manifest/manifest.h"
 #include "pack/parcel.h"
 #include "plan/plan.h"
@@ -28,7 +29,10 @@ struct pack_place {
 	uint32_t source, dir; /* meaningful where fd is open */
 	int fd;
 };
-#define PACK_PLACE_INIT {.fd = -1}
+#define PACK_PLACE_INIT                                                                \
+	{                                                                              \
+		.fd = -1                                                               \
+	}
 void pack_place_end(struct pack_place *place);
 #define SCOPED_PLACE SCOPED(pack_place_end)
 
@@ -42,12 +46,21 @@ int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
 	struct packer **out, struct ebt_err *err);
 void packer_free(struct packer *p);
 DEFINE_SCOPED(struct packer, packer_free)
+/* Before any parcel: who ends the wait for an open that is tried again, and counts it. */
+void packer_be_patient(struct packer *p, const struct fsio_patience *how);
 /*
  * Fill parcel number @seq: payload, header, digests of its files into the manifest. A file
  * that cannot be read or is not what the scan saw gives an error that names it.
  */
 int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,
 	struct pack_place *from, struct ebt_err *err);
+/*
+ * Looks at some of the files that have no content, @need as for the plan: errors as from
+ * packer_fill, also for one that has content after all. 1: this stream's share of them is done.
+ * Any number of threads.
+ */
+int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
+	struct ebt_err *err);
 uint64_t packer_bytes(const struct packer *p); /* read from the sources so far */
 
 struct unpacker;
@@ -56,8 +69,8 @@ struct unpacker;
  * Below @treefd, which stays the caller's. Clear bits in @need are left out (NULL: none). The
  * tree is private to the run, so creating with O_EXCL is safe there.
  */
-int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan, int treefd,
-	struct unpacker **out, struct ebt_err *err);
+int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan,
+	int treefd, struct unpacker **out, struct ebt_err *err);
 void unpacker_free(struct unpacker *u); /* closes what a failure left open */
 DEFINE_SCOPED(struct unpacker, unpacker_free)
 
@@ -78,7 +91,8 @@ uint64_t unpacker_bytes(const struct unpacker *u); /* written so far */
  * @buffer, which has @size bytes (DIGEST_LEAF at least), is all the memory it takes. Any
  * number of threads, on different parcels.
  */
-int pack_copy(struct packer *p, struct unpacker *u, uint64_t seq, void *buffer, size_t size,
-	struct pack_place *from, struct pack_place *to, struct ebt_err *err);
+int pack_copy(struct packer *p, struct unpacker *u, uint64_t seq, void *buffer,
+	size_t size, struct pack_place *from, struct pack_place *to,
+	struct ebt_err *err);
 
 #endif

@@ -10,7 +10,8 @@
  */
 int pack_place_at(struct pack_place *place, uint32_t source, uint32_t dir, int atfd,
 	const char *path, int flags);
-static inline bool pack_place_is(const struct pack_place *place, uint32_t source, uint32_t dir)
+static inline bool pack_place_is(
+	const struct pack_place *place, uint32_t source, uint32_t dir)
 {
 	return place->fd >= 0 && place->source == source && place->dir == dir;
 }
@@ -23,8 +24,8 @@ struct pack_source {
 	struct source_file *shared; /* NULL: the file lies in this piece alone */
 	int fd;
 };
-int packer_open(struct packer *p, const struct plan_piece *piece, struct pack_place *from,
-	struct pack_source *src, struct ebt_err *err);
+int packer_open(struct packer *p, const struct plan_piece *piece,
+	struct pack_place *from, struct pack_source *src, struct ebt_err *err);
 int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *data,
 	struct ebt_err *err);
 int packer_done(struct packer *p, const struct plan_piece *piece,
@@ -32,15 +33,16 @@ int packer_done(struct packer *p, const struct plan_piece *piece,
 
 void packer_walk(const struct packer *p, uint64_t seq, struct plan_walk *w);
 /* Adds @sum to the digest of the file of @piece. */
-void packer_sum(struct packer *p, const struct plan_piece *piece, struct ebt_digest sum);
+void packer_sum(
+	struct packer *p, const struct plan_piece *piece, struct ebt_digest sum);
 
 /* The target likewise. With the last piece done, its attributes are set. */
 struct pack_target {
 	struct target_file *shared;
 	int fd;
 };
-int unpacker_open(struct unpacker *u, const struct plan_piece *piece, struct pack_place *to,
-	struct pack_target *dst, struct ebt_err *err);
+int unpacker_open(struct unpacker *u, const struct plan_piece *piece,
+	struct pack_place *to, struct pack_target *dst, struct ebt_err *err);
 /* @data NULL: zeros of a file that may have holes. */
 int unpacker_write(struct unpacker *u, const struct plan_piece *part, int fd,
 	const void *data, struct ebt_err *err);
@@ -51,8 +53,8 @@ int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
  * The sum of the leaves of one piece: its part of its file's digest. @run, if not NULL, gets
  * the leaves one by one.
  */
-static inline struct ebt_digest pack_digest(
-	const unsigned char *data, const struct plan_piece *piece, struct digest_run *run)
+static inline struct ebt_digest pack_digest(const unsigned char *data,
+	const struct plan_piece *piece, struct digest_run *run)
 {
 	struct ebt_digest sum = {0}, leaf;
 	uint64_t index = piece->off / DIGEST_LEAF;

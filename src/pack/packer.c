@@ -3,7 +3,8 @@
  * From source files to parcels. A file that lies in one piece is opened, read and closed on
  * the spot. A large one is shared by the threads that read its pieces: it stays open until
  * the last of the bytes that this stream takes from it has been read. Streams go through
- * files in order, so only a few are open at any time and a list is enough.
+ * files in order, so only a few are open at any time and a list is enough. Files without
+ * content lie in no parcel, and are looked at all the same.
  */
 #include "pack/pack_internal.h"
 
@@ -13,6 +14,9 @@
 
 #include "base/text.h"
 #include "fsio/fsio.h"
+
+#define LOOK                                                                           \
+	64 /* entries in a share of packer_look: neighbours have a directory in common */
 
 struct source_file {
 	struct source_file *next;
@@ -25,8 +29,11 @@ struct packer {
 	struct manifest *m;
 	const struct plan *plan;
 	uint32_t stream;
+	uint32_t node; /* that reads it: without streams the first looks at all */
 	uid_t euid;
-	uint64_t bytes; /* atomic */
+	struct fsio_patience patience;
+	uint64_t bytes;	 /* atomic */
+	uint64_t looked; /* atomic: shares of entries in packer_look */
 	pthread_mutex_t lock;
 	struct source_file *open; /* lock */
 };
@@ -41,10 +48,16 @@ int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
 	p->m = m;
 	p->plan = plan;
 	p->stream = stream;
+	p->node = stream < plan->n_streams ? plan->streams[stream].reader : 0;
 	p->euid = geteuid();
 	pthread_mutex_init(&p->lock, NULL);
 	*out = p;
 	return 0;
+}
+
+void packer_be_patient(struct packer *p, const struct fsio_patience *how)
+{
+	p->patience = *how;
 }
 
 void packer_free(struct packer *p)
@@ -67,17 +80,32 @@ uint64_t packer_bytes(const struct packer *p)
 	return __atomic_load_n(&p->bytes, __ATOMIC_RELAXED);
 }
 
-static int fail_at(const struct packer *p, uint32_t entry, int code, const char *what,
-	struct ebt_err *err)
+#define NAME 512 /* bytes of a source in a message */
+
+static const char *name_of(const struct packer *p, uint32_t entry, char name[NAME])
 {
-	char path[PATH_MAX], name[512];
+	char path[PATH_MAX];
 
 	if (manifest_source_path(p->m, entry, path, sizeof(path)) < 0)
 		path[0] = '\0';
-	text_name(path, name, sizeof(name));
-	if (code == -ESTALE)
-		return ebt_failx(err, code, "%s: %s", name, what);
-	return ebt_fail(err, code, "%s: %s", name, what);
+	return text_name(path, name, NAME);
+}
+
+static int fail_at(const struct packer *p, uint32_t entry, int code, const char *what,
+	struct ebt_err *err)
+{
+	char name[NAME];
+
+	return ebt_fail(err, code, "%s: %s", name_of(p, entry, name), what);
+}
+
+/* What no errno says: the file is not what the scan saw, or not what it says itself. */
+static int refuse(
+	const struct packer *p, uint32_t entry, const char *what, struct ebt_err *err)
+{
+	char name[NAME];
+
+	return ebt_failx(err, -ESTALE, "%s: %s", name_of(p, entry, name), what);
 }
 
 /*
@@ -96,11 +124,11 @@ static int open_place(const struct packer *p, uint32_t entry, struct pack_place 
 	if (r < 0)
 		return r;
 	*strrchr(path, '/') = '\0';
-	return pack_place_at(from, e->source, e->parent, AT_FDCWD, *path ? path : "/", 0);
+	return pack_place_at(
+		from, e->source, e->parent, AT_FDCWD, *path ? path : "/", 0);
 }
 
-static int open_source(const struct packer *p, uint32_t entry, struct pack_place *from,
-	struct ebt_err *err)
+static int try_source(const struct packer *p, uint32_t entry, struct pack_place *from)
 {
 	const struct manifest_entry *e = &p->m->entries[entry];
 	/* Not to wait on a FIFO that took the file's place, not to follow a link that did. */
@@ -108,27 +136,39 @@ static int open_source(const struct packer *p, uint32_t entry, struct pack_place
 	int dirfd = open_place(p, entry, from), fd;
 
 	if (dirfd < 0)
-		return fail_at(p, entry, dirfd, "open", err);
+		return dirfd;
 	/* Only the owner may leave the access time alone. */
 	if (p->euid == 0 || p->euid == e->uid)
 		flags |= O_NOATIME;
 	fd = openat(dirfd, e->name, flags);
 	if (fd < 0 && errno == EPERM && (flags & O_NOATIME))
 		fd = openat(dirfd, e->name, flags & ~O_NOATIME);
-	return fd < 0 ? fail_at(p, entry, -errno, "open", err) : fd;
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_source(const struct packer *p, uint32_t entry, struct pack_place *from,
+	struct ebt_err *err)
+{
+	struct fsio_again again = {0};
+	int fd;
+
+	/* With its directory: that may be what is stale. */
+	while (fsio_again(&again, &p->patience, fd = try_source(p, entry, from)))
+		pack_place_end(from);
+	return fd < 0 ? fail_at(p, entry, fd, "open", err) : fd;
 }
 
 /* After the last read: is this still the file that the scan saw? */
-static int check_unchanged(const struct packer *p, uint32_t entry, int fd,
-	struct ebt_err *err)
+static int check_unchanged(
+	const struct packer *p, uint32_t entry, int fd, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &p->m->entries[entry];
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return fail_at(p, entry, -errno, "stat", err);
-	if (!manifest_unchanged(e, &st))
-		return fail_at(p, entry, -ESTALE, "changed while it was being staged", err);
+	if (!manifest_unchanged_on(p->node, e, &st))
+		return refuse(p, entry, "changed while it was being staged", err);
 	return 0;
 }
 
@@ -183,8 +223,8 @@ static int share_open(struct packer *p, uint32_t entry, struct pack_place *from,
 }
 
 /* @len bytes of @f have been read; whoever reads the last ones checks and closes it. */
-static int share_done(struct packer *p, struct source_file *f, uint64_t len,
-	struct ebt_err *err)
+static int share_done(
+	struct packer *p, struct source_file *f, uint64_t len, struct ebt_err *err)
 {
 	struct source_file **at;
 	int r;
@@ -204,8 +244,8 @@ static int share_done(struct packer *p, struct source_file *f, uint64_t len,
 	return r;
 }
 
-int packer_open(struct packer *p, const struct plan_piece *piece, struct pack_place *from,
-	struct pack_source *src, struct ebt_err *err)
+int packer_open(struct packer *p, const struct plan_piece *piece,
+	struct pack_place *from, struct pack_source *src, struct ebt_err *err)
 {
 	int r;
 
@@ -227,9 +267,14 @@ int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *d
 
 	if (n < 0)
 		return fail_at(p, part->entry, (int)n, "read", err);
-	if ((uint64_t)n < part->len)
-		return fail_at(
-			p, part->entry, -ESTALE, "became shorter while it was being staged", err);
+	if ((uint64_t)n < part->len) {
+		/* It shrank, or is one of those below /sys, which never had as much. */
+		int r = check_unchanged(p, part->entry, fd, err);
+
+		return r < 0 ? r
+			     : refuse(p, part->entry,
+				       "has less content than its size says", err);
+	}
 	__atomic_add_fetch(&p->bytes, part->len, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -243,6 +288,45 @@ int packer_done(struct packer *p, const struct plan_piece *piece,
 	if (r == 0)
 		r = check_unchanged(p, piece->entry, src->fd, err);
 	close(src->fd);
+	return r;
+}
+
+/* A file without content has none: those below /proc say so too. */
+static int look_at(
+	struct packer *p, uint32_t entry, struct pack_place *from, struct ebt_err *err)
+{
+	SCOPED_FD int fd = open_source(p, entry, from, err);
+	char byte;
+	ssize_t n;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	n = fsio_read(fd, &byte, 1, 0);
+	if (n < 0)
+		return fail_at(p, entry, (int)n, "read", err);
+	r = check_unchanged(p, entry, fd, err);
+	return r < 0 || n == 0
+		       ? r
+		       : refuse(p, entry, "has content although its size is 0", err);
+}
+
+int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
+	struct ebt_err *err)
+{
+	uint64_t share = __atomic_fetch_add(&p->looked, 1, __ATOMIC_RELAXED);
+	uint32_t streams = p->plan->n_streams ? p->plan->n_streams : 1;
+	uint64_t at = (share * streams + p->stream) * LOOK, end = at + LOOK;
+	int r = 0;
+
+	if (at >= p->m->count)
+		return 1;
+	for (; at < end && at < p->m->count && r == 0; at++) {
+		if (manifest_needed(need, (uint32_t)at) &&
+			manifest_has_data(p->m, (uint32_t)at) &&
+			p->m->entries[at].size == 0)
+			r = look_at(p, (uint32_t)at, from, err);
+	}
 	return r;
 }
 

@@ -2,6 +2,7 @@
 #include "pack/parcel.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sys/mman.h>
 
 #define PAGE 4096
@@ -10,7 +11,7 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t freed;
 	struct queue_item *free; /* lock; last in, first out */
-	bool closed;             /* lock */
+	bool closed;		 /* lock */
 	struct parcel *parcels;
 	void *memory;
 	size_t length;
@@ -126,4 +127,16 @@ void parcel_unref(struct parcel *p)
 	p->item.next = pool->free;
 	pool->free = &p->item;
 	pthread_cond_signal(&pool->freed);
+}
+
+int parcel_check(const struct parcel *p, uint64_t bytes, struct ebt_err *err)
+{
+	const struct parcel_header *h = p->header;
+
+	if (h->magic == PARCEL_MAGIC && h->stream == p->stream && h->seq == p->seq &&
+		h->length == (h->flags & PARCEL_ZERO ? 0 : bytes))
+		return 0;
+	return ebt_failx(err, -EPROTO,
+		"parcel %llu of stream %u: another one arrived in its place",
+		(unsigned long long)p->seq, p->stream);
 }

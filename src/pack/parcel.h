@@ -18,7 +18,8 @@
 #include "base/scope.h"
 #include "ebt/err.h"
 
-#define PARCEL_MAGIC 0x31504245u /* "EBP1" in memory on little-endian: also tells byte order */
+#define PARCEL_MAGIC                                                                   \
+	0x31504245u /* "EBP1" in memory on little-endian: also tells byte order */
 
 enum parcel_flags {
 	PARCEL_ZERO = 1,  /* all zeros: the payload is left out */
@@ -30,8 +31,9 @@ struct parcel_header {
 	uint32_t magic, flags;
 	uint32_t stream;
 	uint32_t length; /* bytes of payload that follow; 0 with PARCEL_ZERO */
-	uint64_t seq;    /* in the stream */
-	struct ebt_digest digest; /* of the payload as the plan has it: leaves in order */
+	uint64_t seq;	 /* in the stream */
+	struct ebt_digest
+		digest; /* of the payload as the plan has it: leaves in order */
 	uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct parcel_header) == 64, "the header's size is on the wire");
@@ -40,12 +42,18 @@ struct parcel {
 	struct queue_item item; /* first: queues and the free list hang it by this */
 	struct pool *pool;
 	struct parcel_header *header; /* right before payload */
-	unsigned char *payload;       /* page-aligned */
-	uint32_t stream;              /* what it is meant for, also before it has arrived */
+	unsigned char *payload;	      /* page-aligned */
+	uint32_t stream; /* what it is meant for, also before it has arrived */
 	uint64_t seq;
-	int refs;                     /* atomic: writer and sends that still need it */
-	bool local;                   /* filled on this node */
+	int refs;   /* atomic: writer and sends that still need it */
+	bool local; /* filled on this node */
 };
+
+/*
+ * -EPROTO if what was received is not the parcel of @bytes that p->stream and p->seq stand for.
+ * Says nothing about its content: unpacker_store does.
+ */
+int parcel_check(const struct parcel *p, uint64_t bytes, struct ebt_err *err);
 
 struct pool;
 
@@ -58,9 +66,9 @@ uint32_t pool_count(const struct pool *p);
 uint64_t pool_stride(uint64_t bytes); /* memory one buffer takes */
 
 /* A parcel with one reference; the one used last first, while it is in the cache. */
-struct parcel *pool_try(struct pool *p); /* NULL: none free */
+struct parcel *pool_try(struct pool *p);  /* NULL: none free */
 struct parcel *pool_wait(struct pool *p); /* NULL: the pool was closed */
-void pool_close(struct pool *p);          /* ends all waiting */
+void pool_close(struct pool *p);	  /* ends all waiting */
 
 void parcel_ref(struct parcel *p, int n);
 void parcel_unref(struct parcel *p); /* the last one returns it to its pool */

@@ -14,7 +14,8 @@
 #include "fsio/fsio.h"
 #include "store/store.h"
 
-#define HOLE 4096 /* granularity at which zeros become holes again; page and block size */
+#define HOLE                                                                           \
+	4096 /* granularity at which zeros become holes again; page and block size */
 
 struct target_file {
 	struct target_file *next;
@@ -28,16 +29,16 @@ struct unpacker {
 	const uint64_t *need;
 	const struct plan *plan;
 	int treefd;
-	struct store_made made;   /* what a file of ours looks like when just created */
-	uint64_t bytes;           /* atomic: content written */
-	uint64_t expected;        /* content of all needed files, zeros counted */
-	uint64_t finished;        /* atomic: content of files that are complete */
+	struct store_made made; /* what a file of ours looks like when just created */
+	uint64_t bytes;		/* atomic: content written */
+	uint64_t expected;	/* content of all needed files, zeros counted */
+	uint64_t finished;	/* atomic: content of files that are complete */
 	pthread_mutex_t lock;
 	struct target_file *open; /* lock */
 };
 
-int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan, int treefd,
-	struct unpacker **out, struct ebt_err *err)
+int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan,
+	int treefd, struct unpacker **out, struct ebt_err *err)
 {
 	struct unpacker *u = calloc(1, sizeof(*u));
 
@@ -87,6 +88,18 @@ static int fail_at(const struct unpacker *u, uint32_t entry, int code, const cha
 	return ebt_fail(err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
 }
 
+/* @why knows all but the path. */
+static int fail_for(const struct unpacker *u, uint32_t entry, const struct ebt_err *why,
+	struct ebt_err *err)
+{
+	char path[PATH_MAX], name[512];
+
+	if (manifest_path(u->m, entry, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	return ebt_failx(err, why->code, "%s: %.400s",
+		text_name(path, name, sizeof(name)), why->text);
+}
+
 /*
  * A descriptor to reach the parent of @entry and the name to use with it. MANIFEST_ROOT and
  * MANIFEST_NONE are the same number: the root needs no descriptor of its own.
@@ -109,7 +122,8 @@ static int place_at(const struct unpacker *u, uint32_t entry, struct pack_place 
 }
 
 /* How a new file for @e looks: its own mode from the start, as far as umask lets it. */
-static struct store_made made_for(const struct unpacker *u, const struct manifest_entry *e)
+static struct store_made made_for(
+	const struct unpacker *u, const struct manifest_entry *e)
 {
 	struct store_made made = u->made;
 
@@ -126,7 +140,8 @@ static int create(const struct unpacker *u, uint32_t entry, struct pack_place *t
 
 	if (dirfd < 0)
 		return dirfd;
-	fd = openat(dirfd, e->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	fd = openat(dirfd, e->name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		made_for(u, e).mode);
 	return fd < 0 ? fail_at(u, entry, -errno, "create", err) : fd;
 }
@@ -145,7 +160,7 @@ static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_er
 	if (r == 0) {
 		r = store_set_attributes(fd, e, &made, &why);
 		if (r < 0)
-			fail_at(u, entry, r, "set attributes", err);
+			fail_for(u, entry, &why, err);
 	}
 	if (close(fd) < 0 && r == 0)
 		r = fail_at(u, entry, -errno, "close", err);
@@ -221,8 +236,8 @@ static int share_open(struct unpacker *u, uint32_t entry, struct pack_place *to,
 	return 0;
 }
 
-static int share_done(struct unpacker *u, struct target_file *f, uint64_t len,
-	struct ebt_err *err)
+static int share_done(
+	struct unpacker *u, struct target_file *f, uint64_t len, struct ebt_err *err)
 {
 	struct target_file **at;
 	int r;
@@ -241,8 +256,8 @@ static int share_done(struct unpacker *u, struct target_file *f, uint64_t len,
 	return r;
 }
 
-int unpacker_open(struct unpacker *u, const struct plan_piece *piece, struct pack_place *to,
-	struct pack_target *dst, struct ebt_err *err)
+int unpacker_open(struct unpacker *u, const struct plan_piece *piece,
+	struct pack_place *to, struct pack_target *dst, struct ebt_err *err)
 {
 	int r;
 
@@ -269,15 +284,16 @@ int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
 	return r;
 }
 
-static int store_piece(struct unpacker *u, const struct plan_piece *piece, const void *data,
-	struct pack_place *to, struct ebt_err *err)
+static int store_piece(struct unpacker *u, const struct plan_piece *piece,
+	const void *data, struct pack_place *to, struct ebt_err *err)
 {
 	struct pack_target dst;
 	int r = unpacker_open(u, piece, to, &dst, err);
 
 	if (r < 0)
 		return r;
-	return unpacker_done(u, piece, &dst, unpacker_write(u, piece, dst.fd, data, err), err);
+	return unpacker_done(
+		u, piece, &dst, unpacker_write(u, piece, dst.fd, data, err), err);
 }
 
 /* The digest of what arrived against the header's; sums go into the manifest when it holds. */
@@ -293,7 +309,8 @@ static int check(struct unpacker *u, const struct parcel *parcel, struct ebt_err
 	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
 	while (plan_walk_next(&w, &piece)) {
 		if (!(h->flags & PARCEL_ZERO)) {
-			sums[n++] = pack_digest(parcel->payload + piece.at, &piece, &run);
+			sums[n++] =
+				pack_digest(parcel->payload + piece.at, &piece, &run);
 			continue;
 		}
 		for (uint32_t at = 0; at < piece.len; at += DIGEST_LEAF)
@@ -302,7 +319,8 @@ static int check(struct unpacker *u, const struct parcel *parcel, struct ebt_err
 	if (!digest_equal(digest_run_end(&run), h->digest)) {
 		plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
 		plan_walk_next(&w, &piece);
-		return fail_at(u, piece.entry, -EBADMSG, "damaged on the way (digest differs)", err);
+		return fail_at(u, piece.entry, -EBADMSG,
+			"damaged on the way (digest differs)", err);
 	}
 	if (h->flags & PARCEL_ZERO)
 		return 0;
@@ -327,17 +345,19 @@ int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 		return r;
 	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
 	while (plan_walk_next(&w, &piece)) {
-		r = store_piece(u, &piece, zero ? NULL : parcel->payload + piece.at, to, err);
+		r = store_piece(
+			u, &piece, zero ? NULL : parcel->payload + piece.at, to, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int begin_one(struct unpacker *u, uint32_t i, struct pack_place *to,
-	struct ebt_err *err)
+static int begin_one(
+	struct unpacker *u, uint32_t i, struct pack_place *to, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &u->m->entries[i];
+	struct ebt_err why = {0};
 	int dirfd, fd, r;
 
 	if (e->kind == MANIFEST_FILE && (e->size > 0 || !manifest_has_data(u->m, i)))
@@ -350,11 +370,13 @@ static int begin_one(struct unpacker *u, uint32_t i, struct pack_place *to,
 	if (dirfd < 0)
 		return dirfd;
 	if (e->kind == MANIFEST_DIR)
-		return mkdirat(dirfd, e->name, 0700) < 0 ? fail_at(u, i, -errno, "mkdir", err) : 0;
+		return mkdirat(dirfd, e->name, 0700) < 0
+			       ? fail_at(u, i, -errno, "mkdir", err)
+			       : 0;
 	if (symlinkat(e->target, dirfd, e->name) < 0)
 		return fail_at(u, i, -errno, "symlink", err);
-	r = store_set_link_attributes(dirfd, e, err);
-	return r < 0 ? fail_at(u, i, r, "set attributes", err) : 0;
+	r = store_set_link_attributes(dirfd, e, &why);
+	return r < 0 ? fail_for(u, i, &why, err) : 0;
 }
 
 int unpacker_begin(struct unpacker *u, struct ebt_err *err)
@@ -363,7 +385,8 @@ int unpacker_begin(struct unpacker *u, struct ebt_err *err)
 	int r;
 
 	for (uint32_t i = 0; i < u->m->count; i++) {
-		if (u->m->entries[i].kind != MANIFEST_DIR && !manifest_needed(u->need, i))
+		if (u->m->entries[i].kind != MANIFEST_DIR &&
+			!manifest_needed(u->need, i))
 			continue;
 		r = begin_one(u, i, &place, err);
 		if (r < 0)
@@ -380,7 +403,8 @@ int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 
 	if (u->finished != u->expected)
 		return ebt_failx(err, -EIO, "%llu of %llu bytes are in complete files",
-			(unsigned long long)u->finished, (unsigned long long)u->expected);
+			(unsigned long long)u->finished,
+			(unsigned long long)u->expected);
 	for (uint32_t i = 0; i < u->m->count; i++) {
 		const struct manifest_entry *e = &u->m->entries[i];
 

@@ -9,6 +9,9 @@
 #define MAGIC_COMPOSITE 0x0bd60bd0u
 #define MAGIC_FOREIGN	0x0bd70bd0u
 
+#define COMPONENT_LEN 48
+#define FLAG_INIT     0x10u /* of a component: it has objects */
+
 #define ENTRY_LEN   24
 #define HEAD_LEN    32 /* V1 and composite */
 #define HEAD_V3_LEN 48

@@ -73,6 +73,38 @@ int pfs_layout_at(enum pfs_kind kind, const char *path, struct pfs_layout **out)
 int pfs_layout_of(enum pfs_kind kind, int fd, struct pfs_layout **out);
 
 #define PFS_STRIPES_MAX 2000 /* objects of a file */
+#define PFS_POOL_NAME	16   /* bytes, with the end */
+#define PFS_RULES_MAX	64
+#define PFS_ALL		UINT32_MAX
+
+/* What files get in a range of them. */
+struct pfs_rule {
+	uint64_t start, end;  /* as of a part */
+	uint32_t stripe_size; /* bytes; 0: the file system's default */
+	uint32_t count;	      /* objects; 0: the default; PFS_ALL: one on each target */
+	bool on_mdt;	      /* data on the metadata target, no objects */
+	bool overstriped;     /* several objects may lie on one target */
+	char pool[PFS_POOL_NAME]; /* of which targets; "": of all */
+};
+
+/*
+ * The layout that files in a directory get by default. Bytes that are compared as they are:
+ * what is not said is zero.
+ */
+struct pfs_policy {
+	uint32_t n_rules; /* 0: there is none; they ascend and leave no gap */
+	bool composite;	  /* else one rule */
+	bool strange; /* it has kinds of components that are not ours to choose in */
+	struct pfs_rule rule[PFS_RULES_MAX];
+};
+
+/*
+ * The default layout of the directory at @path, its own or the file system's. Where none can
+ * be read there is none.
+ */
+void pfs_policy_at(enum pfs_kind kind, const char *path, struct pfs_policy *out);
+/* What a lustre.lov attribute, also of a file, asks for. 0, or -EBADMSG. */
+int pfs_lustre_policy(const void *lov, size_t len, struct pfs_policy *out);
 
 /*
  * How a new file shall be striped. A count of 0: all as the directory has it. Without a
@@ -82,9 +114,28 @@ struct pfs_stripes {
 	uint32_t size;	      /* bytes, a multiple of 64 KiB; 0: the default */
 	uint32_t count;	      /* objects */
 	const uint32_t *osts; /* of each object, or NULL */
+	const char *pool;     /* that the OSTs are of; NULL or "": no pool */
+	/*
+	 * Composite, if not NULL: all of that is for component @rule of it, except the pool,
+	 * and the other components are as the policy says, their OSTs the file system's choice.
+	 */
+	const struct pfs_policy *policy;
+	uint32_t rule;
+	/* Of one more component the OSTs, as many as its rule has objects; NULL: none. */
+	const uint32_t *also_osts;
+	uint32_t also;
 };
 
-#define PFS_LUSTRE_ENCODE_MAX (48 + 24 * PFS_STRIPES_MAX) /* bytes */
+/* Objects of the component that @wish also chooses OSTs for. */
+static inline uint32_t pfs_also_count(const struct pfs_stripes *wish)
+{
+	return wish->policy->rule[wish->also].count
+		       ? wish->policy->rule[wish->also].count
+		       : 1;
+}
+
+#define PFS_LUSTRE_ENCODE_MAX                                                          \
+	(32 + PFS_RULES_MAX * (48 + 48) + 2 * 24 * PFS_STRIPES_MAX) /* bytes */
 /*
  * The lustre.lov attribute that asks for @wish, with a count above 0: its length, -EINVAL
  * for what no Lustre takes, -ERANGE where @cap is too small. It is a request: the attribute
@@ -100,13 +151,21 @@ ssize_t pfs_lustre_encode(const struct pfs_stripes *wish, void *lov, size_t cap)
  * choose others. -ENOTSUP and -ENOTTY: this file system takes no layouts.
  *
  * *got, unless @got is NULL: the layout as read back, NULL where it is not known; the
- * caller's. *kept, unless @kept is NULL: false when the file system silently did other than
- * was asked or does not tell. The file is good, but not placed as wished. Plain files have
- * no layout to differ: true.
+ * caller's. Of a composite layout it has the components that have objects already: the first
+ * one. The others get them with the first byte or size there, as was asked for or not at all;
+ * pfs_layout_keeps tells. *kept, unless @kept is NULL: false when the file system silently did
+ * other than was asked or does not tell. The file is good, but not placed as wished. Plain
+ * files have no layout to differ: true.
  */
 int pfs_create(enum pfs_kind kind, int dirfd, const char *name, mode_t mode,
 	const struct pfs_stripes *wish, struct pfs_layout **got, bool *kept,
 	struct ebt_err *err);
+
+/*
+ * Whether @l has the objects of @wish: one range to the end of the file, or the component it is
+ * for, on just these OSTs.
+ */
+bool pfs_layout_keeps(const struct pfs_layout *l, const struct pfs_stripes *wish);
 
 /* The lower ones are as Lustre numbers them. */
 enum pfs_target_state {
@@ -153,6 +212,15 @@ int pfs_targets(enum pfs_kind kind, const char *path, struct pfs_targets **out,
  * do is cut off or about to be: not there.
  */
 bool pfs_target_usable(const struct pfs_target *t);
+
+/* Whether it can be one: a name that no Lustre takes is no path either. */
+bool pfs_pool_name_ok(const char *pool);
+/*
+ * Sets @in of each target of @t that is in @pool: 1, 0 where its members are not known, or a
+ * negative errno, as pfs_targets.
+ */
+int pfs_pool(enum pfs_kind kind, const char *path, const char *pool,
+	const struct pfs_targets *t, bool *in, struct ebt_err *err);
 
 /* What each OST holds of a number of files. Start from zeros. */
 struct pfs_share {

@@ -110,8 +110,8 @@ static int layout(int fd, struct pfs_layout **out)
 	       0;
 }
 
-/* Opens what was made. -ESTALE where somebody has put another file in its place. */
-static int open_made(const struct pfs_new *n)
+/* Opens what was made. 1: somebody has put another file in its place, which stays. */
+static int open_made(const struct pfs_new *n, int *out)
 {
 	SCOPED_FD int fd =
 		openat(n->dirfd, n->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -120,8 +120,9 @@ static int open_made(const struct pfs_new *n)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size != 0)
-		return -ESTALE;
-	return TAKE_FD(fd);
+		return 1;
+	*out = TAKE_FD(fd);
+	return 0;
 }
 
 static int make_with_hints(const struct pfs_new *n)
@@ -135,7 +136,7 @@ static int make_with_hints(const struct pfs_new *n)
 	};
 	/* The ioctl goes to the directory; AT_FDCWD and O_PATH descriptors take none. */
 	SCOPED_FD int dir = openat(n->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
+	int fd = -1, r;
 
 	if (dir < 0)
 		return -errno;
@@ -145,8 +146,10 @@ static int make_with_hints(const struct pfs_new *n)
 		return -EINVAL;
 	if (ioctl(dir, MAKE_WITH_HINTS, &hints) < 0)
 		return -errno;
-	r = open_made(n);
-	return r < 0 && r != -ESTALE ? pfs_undo(n, r) : r;
+	r = open_made(n, &fd);
+	if (r)
+		return r > 0 ? -EEXIST : pfs_undo(n, r);
+	return fd;
 }
 
 static int create(const struct pfs_new *n, struct pfs_layout **got, bool *kept,

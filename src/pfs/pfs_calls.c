@@ -44,18 +44,41 @@ int pfs_layout_of(enum pfs_kind kind, int fd, struct pfs_layout **out)
 	return pfs_calls_of(kind)->layout(fd, out);
 }
 
+/* The part of @l that is component @rule, or all where @rule is that. */
+static const struct pfs_part *find_part(
+	const struct pfs_layout *l, const struct pfs_rule *rule, bool composite)
+{
+	uint32_t k = 0;
+
+	while (composite && k < l->n_parts && l->parts[k].start < rule->start)
+		k++;
+	if (k == l->n_parts || (!composite && l->n_parts != 1))
+		return NULL;
+	return l->parts[k].start == rule->start && l->parts[k].end == rule->end
+		       ? &l->parts[k]
+		       : NULL;
+}
+
+static bool is_on(const struct pfs_layout *l, const struct pfs_part *p,
+	const uint32_t *osts, uint32_t count)
+{
+	return p && p->stripe_count == count &&
+	       (!osts || memcmp(l->osts + p->first, osts, count * sizeof(*osts)) == 0);
+}
+
 bool pfs_layout_keeps(const struct pfs_layout *l, const struct pfs_stripes *wish)
 {
-	const struct pfs_part *p = l->parts;
+	static const struct pfs_rule all = {.end = UINT64_MAX};
+	const struct pfs_policy *policy = wish->policy;
+	const struct pfs_part *p =
+		find_part(l, policy ? &policy->rule[wish->rule] : &all, policy != NULL);
 
-	if (l->n_parts != 1 || p->start != 0 || p->end != UINT64_MAX)
+	if (!is_on(l, p, wish->osts, wish->count) ||
+		(wish->size && p->stripe_size != wish->size))
 		return false;
-	if (p->stripe_count != wish->count)
-		return false;
-	if (wish->size && p->stripe_size != wish->size)
-		return false;
-	return !wish->osts || memcmp(l->osts + p->first, wish->osts,
-				      wish->count * sizeof(*wish->osts)) == 0;
+	return !wish->also_osts ||
+	       is_on(l, find_part(l, &policy->rule[wish->also], true), wish->also_osts,
+		       pfs_also_count(wish));
 }
 
 /*
@@ -103,4 +126,21 @@ int pfs_targets(enum pfs_kind kind, const char *path, struct pfs_targets **out,
 	struct ebt_err *err)
 {
 	return pfs_calls_of(kind)->targets(path, out, err);
+}
+
+void pfs_policy_at(enum pfs_kind kind, const char *path, struct pfs_policy *out)
+{
+	const struct pfs_calls *calls = pfs_calls_of(kind);
+
+	memset(out, 0, sizeof(*out));
+	if (calls->policy)
+		calls->policy(path, out);
+}
+
+int pfs_pool(enum pfs_kind kind, const char *path, const char *pool,
+	const struct pfs_targets *t, bool *in, struct ebt_err *err)
+{
+	const struct pfs_calls *calls = pfs_calls_of(kind);
+
+	return calls->pool ? calls->pool(path, pool, t, in, err) : 0;
 }

@@ -54,6 +54,10 @@ struct pfs_calls {
 	int (*layout)(int fd, struct pfs_layout **out); /* as pfs_layout_of */
 	int (*targets)(const char *path, struct pfs_targets **out,
 		struct ebt_err *err); /* as pfs_targets */
+	/* As pfs_policy_at and pfs_pool; NULL where there is no such thing. */
+	void (*policy)(const char *path, struct pfs_policy *out);
+	int (*pool)(const char *path, const char *pool, const struct pfs_targets *t,
+		bool *in, struct ebt_err *err);
 };
 extern const struct pfs_calls pfs_plain, pfs_lustre, pfs_beegfs;
 
@@ -66,8 +70,17 @@ int pfs_undo(const struct pfs_new *n, int code);
 /* Reports that @n, with its wish, could not be had. */
 int pfs_fail_new(const struct pfs_new *n, int code, struct ebt_err *err);
 
-/* Whether @l is one range to the end of the file and all that @wish names. */
-bool pfs_layout_keeps(const struct pfs_layout *l, const struct pfs_stripes *wish);
+/*
+ * The head of composite layout @lov: bytes of it all, and components, which are there. 0 or
+ * -EBADMSG.
+ */
+int pfs_lustre_composite(
+	const unsigned char *lov, size_t len, uint32_t *total, uint32_t *n);
+/*
+ * Whether the components and pools of the layout @lov, that of a file, are those of @wish, also
+ * where there are no objects yet.
+ */
+bool pfs_lustre_keeps(const void *lov, size_t len, const struct pfs_stripes *wish);
 
 /* Targets while they are found, in any order and repeatedly. Start from zeros. */
 struct pfs_list {
@@ -107,6 +120,15 @@ int pfs_lustre_state(const struct buf *text, unsigned *state);
 /* Lines "3: scratch-OST0003_UUID INACTIVE" of lov/X/target_obd. 0, -EBADMSG, -ENOMEM. */
 int pfs_lustre_target_obd(const struct buf *text, struct pfs_list *l);
 
+/* Lines "scratch-OST001f_UUID" of lov/X/pools/NAME; only their index. As before. */
+int pfs_lustre_pool_text(const struct buf *text, struct pfs_list *l);
+/* As pfs_lustre_tree: adds the members of @pool, nothing where they are not told. */
+int pfs_lustre_pool_tree(const char *root, const char *fs, const char *pool,
+	struct pfs_list *l, struct ebt_err *err);
+int pfs_lustre_pool(const char *path, const char *pool, const struct pfs_targets *t,
+	bool *in, struct ebt_err *err);
+void pfs_lustre_policy_at(const char *path, struct pfs_policy *out);
+
 #define PFS_OBD_STATFS_LEN 144 /* bytes */
 /* State and space of a target from Lustre's struct obd_statfs. 0 or -EBADMSG. */
 int pfs_lustre_obd_statfs(const void *data, size_t len, struct pfs_target *t);
@@ -117,6 +139,8 @@ int pfs_lustre_obd_statfs(const void *data, size_t len, struct pfs_target *t);
  */
 int pfs_lustre_tree(
 	const char *root, const char *fs, struct pfs_list *l, struct ebt_err *err);
+/* The name of the file system at @path; "" where its mount does not tell. */
+void pfs_lustre_find_fs(const char *path, char fs[PFS_FSNAME]);
 int pfs_lustre_targets(const char *path, struct pfs_targets **out, struct ebt_err *err);
 /* Adds what a liblustreapi on this machine knows; nothing where there is none. */
 int pfs_lustre_llapi(const char *path, struct pfs_list *l, struct ebt_err *err);

@@ -21,11 +21,8 @@
 #include "pfs/lov.h"
 #include "pfs/pfs_internal.h"
 
-#define COMPONENT_LEN 48
-
 #define FLAG_STALE	 0x1u
 #define FLAG_PREFER_READ 0x2u
-#define FLAG_INIT	 0x10u
 #define FLAG_PARITY	 0x80u /* of other components, no data */
 
 /* A component with objects. */
@@ -95,18 +92,26 @@ static int add_component(struct components *c, const unsigned char *lov, size_t 
 	return add_plain(c, lov + at, size, start, end, flags & FLAG_PREFER_READ);
 }
 
+int pfs_lustre_composite(
+	const unsigned char *lov, size_t len, uint32_t *total, uint32_t *n)
+{
+	if (len < HEAD_LEN)
+		return -EBADMSG;
+	*total = pfs_get32(lov + 4);
+	*n = pfs_get16(lov + 14);
+	if (*total > len || *total < HEAD_LEN || *n == 0 ||
+		*n > (*total - HEAD_LEN) / COMPONENT_LEN)
+		return -EBADMSG;
+	return 0;
+}
+
 static int add_composite(struct components *c, const unsigned char *lov, size_t len)
 {
 	uint32_t total, n;
-	int r = 0;
+	int r = pfs_lustre_composite(lov, len, &total, &n);
 
-	if (len < HEAD_LEN)
-		return -EBADMSG;
-	total = pfs_get32(lov + 4);
-	n = pfs_get16(lov + 14);
-	if (total > len || total < HEAD_LEN || n == 0 ||
-		n > (total - HEAD_LEN) / COMPONENT_LEN)
-		return -EBADMSG;
+	if (r < 0)
+		return r;
 	c->v = calloc(n, sizeof(*c->v));
 	if (!c->v)
 		return -ENOMEM;

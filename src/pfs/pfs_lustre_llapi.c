@@ -39,7 +39,7 @@ int pfs_lustre_obd_statfs(const void *data, size_t len, struct pfs_target *t)
 	t->total = total_bytes;
 	t->avail = avail_bytes;
 	t->state = pfs_get32(p + 104) & (PFS_DEGRADED | PFS_READONLY | PFS_NOCREATE |
-					    PFS_NOSPACE | PFS_NOINODES);
+						PFS_NOSPACE | PFS_NOINODES);
 	if (pfs_get64(p + 40) == 0)
 		t->state |= PFS_NOINODES;
 	return 0;

@@ -180,8 +180,7 @@ int pfs_lustre_tree(
 	return r < 0 && !s.told ? ebt_fail(err, r, "list %s", root) : r;
 }
 
-/* The name of the file system at @path; "" where its mount does not tell. */
-static void find_fs(const char *path, char fs[PFS_FSNAME])
+void pfs_lustre_find_fs(const char *path, char fs[PFS_FSNAME])
 {
 	SCOPED_BUF struct buf b = {0};
 	SCOPED_FREE char *real = realpath(path, NULL);
@@ -208,7 +207,7 @@ static int read_trees(const char *path, struct pfs_list *l, struct ebt_err *err)
 	char fs[PFS_FSNAME];
 	int r;
 
-	find_fs(path, fs);
+	pfs_lustre_find_fs(path, fs);
 	if (given && access(given, R_OK | X_OK) < 0)
 		return ebt_fail(err, -errno, "EBT_LUSTRE_SYSFS=%s", given);
 	if (given)

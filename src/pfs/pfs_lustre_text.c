@@ -137,6 +137,25 @@ int pfs_lustre_state(const struct buf *text, unsigned *state)
 	return 0;
 }
 
+static int pool_line(
+	const unsigned char *p, const unsigned char *end, struct pfs_list *l)
+{
+	static const char before[] = "-OST", after[] = "_UUID";
+	struct pfs_target t = {.state = PFS_UNKNOWN};
+	const unsigned char *at = memmem(p, (size_t)(end - p), before, strlen(before));
+	uint64_t index;
+
+	if (!at || at == p || at - p >= PFS_FSNAME)
+		return -EBADMSG;
+	at += strlen(before);
+	if (digits(&at, end, 16, &index) < 0 || index > 0xffff ||
+		(size_t)(end - at) != strlen(after) ||
+		memcmp(at, after, strlen(after)) != 0)
+		return -EBADMSG;
+	t.index = (uint32_t)index;
+	return pfs_list_add(l, &t);
+}
+
 static int target_obd_line(
 	const unsigned char *p, const unsigned char *end, struct pfs_list *l)
 {
@@ -163,7 +182,8 @@ static int target_obd_line(
 	return pfs_list_add(l, &t);
 }
 
-int pfs_lustre_target_obd(const struct buf *text, struct pfs_list *l)
+static int each_line(const struct buf *text, struct pfs_list *l,
+	int (*fn)(const unsigned char *p, const unsigned char *end, struct pfs_list *l))
 {
 	const unsigned char *p = text->data;
 	size_t left = text->len;
@@ -173,9 +193,19 @@ int pfs_lustre_target_obd(const struct buf *text, struct pfs_list *l)
 		const unsigned char *nl = memchr(p, '\n', left);
 		size_t len = nl ? (size_t)(nl - p) : left;
 
-		r = target_obd_line(p, p + len, l);
+		r = fn(p, p + len, l);
 		left -= len + (nl != NULL);
 		p += len + (nl != NULL);
 	}
 	return r;
+}
+
+int pfs_lustre_target_obd(const struct buf *text, struct pfs_list *l)
+{
+	return each_line(text, l, target_obd_line);
+}
+
+int pfs_lustre_pool_text(const struct buf *text, struct pfs_list *l)
+{
+	return each_line(text, l, pool_line);
 }

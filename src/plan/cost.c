@@ -21,10 +21,10 @@
 
 #include "plan/plan.h"
 
-#define PARCELS_PER_STREAM 4     /* at least, where the data are enough for that */
-#define LEVEL_ALGO         1.02  /* within this the simpler schedule is preferred */
-#define LEVEL_CHAIN        1.15  /* and within this the chain: see cost_choose */
-#define LEVEL_PARCEL       1.005 /* and the larger parcel */
+#define PARCELS_PER_STREAM 4	 /* at least, where the data are enough for that */
+#define LEVEL_ALGO	   1.02	 /* within this the simpler schedule is preferred */
+#define LEVEL_CHAIN	   1.15	 /* and within this the chain: see cost_choose */
+#define LEVEL_PARCEL	   1.005 /* and the larger parcel */
 
 static uint32_t rounds_of(uint32_t nodes)
 {

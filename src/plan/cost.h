@@ -13,21 +13,21 @@
 #include "plan/schedule.h"
 
 struct cost_model {
-	double link;    /* B, bytes per second and direction */
+	double link;	/* B, bytes per second and direction */
 	double latency; /* alpha, seconds a message */
-	double read;    /* r, bytes per second of one reader */
-	double write;   /* W, bytes per second of one node */
+	double read;	/* r, bytes per second of one reader */
+	double write;	/* W, bytes per second of one node */
 };
 
 /* What is assumed where nothing is known: a 200 Gbit/s fabric, a busy PFS, DRAM stores. */
-#define COST_LINK 25e9
+#define COST_LINK    25e9
 #define COST_LATENCY 20e-6
-#define COST_READ 1e9
-#define COST_WRITE 4e9
+#define COST_READ    1e9
+#define COST_WRITE   4e9
 
 /* No schedule can be faster: max(S/B, S/(R r), S/W), and S/B counts only above one node. */
-double cost_bound(const struct cost_model *c, uint64_t bytes, uint32_t nodes,
-	uint32_t readers);
+double cost_bound(
+	const struct cost_model *c, uint64_t bytes, uint32_t nodes, uint32_t readers);
 /* Seconds that @algo should take with parcels of @parcel bytes over @readers streams. */
 double cost_predict(const struct cost_model *c, enum schedule_algo algo, uint64_t bytes,
 	uint32_t nodes, uint32_t readers, uint64_t parcel);

@@ -10,7 +10,7 @@
 #include "plan/place_internal.h"
 #include "plan/plan.h"
 
-#define RESERVE   20           /* 1/20 of a target's free space is left to others */
+#define RESERVE	  20	       /* 1/20 of a target's free space is left to others */
 #define BYTES_MAX (1ull << 60) /* of a drain: sums of bytes and costs stay numbers */
 
 static int by_index(const void *a, const void *b)
@@ -137,6 +137,35 @@ static int sum_all(struct place *p, const struct place_input *in, struct ebt_err
 	return 0;
 }
 
+static int take_writers(
+	struct place *p, const struct place_input *in, struct ebt_err *err)
+{
+	p->writers = in->writers;
+	if (p->writers == 0)
+		p->writers = p->nodes < p->n_slots ? p->nodes : p->n_slots;
+	for (uint32_t i = 0, n = 0; in->writes && i < p->nodes; i++) {
+		n += in->writes[i];
+		p->writers = n;
+	}
+	if (p->writers == 0)
+		return ebt_failx(err, -EINVAL, "placement without writers");
+	p->writer_node = calloc(p->writers, sizeof(*p->writer_node));
+	p->writer_at = calloc(p->nodes, sizeof(*p->writer_at));
+	if (!p->writer_node || !p->writer_at)
+		return ebt_fail(err, -ENOMEM, "placement by %u writers", p->writers);
+	for (uint32_t i = 0, w = 0; i < p->nodes; i++) {
+		bool writes =
+			in->writes ? in->writes[i]
+				   : w < p->writers && plan_reader_node(w, p->writers,
+							       p->nodes) == i;
+
+		p->writer_at[i] = writes ? w : PLACE_NONE;
+		if (writes)
+			p->writer_node[w++] = i;
+	}
+	return 0;
+}
+
 int place_new(const struct place_input *in, struct place **out, struct ebt_err *err)
 {
 	SCOPED(place_freep) struct place *p = NULL;
@@ -157,10 +186,9 @@ int place_new(const struct place_input *in, struct place **out, struct ebt_err *
 		r = sum_all(p, in, err);
 	if (r < 0)
 		return r;
-	p->writers = in->writers;
-	if (p->writers == 0)
-		p->writers = p->nodes < p->n_slots ? p->nodes : p->n_slots;
-	r = place_deal(p, in, err);
+	r = take_writers(p, in, err);
+	if (r == 0)
+		r = place_deal(p, in, err);
 	if (r == 0)
 		r = place_draw(p, in, err);
 	if (r < 0)
@@ -176,6 +204,8 @@ void place_free(struct place *p)
 	free(p->slots);
 	free(p->slot_of);
 	free(p->index);
+	free(p->writer_node);
+	free(p->writer_at);
 	free(p->stripes);
 	free(p->first);
 	free(p->objects);
@@ -199,21 +229,21 @@ uint32_t place_index(const struct place *p, uint32_t target)
 	return p->index[target];
 }
 
+bool place_has(const struct place *p, uint32_t target)
+{
+	return target < p->n_targets && p->slot_of[target] != PLACE_NONE;
+}
+
+uint32_t place_next(const struct place *p, uint32_t target)
+{
+	return p->slots[(p->slot_of[target] + 1) % p->n_slots].target;
+}
+
 const uint32_t *place_big(
 	const struct place *p, uint32_t k, struct place_stripes *stripes)
 {
 	*stripes = p->stripes[k];
 	return p->objects + p->first[k];
-}
-
-uint32_t place_writer_at(const struct place *p, uint32_t node)
-{
-	uint64_t n = p->nodes, w = ((uint64_t)node * p->writers + n - 1) / n;
-
-	if (w >= p->writers ||
-		plan_reader_node((uint32_t)w, p->writers, p->nodes) != node)
-		return PLACE_NONE;
-	return (uint32_t)w;
 }
 
 uint32_t place_owner(const struct place *p, uint32_t target)
@@ -222,8 +252,7 @@ uint32_t place_owner(const struct place *p, uint32_t target)
 
 	if (slot == PLACE_NONE || p->writers > p->n_slots)
 		return PLACE_NONE;
-	return plan_reader_node(
-		plan_reader_node(slot, p->n_slots, p->writers), p->writers, p->nodes);
+	return p->writer_node[plan_reader_node(slot, p->n_slots, p->writers)];
 }
 
 uint32_t place_writer(const struct place *p, uint32_t target, uint32_t home)
@@ -233,10 +262,9 @@ uint32_t place_writer(const struct place *p, uint32_t target, uint32_t home)
 
 	if (w <= n)
 		return place_owner(p, target);
-	if (place_writer_at(p, home) != PLACE_NONE)
+	if (p->writer_at[home] != PLACE_NONE)
 		return home;
 	first = (slot * w + n - 1) / n;
 	end = ((slot + 1) * w + n - 1) / n;
-	return plan_reader_node(
-		(uint32_t)(first + home % (end - first)), p->writers, p->nodes);
+	return p->writer_node[first + home % (end - first)];
 }

@@ -5,14 +5,14 @@
  * placement from the same input. On file systems without targets the caller makes
  * virtual ones, one a writer.
  *
- * Writers are nodes, spread evenly. As long as there are enough targets each has one
+ * Writers are nodes, spread evenly or named. As long as there are enough targets each has one
  * owner, the only node that writes to it; the usable targets in order of their index
  * are dealt to the writers in runs of equal length. With more writers than targets
  * several share one, but an object (one stripe object of one file) always has exactly
  * one writer.
  *
  * Files come in two kinds. Big ones, place_big_min bytes and more, are known to
- * everybody; there are never more than PLACE_BIG_PER_TARGET a target. They are dealt
+ * everybody; there are never more than PLACE_BIG_PER_TARGET of them for each target. They are dealt
  * largest first, whole to a target of the file's own node that is below its share, or
  * else to the least loaded one; a file that fits nowhere is split over as few targets
  * as it takes. If that leaves a target more than 5 % above its share, the files it has
@@ -30,8 +30,8 @@
  * PLACE_FILE_COST. All of that together is kept below 1/32 of the bytes, or bytes
  * would no longer be level.
  *
- * Targets are numbered by their position in the input. Memory: 16 bytes a node, 64 a
- * target, 24 a big file and 4 a stripe object of one.
+ * Targets are numbered by their position in the input. Memory: 24 bytes per node, 64 per
+ * target, 24 per big file and 4 per stripe object of one.
  */
 #ifndef PLAN_PLACE_H
 #define PLAN_PLACE_H
@@ -43,15 +43,14 @@
 #include "base/scope.h"
 #include "ebt/err.h"
 
-#define PLACE_NONE           UINT32_MAX
-#define PLACE_STRIPE_SIZE    (4u << 20)  /* Lustre's default; no object is smaller */
+#define PLACE_NONE	     UINT32_MAX
+#define PLACE_STRIPE_SIZE    (4u << 20)	 /* Lustre's default; no object is smaller */
 #define PLACE_STRIPE_UNIT    (64u << 10) /* stripe sizes are multiples of it */
-#define PLACE_STRIPES_MAX    2000        /* of one file, Lustre's limit */
-#define PLACE_BIG_MIN        (16u << 20) /* bytes */
+#define PLACE_STRIPES_MAX    2000	 /* of one file, Lustre's limit */
 #define PLACE_BIG_PER_TARGET 8
-#define PLACE_SPREAD         0.17 /* free space that differs by more counts */
+#define PLACE_SPREAD	     0.17 /* free space that differs by more counts */
 #define PLACE_SPACE_FLOOR    0.5  /* and makes no target's share smaller than this */
-#define PLACE_LEVEL          1.05 /* largest load over its share, if sizes allow */
+#define PLACE_LEVEL	     1.05 /* largest load over its share, if sizes allow */
 
 /*
  * Bytes that take a target as long as a file does: at 1 GB/s, 60 us to create and
@@ -61,10 +60,10 @@
 
 /* Start from zeros: all is automatic. */
 struct place_rules {
-	uint32_t stripe_count;     /* of big files; 0: by size */
+	uint32_t stripe_count;	   /* of big files, if they fill them; 0: by size */
 	uint32_t max_stripe_count; /* site rule; 0: none */
-	uint64_t stripe_size;      /* bytes; 0: PLACE_STRIPE_SIZE */
-	bool plain;                /* virtual targets: one range of the file each */
+	uint64_t stripe_size;	   /* bytes; 0: PLACE_STRIPE_SIZE */
+	bool plain;		   /* virtual targets: one range of the file each */
 };
 
 struct place_stripes {
@@ -74,16 +73,19 @@ struct place_stripes {
 
 struct place_target {
 	uint64_t avail; /* bytes; UINT64_MAX: not known */
-	double weight;  /* speed, relative to the others; 0: not known, as 1 */
+	double weight;	/* speed, relative to the others; 0: not known, as 1 */
 	uint32_t index; /* on the file system, of this target alone */
-	bool usable;    /* not full, read-only, inactive or degraded */
+	bool usable;	/* not full, read-only, inactive or degraded */
 };
 
 struct place_file {
 	uint64_t size;
-	uint64_t id;      /* settles the order of files of one size */
+	uint64_t id;	  /* settles the order of files of one size */
 	const char *name; /* for messages; may be NULL */
-	uint32_t home;    /* node that has the data, or most of them */
+	uint32_t home;	  /* node that has the data, or most of them */
+	/* Given by a rule of the file's own. 0: as the rules of all say. */
+	uint32_t stripe_size; /* bytes */
+	uint32_t stripes;     /* or one a usable target, if these are fewer */
 };
 
 /* Nothing of it is needed once the placement is made. */
@@ -95,26 +97,21 @@ struct place_input {
 	uint64_t small_max; /* bytes of the largest small file */
 	struct place_rules rules;
 	uint32_t n_targets, n_big;
-	uint32_t nodes;   /* >= 1 */
-	uint32_t writers; /* 0: one a usable target, if there are nodes for it */
+	uint32_t nodes;	    /* >= 1 */
+	uint32_t writers;   /* 0: one a usable target, if there are nodes for it */
+	const bool *writes; /* of each node: these write. NULL: evenly spread ones */
 };
 
 /* -EINVAL and what is wrong with them. */
 int place_rules_check(const struct place_rules *r, struct ebt_err *err);
 
 /*
- * From how many bytes on a file is big, in a drain of @total bytes. Where there are no
- * more than PLACE_BIG_PER_TARGET files a target in all, those of PLACE_BIG_MIN and more
- * may all be given as big ones: that levels better.
+ * From how many bytes on a file is big, in a drain of @total bytes in @files files: as few
+ * as can be, so that the most is placed file by file, and yet never more big files than
+ * PLACE_BIG_PER_TARGET for each usable target, so that everybody can know them all. Where
+ * there are no more files than that, every file with content is big.
  */
-uint64_t place_big_min(uint64_t total, uint32_t usable);
-/*
- * A stripe for each target's share of the drain that the file is large, within the
- * rules, as long as no object is smaller than PLACE_STRIPE_SIZE; files that are not big
- * have one stripe. Placement may choose more of them: place_big tells.
- */
-struct place_stripes place_stripes(
-	const struct place_rules *r, uint64_t size, uint64_t total, uint32_t usable);
+uint64_t place_big_min(uint64_t total, uint64_t files, uint32_t usable);
 /* Bytes of stripe object @object of a file. They never grow with its number. */
 uint64_t place_object_bytes(
 	uint64_t size, const struct place_stripes *s, uint32_t object);
@@ -147,6 +144,11 @@ const uint32_t *place_big(
  */
 uint32_t place_small(const struct place *p, uint32_t node, uint64_t bytes,
 	uint64_t files, uint64_t size);
+/*
+ * Would targets be as level, PLACE_LEVEL, if the file system dealt all @files small files out in
+ * turn? @squares: the sum of the squares of their bytes.
+ */
+bool place_in_turn(const struct place *p, uint64_t files, double squares);
 /* Bytes planned for a target: exact for big files, the quota for small ones. */
 uint64_t place_planned(const struct place *p, uint32_t target);
 
@@ -162,6 +164,10 @@ uint32_t place_owner(const struct place *p, uint32_t target);
 uint32_t place_writer(const struct place *p, uint32_t target, uint32_t home);
 /* The file system's number of a target, usable or not. */
 uint32_t place_index(const struct place *p, uint32_t target);
+/* Whether objects may go there. */
+bool place_has(const struct place *p, uint32_t target);
+/* The usable target after @target, round and round, in the order of their index. */
+uint32_t place_next(const struct place *p, uint32_t target);
 
 /*
  * Another target for an object whose own turned bad: usable, not in @bad, not among

@@ -33,7 +33,7 @@ void place_predict(const struct place_work *w, const struct place_rates *r,
 	double most = fmax((double)w->most_bytes, s / n),
 	       most_files = (double)w->files / nw;
 	double others = n > 1 ? (s - most) / (n - 1) : 0; /* on each other node */
-	double write = s / nw, kept, out_of, into;
+	double write = s / nw, kept, into;
 	bool direct = writers > w->targets;
 	struct pace p = {0, "nothing"};
 
@@ -48,13 +48,12 @@ void place_predict(const struct place_work *w, const struct place_rates *r,
 	kept = fmin(kept, s);
 	out->moved = s - kept;
 	into = out->moved / nw;
-	out_of = nw < n ? most : direct ? 0 : most - fmin(most, write);
 	slower(&p, (double)w->files * PLACE_FILE_OPS / r->mds, "metadata server");
 	slower(&p, most_files * PLACE_FILE_OPS * r->latency / r->in_flight,
 		"metadata latency");
 	slower(&p, most / r->read, "local reads");
-	/* Bytes to the PFS leave by the same link. */
-	slower(&p, fmax(into, fmax(out_of, write)) / r->link, "links");
+	/* Bytes to the PFS leave by the same link, so all that a node has does. */
+	slower(&p, fmax(into, fmax(most, write)) / r->link, "links");
 	slower(&p, write / r->writer, "writers");
 	slower(&p, s / t / (direct ? r->ost * r->shared : r->ost), "targets");
 	out->writers = writers;
@@ -62,11 +61,22 @@ void place_predict(const struct place_work *w, const struct place_rates *r,
 	out->pace = p.name;
 }
 
+/* As of a job of these nodes alone. */
+static void predict_home(const struct place_work *w, const struct place_rates *r,
+	struct place_prediction *out)
+{
+	struct place_work own = *w;
+
+	own.nodes = w->holders;
+	place_predict(&own, r, w->holders, out);
+}
+
 int place_cost(const struct place_work *w, const struct place_rates *r,
 	uint32_t writers, struct place_choice *out, struct ebt_err *err)
 {
 	uint32_t owners = w->nodes < w->targets ? w->nodes : w->targets;
 	uint32_t direct = w->nodes < PLACE_WRITERS_MAX ? w->nodes : PLACE_WRITERS_MAX;
+	struct place_prediction home;
 
 	/* Written this way round to refuse NaN as well. */
 	if (!(r->ost > 0 && r->shared > 0 && r->writer > 0 && r->link > 0 &&
@@ -86,6 +96,13 @@ int place_cost(const struct place_work *w, const struct place_rates *r,
 		out->chosen = out->owners;
 	else
 		out->chosen = out->direct;
+	out->is_home = false;
+	if (!writers && w->holders && w->holders < owners) {
+		predict_home(w, r, &home);
+		out->is_home = home.seconds <= LEVEL * out->chosen.seconds;
+	}
+	if (out->is_home)
+		out->chosen = home;
 	out->is_direct = out->chosen.writers > w->targets;
 	return 0;
 }

@@ -52,12 +52,12 @@ struct dealer {
 	const struct place_input *in;
 	uint32_t *order;       /* of big files: largest first */
 	uint32_t *least, *top; /* stripes of each: between these */
-	uint32_t *best;        /* least of the best round */
+	uint32_t *best;	       /* least of the best round */
 	struct candidate *found;
 	struct blame *blame; /* of each slot */
-	bool *late;          /* for which there was no place at home */
-	bool *blamed;        /* to be split finer */
-	double share;        /* of a target of weight 1 */
+	bool *late;	     /* for which there was no place at home */
+	bool *blamed;	     /* to be split finer */
+	double share;	     /* of a target of weight 1 */
 	enum manner manner;
 };
 
@@ -90,7 +90,7 @@ static int by_key(const void *a, const void *b)
 /* Targets with room for one more object, and how many. */
 static uint32_t find_room(struct dealer *d, const struct place_file *f, uint64_t bytes)
 {
-	uint32_t writer = place_writer_at(d->p, f->home);
+	uint32_t writer = d->p->writer_at[f->home];
 	uint32_t from = PLACE_NONE, to = 0, n = 0;
 
 	if (writer != PLACE_NONE && d->p->writers <= d->p->n_slots) {
@@ -148,6 +148,17 @@ static void put(struct dealer *d, uint32_t k, uint32_t i, uint32_t slot)
 
 	p->slots[slot].load += bytes;
 	p->objects[p->first[k] + i] = p->slots[slot].target;
+}
+
+static struct place_stripes stripes_of(
+	const struct dealer *d, uint32_t k, uint32_t count)
+{
+	const struct place_file *f = &d->in->big[k];
+	struct place_stripes s = place_stripes_of(&d->in->rules, f->size, count);
+
+	if (f->stripe_size)
+		s = (struct place_stripes){f->stripe_size, count};
+	return s;
 }
 
 /* Begins the objects of a file. */
@@ -234,7 +245,7 @@ static struct place_stripes fewest(struct dealer *d, uint32_t k)
 
 	find_misses(d);
 	for (uint32_t c = d->least[k]; c <= d->top[k] && least > 0; c++) {
-		struct place_stripes s = place_stripes_of(&d->in->rules, size, c);
+		struct place_stripes s = stripes_of(d, k, c);
 		double over = excess(d->found, size, &s);
 
 		if (over < least) {
@@ -255,7 +266,7 @@ static int choose(
 	/* What there is room for at all does not have to be level. */
 	for (uint32_t c = d->least[k]; n < s->count;
 		c = c < d->top[k] / 2 ? 2 * c : d->top[k]) {
-		*s = place_stripes_of(&d->in->rules, f->size, c);
+		*s = stripes_of(d, k, c);
 		n = find_room(d, f, place_object_bytes(f->size, s, 0));
 		if (n < s->count && c == d->top[k])
 			return fail_room(f, s, d->p, err);
@@ -280,8 +291,7 @@ static int deal_file(struct dealer *d, uint32_t k, struct ebt_err *err)
 		if (d->late[k])
 			return 0;
 	}
-	s = slot == PLACE_NONE ? fewest(d, k)
-			       : place_stripes_of(&d->in->rules, d->in->big[k].size, 1);
+	s = slot == PLACE_NONE ? fewest(d, k) : stripes_of(d, k, 1);
 	r = slot == PLACE_NONE ? choose(d, k, &s, err) : 0;
 	if (r == 0)
 		r = begin(d, k, &s, err);
@@ -460,6 +470,13 @@ static void set_counts(struct dealer *d)
 	for (uint32_t i = 0; i < p->n_slots; i++)
 		heaviest = fmax(heaviest, p->slots[i].weight);
 	for (uint32_t k = 0; k < d->in->n_big; k++) {
+		uint32_t stripes = d->in->big[k].stripes;
+
+		if (stripes) {
+			stripes = stripes < p->n_slots ? stripes : p->n_slots;
+			d->top[k] = d->least[k] = stripes;
+			continue;
+		}
 		d->top[k] =
 			place_count_max(&d->in->rules, d->in->big[k].size, p->n_slots);
 		d->least[k] = place_count_min(&d->in->rules, d->in->big[k].size,

@@ -27,7 +27,6 @@
 
 #include "base/text.h"
 #include "plan/place_internal.h"
-#include "plan/plan.h"
 
 #define HALVINGS 80 /* of the range of levels: more than a double resolves */
 
@@ -90,7 +89,7 @@ static int fill(struct place *p, uint64_t cost, uint64_t small_max, struct ebt_e
 		else
 			lo = level;
 	}
-	/* What rounding left over: of the order of a byte a target. */
+	/* What rounding left over: of the order of a byte per target. */
 	miss = cost - (uint64_t)fill_to(p, small_max, lo);
 	for (uint32_t i = 0; miss > 0; i = (i + 1) % p->n_slots) {
 		struct place_slot *s = &p->slots[i];
@@ -113,7 +112,7 @@ static void draw_nodes(struct place *p, const struct place_input *in)
 	uint64_t sum = 0, cost, own;
 
 	for (uint32_t i = 0; i < p->nodes; i++) {
-		uint32_t w = place_writer_at(p, i);
+		uint32_t w = p->writer_at[i];
 
 		cost = in->small_bytes[i] + p->file_cost * in->small_files[i];
 		own = 0;
@@ -131,7 +130,7 @@ static void draw_slots(struct place *p)
 	uint64_t sum = 0, left;
 
 	for (uint32_t i = 0, w = 0; w < p->writers && p->writers <= p->n_slots; w++) {
-		left = p->keep[plan_reader_node(w, p->writers, p->nodes)];
+		left = p->keep[p->writer_node[w]];
 		for (; i < place_first_slot(p, w + 1); i++) {
 			uint64_t taken =
 				left < p->slots[i].quota ? left : p->slots[i].quota;
@@ -201,7 +200,7 @@ uint32_t place_small(const struct place *p, uint32_t node, uint64_t bytes,
 	uint32_t slot;
 
 	if (at + part < keep) {
-		slot = place_first_slot(p, place_writer_at(p, node));
+		slot = place_first_slot(p, p->writer_at[node]);
 		middle = middle < keep ? middle : keep - 1;
 		slot = find(p, p->slots[slot].edge + middle, false);
 	} else {

@@ -34,12 +34,13 @@ static uint64_t divide_up(uint64_t a, uint64_t b)
 	return a / b + (a % b != 0);
 }
 
-uint64_t place_big_min(uint64_t total, uint32_t usable)
+uint64_t place_big_min(uint64_t total, uint64_t files, uint32_t usable)
 {
-	uint64_t share =
-		usable ? divide_up(divide_up(total, usable), PLACE_BIG_PER_TARGET) : 0;
+	uint64_t most = (uint64_t)PLACE_BIG_PER_TARGET * usable;
 
-	return share > PLACE_BIG_MIN ? share : PLACE_BIG_MIN;
+	if (files <= most)
+		return 1;
+	return most ? total / most + 1 : UINT64_MAX;
 }
 
 /* One range of the file a target, in whole PLACE_STRIPE_SIZE. */
@@ -68,6 +69,8 @@ uint32_t place_count_max(const struct place_rules *r, uint64_t size, uint32_t us
 		most = r->max_stripe_count;
 	if (count == 0)
 		count = size / least;
+	else if (count > divide_up(size, stripe_of(r)))
+		count = divide_up(size, stripe_of(r)); /* no object is empty */
 	if (count > most)
 		count = most;
 	return count ? (uint32_t)count : 1;
@@ -90,16 +93,6 @@ struct place_stripes place_stripes_of(
 	if (r->plain)
 		return ranges_of(size, count);
 	return (struct place_stripes){stripe_of(r), count};
-}
-
-struct place_stripes place_stripes(
-	const struct place_rules *r, uint64_t size, uint64_t total, uint32_t usable)
-{
-	if (size < place_big_min(total, usable))
-		usable = 1;
-	return place_stripes_of(r, size,
-		place_count_min(
-			r, size, usable ? divide_up(total, usable) : 0, usable));
 }
 
 uint64_t place_object_bytes(

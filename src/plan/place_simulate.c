@@ -15,7 +15,7 @@
 #define PIECE_MIN  (16u << 20) /* bytes of a big file that travel at once */
 #define PIECES_MAX 4000000     /* and in how many pieces all big ones do at most */
 #define PLACES_MAX 64 /* of a node: then it is busy, however many targets it has */
-#define MIX        0xbf58476d1ce4e5b9ull
+#define MIX	   0xbf58476d1ce4e5b9ull
 
 struct sim_node {
 	double read, out, in, to_pfs, ops; /* free again */
@@ -42,9 +42,11 @@ struct sim {
 	struct place_file *big;
 	uint64_t *small_bytes, *small_files;
 	uint64_t most_bytes, most_files, bytes, small_max, big_min;
+	uint64_t placed;	     /* bytes that are not early */
 	uint64_t moved, first_files; /* of node 0 */
+	uint64_t n_early;	     /* files with early bytes so far */
 	uint32_t n_big, n_places;    /* n_places: of one node */
-	double ops, done;            /* metadata server free again; last byte written */
+	double ops, done;	     /* metadata server free again; last byte written */
 };
 
 static void release(struct sim *s)
@@ -84,6 +86,14 @@ static uint64_t size_of(const struct sim *s, uint64_t file)
 			  exp(log(s->m->spread) * ((double)x * 0x1p-63 - 1)));
 }
 
+/* Behind the bytes that the file system places. */
+static uint64_t placed_of(const struct sim *s, uint64_t file)
+{
+	uint64_t size = size_of(s, file), early = s->m->early_targets ? s->m->early : 0;
+
+	return size > early ? size - early : 0;
+}
+
 static int count(struct sim *s, struct ebt_err *err)
 {
 	double share = s->m->nodes - 1 + s->m->skew;
@@ -93,9 +103,11 @@ static int count(struct sim *s, struct ebt_err *err)
 	for (uint32_t i = 0; i < s->m->nodes; i++) {
 		uint64_t first = first_file(s, i), end = first_file(s, i + 1), sum = 0;
 
-		for (uint64_t f = first; f < end; f++)
+		for (uint64_t f = first; f < end; f++) {
 			if (__builtin_add_overflow(sum, size_of(s, f), &sum))
 				return ebt_fail(err, -EOVERFLOW, "bytes of all files");
+			s->placed += placed_of(s, f);
+		}
 		if (__builtin_add_overflow(s->bytes, sum, &s->bytes))
 			return ebt_fail(err, -EOVERFLOW, "bytes of all files");
 		s->most_bytes = sum > s->most_bytes ? sum : s->most_bytes;
@@ -108,7 +120,7 @@ static int count(struct sim *s, struct ebt_err *err)
 /* Enters a file of node @i, in order: among the big ones or into the node's sums. */
 static void enter(struct sim *s, uint32_t i, uint64_t file)
 {
-	uint64_t size = size_of(s, file);
+	uint64_t size = placed_of(s, file);
 
 	if (size >= s->big_min) {
 		s->big[s->n_big++] =
@@ -123,7 +135,7 @@ static void enter(struct sim *s, uint32_t i, uint64_t file)
 static int sort_out(struct sim *s, struct ebt_err *err)
 {
 	/* No more can be as large as that. */
-	uint64_t most = s->bytes / s->big_min + 1;
+	uint64_t most = s->placed / s->big_min + 1;
 
 	s->big = calloc(most < s->m->files ? most : s->m->files + 1, sizeof(*s->big));
 	if (!s->big)
@@ -192,11 +204,10 @@ static double open_file(struct sim *s, uint32_t writer)
 	return s->ops > s->nodes[writer].ops ? s->ops : s->nodes[writer].ops;
 }
 
-static void write_bytes(
-	struct sim *s, uint32_t home, uint32_t target, uint64_t bytes, double opened)
+static void write_from(struct sim *s, uint32_t home, uint32_t writer, uint32_t target,
+	uint64_t bytes, double opened)
 {
 	const struct place_rates *r = &s->m->rates;
-	uint32_t writer = place_writer(s->p, target, home);
 	struct sim_node *from = &s->nodes[home], *to = &s->nodes[writer];
 	struct sim_target *t = &s->targets[target];
 	double b = (double)bytes, at = pass(&from->read, 0, b / r->read);
@@ -215,6 +226,24 @@ static void write_bytes(
 	to->sent += bytes;
 	t->bytes += bytes;
 	s->done = at > s->done ? at : s->done;
+}
+
+static void write_bytes(
+	struct sim *s, uint32_t home, uint32_t target, uint64_t bytes, double opened)
+{
+	write_from(s, home, place_writer(s->p, target, home), target, bytes, opened);
+}
+
+/* What a file has before its placed bytes, by its lead. */
+static void write_early(
+	struct sim *s, uint32_t home, uint32_t lead, uint64_t file, double opened)
+{
+	uint64_t bytes = size_of(s, file) - placed_of(s, file);
+
+	if (bytes)
+		write_from(s, home, lead,
+			s->m->targets + (uint32_t)(s->n_early++ % s->m->early_targets),
+			bytes, opened);
 }
 
 /* Piece @n of an object, 0 behind its end. */
@@ -242,7 +271,10 @@ static void write_big(struct sim *s, struct place_result *res)
 			double at = 0;
 
 			if (n == 0) {
-				at = open_file(s, place_writer(s->p, on[0], f->home));
+				uint32_t lead = place_writer(s->p, on[0], f->home);
+
+				at = open_file(s, lead);
+				write_early(s, f->home, lead, f->id, at);
 				res->objects += st.count;
 			}
 			for (uint32_t i = 0; i < st.count; i++) {
@@ -260,8 +292,8 @@ static void write_big(struct sim *s, struct place_result *res)
 /* The next file of a node at one of its places. */
 static void write_next(struct sim *s, uint32_t node, struct sim_place *at)
 {
-	uint64_t size = size_of(s, at->next++);
-	uint32_t target;
+	uint64_t file = at->next++, size = placed_of(s, file);
+	uint32_t target, lead;
 	double opened;
 
 	if (size >= s->big_min)
@@ -269,8 +301,11 @@ static void write_next(struct sim *s, uint32_t node, struct sim_place *at)
 	target = place_small(s->p, node, at->bytes, at->files, size);
 	at->bytes += size;
 	at->files++;
-	opened = open_file(s, place_writer(s->p, target, node));
-	write_bytes(s, node, target, size, opened);
+	lead = place_writer(s->p, target, node);
+	opened = open_file(s, lead);
+	write_early(s, node, lead, file, opened);
+	if (size)
+		write_bytes(s, node, target, size, opened);
 }
 
 /*
@@ -299,7 +334,14 @@ static void report(const struct sim *s, struct place_result *res)
 	res->bytes = s->bytes;
 	res->moved = s->moved;
 	res->big = s->n_big;
-	res->mean_target = s->bytes / s->m->targets;
+	res->mean_target = s->placed / s->m->targets;
+	if (s->m->early_targets)
+		res->mean_early = (s->bytes - s->placed) / s->m->early_targets;
+	for (uint32_t i = 0; i < s->m->early_targets; i++) {
+		uint64_t bytes = s->targets[s->m->targets + i].bytes;
+
+		res->most_early = bytes > res->most_early ? bytes : res->most_early;
+	}
 	res->metadata = s->ops;
 	for (uint32_t i = 0; i < s->m->nodes; i++) {
 		const struct sim_node *n = &s->nodes[i];
@@ -331,21 +373,23 @@ static int prepare(struct sim *s, struct place_result *res, struct ebt_err *err)
 
 	if (r < 0)
 		return r;
-	w = (struct place_work){
-		s->bytes, m->files, s->most_bytes, s->most_files, m->nodes, m->targets};
+	w = (struct place_work){.bytes = s->bytes,
+		.files = m->files,
+		.most_bytes = s->most_bytes,
+		.most_files = s->most_files,
+		.nodes = m->nodes,
+		.targets = m->targets};
 	r = place_cost(&w, &m->rates, m->writers, &res->choice, err);
 	if (r < 0)
 		return r;
-	s->big_min = place_big_min(s->bytes, m->targets);
-	if (m->files <= (uint64_t)PLACE_BIG_PER_TARGET * m->targets)
-		s->big_min = PLACE_BIG_MIN;
+	s->big_min = place_big_min(s->placed, m->files, m->targets);
 	s->n_places = 1;
 	if (s->bytes)
 		s->n_places = (uint32_t)fmin(PLACES_MAX,
 			ceil((double)s->most_bytes * m->targets / (double)s->bytes));
 	s->nodes = calloc(m->nodes, sizeof(*s->nodes));
 	s->places = calloc((size_t)m->nodes * s->n_places, sizeof(*s->places));
-	s->targets = calloc(m->targets, sizeof(*s->targets));
+	s->targets = calloc((size_t)m->targets + m->early_targets, sizeof(*s->targets));
 	s->small_bytes = calloc(m->nodes, sizeof(*s->small_bytes));
 	s->small_files = calloc(m->nodes, sizeof(*s->small_files));
 	if (!s->nodes || !s->places || !s->targets || !s->small_bytes ||
@@ -356,6 +400,9 @@ static int prepare(struct sim *s, struct place_result *res, struct ebt_err *err)
 		if (res->choice.is_direct)
 			s->targets[i].rate *= m->rates.shared;
 	}
+	for (uint32_t i = 0; i < m->early_targets; i++)
+		s->targets[m->targets + i].rate =
+			m->early_rate > 0 ? m->early_rate : m->rates.ost;
 	r = sort_out(s, err);
 	return r < 0 ? r : make_place(s, res->choice.chosen.writers, err);
 }

@@ -11,7 +11,8 @@
  * do more at a time. Each file, or piece of a big one, passes the queues of its node's
  * store, the two links if it moves, its writer and its target; each serves in the
  * order of arrival at the first one, with no limit on what waits between. Metadata
- * operations run ahead of the bytes of their file. Memory: up to some 100 bytes a node
+ * operations run ahead of the bytes of their file. The first bytes of a file are written by
+ * the node that leads it, before the others. Memory: up to some 100 bytes per node
  * and target, and 40 for each place at which nodes work.
  */
 #ifndef PLAN_PLACE_SIMULATE_H
@@ -25,13 +26,20 @@
 struct place_machine {
 	uint32_t nodes, targets;
 	uint64_t files; /* of all nodes */
-	uint64_t size;  /* bytes; the median with a spread */
-	double spread;  /* 1: all alike; s: log-uniform from size/s to size*s */
+	uint64_t size;	/* bytes; the median with a spread */
+	double spread;	/* 1: all alike; s: log-uniform from size/s to size*s */
 	double skew; /* node 0 has this many times the files of another; 1: as others */
 	uint32_t writers; /* 0: by the cost model */
-	uint32_t slow;    /* a target that is slower; PLACE_NONE */
+	uint32_t slow;	  /* a target that is slower; PLACE_NONE */
 	double slow_rate; /* its rate relative to the others */
 	bool slow_known;  /* the placement knows it too */
+	/*
+	 * A default layout whose first component has a pool of its own: so many bytes of each
+	 * file go round robin to as many targets more, without being placed; 0: none.
+	 */
+	uint64_t early;
+	uint32_t early_targets;
+	double early_rate; /* bytes/s of one; 0: as the others */
 	struct place_rules rules;
 	struct place_rates rates;
 };
@@ -44,14 +52,15 @@ struct place_machine {
 
 struct place_result {
 	struct place_choice choice;
-	double seconds;  /* until the last byte is written */
+	double seconds;	 /* until the last byte is written */
 	double metadata; /* until the last operation is done */
 	uint64_t bytes, moved;
-	uint64_t mean_target; /* bytes a target */
+	uint64_t mean_target; /* bytes a target, of those that are placed */
 	uint64_t most_target_bytes;
-	uint64_t most_in, most_out; /* out: to nodes and to the PFS */
+	uint64_t mean_early, most_early; /* the same of the others */
+	uint64_t most_in, most_out;	 /* out: to nodes and to the PFS */
 	uint32_t most_target, most_in_node, most_out_node;
-	uint32_t big;     /* files that everybody would know */
+	uint32_t big;	  /* files that everybody would know */
 	uint64_t objects; /* of those */
 };
 

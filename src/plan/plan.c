@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#define READERS_MAX  64         /* of the choice: more add load, not speed */
+#define READERS_MAX  64		/* of the choice: more add load, not speed */
 #define READER_BYTES (4u << 20) /* a further reader pays from this on */
 
 uint32_t plan_readers(const struct plan_options *o, uint64_t bytes)

@@ -35,20 +35,20 @@
 
 struct plan_segment {
 	uint64_t off, len; /* bytes of the file; off is a multiple of DIGEST_LEAF */
-	uint32_t entry;    /* in the manifest */
+	uint32_t entry;	   /* in the manifest */
 };
 
 struct plan_parcel {
-	uint64_t skip;    /* bytes of the first segment that went into earlier parcels */
+	uint64_t skip; /* bytes of the first segment that went into earlier parcels */
 	uint32_t segment; /* first segment in this parcel */
 	uint32_t pieces;  /* segments it takes from */
 };
 
 /* One piece of a parcel's payload. */
 struct plan_piece {
-	uint64_t off;   /* in the file */
-	uint32_t len;   /* bytes, never above the parcel size */
-	uint32_t at;    /* where it starts in the payload */
+	uint64_t off; /* in the file */
+	uint32_t len; /* bytes, never above the parcel size */
+	uint32_t at;  /* where it starts in the payload */
 	uint32_t entry;
 };
 
@@ -72,10 +72,11 @@ struct plan_layouts {
 };
 
 struct plan_options {
-	uint32_t nodes;        /* >= 1 */
-	uint32_t readers;      /* 0: chosen */
-	uint64_t parcel;       /* payload bytes, a multiple of PLAN_PARCEL_MIN; 0: chosen */
-	uint64_t parcel_max;   /* upper limit of the choice, from the memory bound; 0: none */
+	uint32_t nodes;	  /* >= 1 */
+	uint32_t readers; /* 0: chosen */
+	uint64_t parcel;  /* payload bytes, a multiple of PLAN_PARCEL_MIN; 0: chosen */
+	uint64_t
+		parcel_max; /* upper limit of the choice, from the memory bound; 0: none */
 	enum schedule_algo algo;
 	struct cost_model cost;
 	const struct plan_layouts *layouts; /* or NULL; not used with one reader */
@@ -84,10 +85,10 @@ struct plan_options {
 struct plan {
 	uint32_t nodes;
 	enum schedule_algo algo; /* never AUTO */
-	uint64_t parcel;         /* payload bytes of a full parcel */
-	uint64_t bytes;          /* of all streams */
+	uint64_t parcel;	 /* payload bytes of a full parcel */
+	uint64_t bytes;		 /* of all streams */
 	uint64_t n_parcels;
-	uint32_t n_streams;      /* readers that got something to read; may be 0 */
+	uint32_t n_streams; /* readers that got something to read; may be 0 */
 	struct plan_stream *streams;
 	double predicted, bound; /* seconds, by the cost model */
 };
@@ -103,8 +104,8 @@ uint32_t plan_node(const struct plan *p, uint32_t stream, uint32_t rank);
  * Content of the entries whose bit is set in @need (NULL: all), dealt to readers by OSTs as
  * far as layouts are known, and the rest in manifest order by bytes. @m is a tree.
  */
-int plan_stage(const struct manifest *m, const uint64_t *need, const struct plan_options *o,
-	struct plan **out, struct ebt_err *err);
+int plan_stage(const struct manifest *m, const uint64_t *need,
+	const struct plan_options *o, struct plan **out, struct ebt_err *err);
 /* The same for @bytes of content that is one large file, for simulations without a manifest. */
 int plan_bytes(uint64_t bytes, const struct plan_options *o, struct plan **out,
 	struct ebt_err *err);
@@ -122,8 +123,8 @@ struct plan_walk {
 	uint64_t skip, at;
 	uint32_t segment, left;
 };
-void plan_walk_start(const struct plan *p, uint32_t stream, uint64_t seq,
-	struct plan_walk *w);
+void plan_walk_start(
+	const struct plan *p, uint32_t stream, uint64_t seq, struct plan_walk *w);
 bool plan_walk_next(struct plan_walk *w, struct plan_piece *piece);
 
 /*

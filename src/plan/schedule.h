@@ -42,9 +42,9 @@ int schedule_parse(const char *name, enum schedule_algo *algo, struct ebt_err *e
 
 /* One transfer as one of its two ends sees it. */
 struct schedule_hop {
-	uint64_t step;   /* ascending along a cursor */
+	uint64_t step;	 /* ascending along a cursor */
 	uint64_t parcel; /* number in the stream */
-	uint32_t peer;   /* relative rank: receiver of a send, sender of a receive */
+	uint32_t peer;	 /* relative rank: receiver of a send, sender of a receive */
 };
 
 /* Immutable once made, so threads may share it. Memory: at most two bytes a node. */
@@ -69,12 +69,12 @@ struct schedule_cursor {
 	enum schedule_side side;
 	union { /* what the algorithm worked out for this rank and side */
 		struct {
-			int64_t shift;    /* parcel number that slot 0 stands for now */
-			uint32_t round;   /* of the phase */
-			int8_t slot[32];  /* parcel of each round, less shift */
+			int64_t shift;	 /* parcel number that slot 0 stands for now */
+			uint32_t round;	 /* of the phase */
+			int8_t slot[32]; /* parcel of each round, less shift */
 		} circulant;
 		struct {
-			uint64_t done;    /* parcels past edge 1; pos counts edge 0 */
+			uint64_t done; /* parcels past edge 1; pos counts edge 0 */
 			uint32_t edges;
 			struct {
 				uint32_t peer;

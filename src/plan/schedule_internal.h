@@ -31,7 +31,7 @@ struct schedule {
 	uint32_t rounds; /* log2 of nodes, rounded up */
 	uint32_t
 		skip[33]; /* circulant: distance to the peer of each round, and nodes */
-	uint32_t lead;    /* circulant: rounds left out of the first phase */
+	uint32_t lead;	  /* circulant: rounds left out of the first phase */
 	uint8_t *
 		table; /* circulant: base of each rank; two-tree: first step of edges */
 };

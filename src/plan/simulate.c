@@ -11,7 +11,7 @@
  * stream at one node lie within 2 log2(nodes) numbers of each other, in any schedule;
  * the ring of that many slots is checked, so a schedule that sends what has not arrived
  * is found out. Memory: about 100 bytes and one ring (512 bytes at 9,000 nodes) a node
- * and stream, and 8 bytes a parcel.
+ * and stream, and 8 bytes per parcel.
  */
 #include "plan/simulate.h"
 
@@ -19,7 +19,7 @@
 
 struct sim_node {
 	double sent, received; /* when its link is free again in that direction */
-	double written;        /* when its writer is done with what it has */
+	double written;	       /* when its writer is done with what it has */
 	uint64_t out, in;      /* bytes */
 };
 
@@ -36,9 +36,9 @@ struct sim_arrival {
 
 struct sim_stream {
 	struct schedule *schedule;
-	uint64_t *ends;  /* ends[k]: bytes before parcel k */
+	uint64_t *ends;	 /* ends[k]: bytes before parcel k */
 	uint64_t *steps; /* by rank: of its next send, UINT64_MAX after the last */
-	struct sim_flow *flows;       /* by rank */
+	struct sim_flow *flows;	      /* by rank */
 	struct sim_arrival *arrivals; /* by rank, a ring each */
 	uint64_t parcels, stored;     /* stored: handed to the reader's own writer */
 };

@@ -18,10 +18,10 @@
 #include "plan/plan.h"
 
 struct simulate_result {
-	double seconds;         /* until the last node has written its last parcel */
-	uint64_t most_out;      /* bytes sent by the most loaded link, and whose it is */
+	double seconds;	   /* until the last node has written its last parcel */
+	uint64_t most_out; /* bytes sent by the most loaded link, and whose it is */
 	uint32_t most_out_node;
-	uint64_t most_in;       /* the same for receiving */
+	uint64_t most_in; /* the same for receiving */
 	uint32_t most_in_node;
 	uint64_t transfers;
 };

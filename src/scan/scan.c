@@ -2,9 +2,13 @@
 /* What surrounds the walk: its life, its results, a whole tree in one call. */
 #include "scan/scan.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
+#include "fsio/fsio.h"
 
 static const char *const skip_names[SCAN_SKIPS] = {
 	[SCAN_FIFO] = "FIFO", [SCAN_SOCKET] = "socket", [SCAN_DEVICE] = "device"};
@@ -27,6 +31,39 @@ void scan_release(struct scan *s)
 	free(s->bases);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
+}
+
+struct scan_item *scan_item_new(uint32_t base, unsigned flags, const char *path,
+	const char *names, uint32_t names_len)
+{
+	size_t len = strlen(path);
+	struct scan_item *it = malloc(sizeof(*it) + len + 1 + names_len);
+
+	if (!it)
+		return NULL;
+	it->next = NULL;
+	it->base = base;
+	it->flags = (uint8_t)flags;
+	it->names = names_len;
+	it->path_len = (uint32_t)len;
+	memcpy(it->path, path, len + 1);
+	if (names_len)
+		memcpy(it->path + len + 1, names, names_len);
+	return it;
+}
+
+void scan_push(struct scan *s, struct scan_item *list)
+{
+	struct scan_item *it;
+	SCOPED_LOCK(&s->lock);
+
+	while ((it = list)) {
+		list = it->next;
+		it->next = s->items;
+		s->items = it;
+		s->n_items++;
+	}
+	pthread_cond_broadcast(&s->changed);
 }
 
 void scan_skipped_release(struct scan_skipped *s)
@@ -83,10 +120,51 @@ int scan_shards_join(struct scan_shards *sh, struct manifest **out, struct ebt_e
 	return r;
 }
 
+int scan_open_below(const char *base, const char *path, int flags)
+{
+	SCOPED_FD int fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fsio_open_beneath(fd, path, flags);
+}
+
+int scan_map_sparse(int fd, struct manifest_entry *e, struct buf *map)
+{
+	struct manifest_extent x = {0}, *all;
+	uint64_t start, stop, end;
+	size_t n;
+	int r;
+
+	for (uint64_t at = 0; at < e->size; at = x.off + x.len) {
+		r = fsio_next_data(fd, at, e->size, &start, &stop);
+		if (r < 0)
+			return r;
+		if (r == 1)
+			break;
+		x.off = start / DIGEST_LEAF * DIGEST_LEAF;
+		end = (stop + DIGEST_LEAF - 1) / DIGEST_LEAF * DIGEST_LEAF;
+		x.len = (end < e->size ? end : e->size) - x.off;
+		all = (struct manifest_extent *)map->data;
+		n = map->len / sizeof(x);
+		if (n && all[n - 1].off + all[n - 1].len >= x.off)
+			all[n - 1].len = x.off + x.len - all[n - 1].off;
+		else
+			buf_put(map, &x, sizeof(x));
+	}
+	/* All hole: one leaf of zeros keeps it a file with content, like any other. */
+	if (!map->len) {
+		x = (struct manifest_extent){.off = 0, .len = DIGEST_LEAF};
+		buf_put(map, &x, sizeof(x));
+	}
+	if (!buf_ok(map))
+		return -ENOMEM;
+	e->extents = (const struct manifest_extent *)map->data;
+	e->n_extents = (uint32_t)(map->len / sizeof(x));
+	return 0;
+}
+
 static int start_at(struct scan *s, const char *path, struct ebt_err *err)
 {
 	struct scan_item *root = scan_item_new(0, SCAN_ROOT | SCAN_FOLLOW, "", NULL, 0);
-	struct stat st;
 
 	s->bases = calloc(1, sizeof(*s->bases));
 	if (!root || !s->bases) {
@@ -95,8 +173,6 @@ static int start_at(struct scan *s, const char *path, struct ebt_err *err)
 	}
 	s->bases[0] = path;
 	s->n_bases = 1;
-	if (stat(path, &st) == 0)
-		s->base_devs[0] = st.st_dev;
 	scan_push(s, root);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #ifndef SCAN_SCAN_H
 #define SCAN_SCAN_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,13 +19,18 @@
 #include "manifest/filter.h"
 #include "manifest/manifest.h"
 
-#define SCAN_DEVS 16
 #define SCAN_THREADS 64 /* at most */
 
 enum scan_flags {
-	SCAN_FOLLOW = 1, /* named with a trailing slash: what a link points to */
-	SCAN_PARENT = 2, /* a directory above a source: itself, not its content */
+	SCAN_FOLLOW = 1,  /* named with a trailing slash: what a link points to */
+	SCAN_PARENT = 2,  /* a directory above a source: itself, not its content */
 	SCAN_ROOT = 0x80, /* not looked at yet; else a directory to be listed */
+};
+
+/* What could not be read of an object. */
+enum scan_unread {
+	SCAN_UNREAD, /* it, or of a directory some or all names */
+	SCAN_ATTRIBUTES, /* its extended attributes, it has none here; it is an entry still */
 };
 
 enum scan_skip { SCAN_FIFO, SCAN_SOCKET, SCAN_DEVICE, SCAN_SKIPS };
@@ -40,36 +46,54 @@ void scan_skipped_release(struct scan_skipped *s);
 
 struct scan_item {
 	struct scan_item *next;
-	uint32_t base;   /* index into scan.bases */
-	uint32_t names;  /* bytes of names after path; 0: a root or a directory */
-	uint8_t flags;   /* enum scan_flags */
+	uint32_t base;	/* index into scan.bases */
+	uint32_t names; /* bytes of names after path; 0: a root or a directory */
+	uint8_t flags;	/* enum scan_flags */
 	uint32_t path_len;
-	char path[];     /* below the base, NUL-terminated; then names, each NUL-terminated */
+	/* Below the base, NUL-terminated; then names, each after its d_type, NUL-terminated. */
+	char path[];
 };
 
 struct scan {
 	/* Of the caller, all may be left zero. */
 	const struct filter *filter;
+	bool no_owner; /* mark entries so */
 	bool no_xattrs;
-	bool shrinks;     /* what goes away while it is looked at is no failure */
-	bool map_sparse;  /* find out where large files that are mostly hole have data */
-	uint64_t *found;  /* atomic: entries so far */
-	int (*stopped)(void *arg, struct ebt_err *err); /* any thread; negative: give up */
+	bool shrinks;	 /* what goes away while it is looked at is no failure */
+	bool map_sparse; /* find out where large files that are mostly hole have data */
+	/*
+	 * What lies below a base may have MANIFEST_PATH_MAX bytes, whatever a call takes. Else
+	 * a whole path of PATH_MAX or more is one of an object that cannot be read.
+	 */
+	bool deep;
+	uint32_t
+		node; /* this one's number: devices and inodes are as it numbers them */
+	uint64_t *found;    /* atomic: entries so far */
+	uint64_t *vanished; /* atomic: with shrinks, what went away between two looks */
+	uint64_t *reopened; /* atomic: opens that were tried again */
+	int (*stopped)(
+		void *arg, struct ebt_err *err); /* any thread; negative: give up */
 	void *stopped_arg;
-	dev_t store_dev;  /* a store that is not to be walked into, if store_ino is not 0 */
+	/*
+	 * Any thread. An object, @path below its base, cannot be read, and the walk goes on
+	 * without it; "" is the base itself. NULL: that is a failure, and ends the walk.
+	 */
+	void (*unread)(void *arg, enum scan_unread what, const char *path,
+		const struct ebt_err *why);
+	void *unread_arg;
+	dev_t store_dev; /* a store that is not to be walked into, if store_ino is not 0 */
 	ino_t store_ino;
-	double deadline;  /* clock_now at which threads leave; 0: when all is done */
+	double deadline; /* clock_now at which threads leave; 0: when all is done */
 
 	const char **bases; /* absolute directories; the array is ours */
 	uint32_t n_bases;
-	dev_t base_devs[SCAN_DEVS]; /* of the first bases, as this node numbers them */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct scan_item *items; /* lock */
-	uint32_t n_items;        /* lock */
-	unsigned busy;           /* lock: threads that may still add items */
-	int code;                /* lock: first failure */
-	struct ebt_err err;      /* lock */
+	struct scan_item *items;     /* lock */
+	uint32_t n_items;	     /* lock */
+	unsigned busy;		     /* lock: threads that may still add items */
+	int code;		     /* lock: first failure */
+	struct ebt_err err;	     /* lock */
 	struct scan_skipped skipped; /* lock */
 };
 
@@ -88,7 +112,8 @@ struct scan_shards {
 int scan_shards_new(struct scan_shards *sh, unsigned threads, struct ebt_err *err);
 void scan_shards_release(struct scan_shards *sh);
 /* All of them as one flat manifest, which is the caller's. */
-int scan_shards_join(struct scan_shards *sh, struct manifest **out, struct ebt_err *err);
+int scan_shards_join(
+	struct scan_shards *sh, struct manifest **out, struct ebt_err *err);
 
 /* One round of all threads; s->code tells of a failure, s->items what is left. */
 void scan_round(struct scan *s, struct scan_shards *shards);
@@ -99,5 +124,37 @@ void scan_round(struct scan *s, struct scan_shards *shards);
  */
 int scan_tree(struct scan *s, const char *path, unsigned threads, struct manifest **out,
 	struct ebt_err *err);
+
+/* Room for the path of a base, '/', and what lies below it. */
+#define SCAN_PATH_SIZE (PATH_MAX + 1 + MANIFEST_PATH_SIZE)
+/*
+ * What is at @path below directory @base, which is absolute: as fsio_open_beneath, so that the
+ * whole of it may be longer than a call takes.
+ */
+int scan_open_below(const char *base, const char *path, int flags);
+
+/*
+ * Where large file @fd, that of @e and mostly hole, has data, in leaves: into e->extents, at least
+ * one, which lie in @map. 0 or a negative errno.
+ */
+int scan_map_sparse(int fd, struct manifest_entry *e, struct buf *map);
+
+/*
+ * A look at names that may be hard links of one inode, for manifest_settle. Classes from
+ * @first on, every @step-th. What cannot be looked at is not what the walk saw, and no failure.
+ */
+struct scan_look {
+	const struct manifest *m;
+	const struct manifest_doubts *doubts;
+	uint32_t first, step;
+	unsigned threads;
+	int (*stopped)(void *arg, struct ebt_err *err); /* as of struct scan */
+	void *stopped_arg;
+};
+/* @found: a value for each member of all classes, of which those of its own are set. */
+int scan_look(const struct scan_look *l, uint32_t *found, struct ebt_err *err);
+/* One warning for @n names that were not seen as they were in the walk; @one of them. */
+void scan_warn_apart(
+	const struct log *log, const struct manifest *m, uint64_t n, uint32_t one);
 
 #endif

@@ -7,6 +7,9 @@
  * components. So a thread parts with the working directory of the process, which needs no
  * privilege, see unshare(2), and then stands in the directory whose names it looks at. Where
  * a container forbids that, paths do as well.
+ *
+ * Of what was listed only the directory is ever opened by a path, and that one may be longer than
+ * a call takes: it is opened in parts then, and followed nowhere.
  */
 #include "scan/scan.h"
 
@@ -15,86 +18,91 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "fsio/fsio.h"
 
-#define BATCH 256                   /* names of one directory that a thread takes at once */
-#define SPARSE_HOLES (64ull << 20)  /* bytes of hole that make a map worth an open */
-#define SPARSE_SHARE 8              /* and less than 1/8 of the file allocated */
+#define BATCH	     256 /* names of one directory that a thread takes at once */
+#define SPARSE_HOLES (64ull << 20) /* bytes of hole that make a map worth an open */
+#define SPARSE_SHARE 8		   /* and less than 1/8 of the file allocated */
 
 struct walker {
 	struct scan *s;
 	struct manifest *m;
 	struct scan_item *found; /* new directories, handed over after each item */
 	struct buf xattrs;
+	char *path; /* SCAN_PATH_SIZE bytes: of the object at hand, or its directory */
+	int dirfd;  /* which has it, and its last component is its name there; or
+			AT_FDCWD, and it goes by the whole */
 	struct ebt_err err;
 	pthread_t thread;
 	bool started;
 	bool own_thread; /* else the caller's, which shares its working directory */
-	bool moves;      /* has a working directory of its own */
-	bool inside;     /* which is the one of the object at hand */
+	bool moves;	 /* has a working directory of its own */
+	bool inside;	 /* which is dirfd */
 };
-
-struct scan_item *scan_item_new(uint32_t base, unsigned flags, const char *path,
-	const char *names, uint32_t names_len)
-{
-	size_t len = strlen(path);
-	struct scan_item *it = malloc(sizeof(*it) + len + 1 + names_len);
-
-	if (!it)
-		return NULL;
-	it->next = NULL;
-	it->base = base;
-	it->flags = (uint8_t)flags;
-	it->names = names_len;
-	it->path_len = (uint32_t)len;
-	memcpy(it->path, path, len + 1);
-	if (names_len)
-		memcpy(it->path + len + 1, names, names_len);
-	return it;
-}
-
-void scan_push(struct scan *s, struct scan_item *list)
-{
-	struct scan_item *it;
-	SCOPED_LOCK(&s->lock);
-
-	while ((it = list)) {
-		list = it->next;
-		it->next = s->items;
-		s->items = it;
-		s->n_items++;
-	}
-	pthread_cond_broadcast(&s->changed);
-}
 
 static int fail_path(struct walker *w, const char *path, int code, const char *what)
 {
-	char name[EBT_ERR_TEXT - 160]; /* what, why and on which rank have to fit as well */
+	char name[EBT_ERR_TEXT -
+		  160]; /* what, why and on which rank have to fit as well */
 
-	return ebt_fail(&w->err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
+	return ebt_fail(
+		&w->err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
 }
 
-/* Asked after a call that failed. */
-static bool gone(const struct walker *w)
+/*
+ * Object @name below the base, at @path, cannot be read: a failure, or told to who wants to go on
+ * without. What the process lacks is no matter of one object's.
+ */
+static int unread(struct walker *w, enum scan_unread kind, const char *name,
+	const char *path, int code, const char *what)
 {
-	return w->s->shrinks && errno == ENOENT;
+	int r = fail_path(w, path, code, what);
+
+	if (!w->s->unread || code == -ENOMEM || code == -EMFILE)
+		return r;
+	w->s->unread(w->s->unread_arg, kind, name, &w->err);
+	return 0;
 }
 
-/* "base/path" or "base/path/name", any part of which but base may be empty. */
-static int join(struct walker *w, char *out, const char *base, const char *path,
-	const char *name)
+/* The call that failed with @code says that what was there is not any more. */
+static bool gone(const struct walker *w, int code)
 {
-	int len = snprintf(out, PATH_MAX, "%s%s%s%s%s", strcmp(base, "/") == 0 ? "" : base,
-		*path ? "/" : "", path, *name ? "/" : "", name);
+	if (!w->s->shrinks || code != -ENOENT)
+		return false;
+	if (w->s->vanished)
+		__atomic_add_fetch(w->s->vanished, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* Bytes that a whole path may have, with its NUL. */
+static size_t room(const struct walker *w)
+{
+	return w->s->deep ? SCAN_PATH_SIZE : PATH_MAX;
+}
+
+/* The path of item @it, "base/path" or one of both, in w->path. */
+static int set_path(struct walker *w, const struct scan_item *it)
+{
+	const char *base = w->s->bases[it->base];
+	int len = snprintf(w->path, SCAN_PATH_SIZE, "%s%s%s",
+		strcmp(base, "/") == 0 ? "" : base, *it->path ? "/" : "", it->path);
 
 	if (len == 0)
-		strcpy(out, "/");
-	return len < PATH_MAX ? 0 : fail_path(w, out, -ENAMETOOLONG, "path");
+		strcpy(w->path, "/");
+	return (size_t)len < room(w) ? 0 : fail_path(w, w->path, -ENAMETOOLONG, "path");
+}
+
+/* By what calls know the object at hand, whose whole path @path is, in w->dirfd. */
+static const char *name_at_hand(const struct walker *w, const char *path)
+{
+	return w->dirfd == AT_FDCWD ? path : strrchr(path, '/') + 1;
 }
 
 static void skip(struct scan *s, enum scan_skip kind, const char *path)
@@ -104,81 +112,80 @@ static void skip(struct scan *s, enum scan_skip kind, const char *path)
 		s->skipped.name[kind] = strdup(path);
 }
 
-/*
- * Device numbers of network file systems may differ from node to node; hard links must be
- * known all the same. What lies on the device of a base gets the number of that base.
- */
-static uint64_t portable_dev(const struct scan *s, dev_t dev)
+static bool stops(void *arg)
 {
-	for (uint32_t i = 0; i < s->n_bases && i < SCAN_DEVS; i++) {
-		if (s->base_devs[i] == dev)
-			return i;
-	}
-	return (1ull << 63) | dev;
+	const struct scan *s = arg;
+
+	return s->stopped && s->stopped(s->stopped_arg, NULL) < 0;
 }
 
-/* Data of a large file that is mostly hole, in leaves. One extent at least. */
-static int map_sparse(struct walker *w, const char *path, struct manifest_entry *e,
-	struct buf *map)
+/* The object at hand, or the directory of @it, which is not. */
+static int open_once(
+	const struct walker *w, const struct scan_item *it, const char *path, int flags)
 {
-	struct manifest_extent x = {0}, *all;
-	uint64_t start, stop, end;
-	SCOPED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd;
+
+	flags |= O_RDONLY | O_CLOEXEC;
+	if (it && strlen(path) >= PATH_MAX)
+		return scan_open_below(w->s->bases[it->base], it->path, flags);
+	fd = it ? open(path, flags) : openat(w->dirfd, name_at_hand(w, path), flags);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A descriptor, or a failure; *stop: it has its text, and is none of the file's. */
+static int open_source(struct walker *w, const struct scan_item *it, const char *path,
+	int flags, bool *stop)
+{
+	struct fsio_patience p = {
+		.stopped = stops, .arg = w->s, .count = w->s->reopened};
+	struct fsio_again again = {0};
+	int fd;
+
+	while (fsio_again(&again, &p, fd = open_once(w, it, path, flags)))
+		;
+	/* A wait that was cut short is no failure of the file's. */
+	*stop = fd < 0 && again.tries && stops(w->s);
+	return *stop ? w->s->stopped(w->s->stopped_arg, &w->err) : fd;
+}
+
+static int map_sparse(
+	struct walker *w, const char *path, struct manifest_entry *e, struct buf *map)
+{
+	bool stop;
+	SCOPED_FD int fd = open_source(w, NULL, path, O_NOFOLLOW | O_NONBLOCK, &stop);
 	int r;
 
 	if (fd < 0)
-		return fail_path(w, path, -errno, "open");
-	for (uint64_t at = 0; at < e->size; at = x.off + x.len) {
-		r = fsio_next_data(fd, at, e->size, &start, &stop);
-		if (r < 0)
-			return fail_path(w, path, r, "seek");
-		if (r == 1)
-			break;
-		x.off = start / DIGEST_LEAF * DIGEST_LEAF;
-		end = (stop + DIGEST_LEAF - 1) / DIGEST_LEAF * DIGEST_LEAF;
-		x.len = (end < e->size ? end : e->size) - x.off;
-		all = (struct manifest_extent *)map->data;
-		if (map->len && all[map->len / sizeof(x) - 1].off +
-			all[map->len / sizeof(x) - 1].len >= x.off)
-			all[map->len / sizeof(x) - 1].len =
-				x.off + x.len - all[map->len / sizeof(x) - 1].off;
-		else
-			buf_put(map, &x, sizeof(x));
-	}
-	/* All hole: one leaf of zeros keeps it a file with content, like any other. */
-	if (!map->len) {
-		x = (struct manifest_extent){.off = 0, .len = DIGEST_LEAF};
-		buf_put(map, &x, sizeof(x));
-	}
-	if (!buf_ok(map))
-		return fail_path(w, path, -ENOMEM, "map of holes");
-	e->extents = (const struct manifest_extent *)map->data;
-	e->n_extents = (uint32_t)(map->len / sizeof(x));
-	return 0;
+		return stop ? fd : fail_path(w, path, fd, "open");
+	r = scan_map_sparse(fd, e, map);
+	return r < 0 ? fail_path(w, path, r, "map of holes") : 0;
 }
 
 /* @followed: @path names a directory that a link may lead to. */
 static int get_xattrs(struct walker *w, const char *path, bool followed)
 {
-	char itself[PATH_MAX + 2];
-	int r;
+	char other[PATH_MAX + 2];
 
 	/* The link's own attributes are none that travel. */
 	if (followed) {
-		snprintf(itself, sizeof(itself), "%s/.", path);
-		path = itself;
+		snprintf(other, sizeof(other), "%s/.", path);
+		path = other;
 	} else if (w->inside) {
-		path = strrchr(path, '/') + 1;
+		path = name_at_hand(w, path);
+	} else if (strlen(path) >= PATH_MAX) {
+		snprintf(other, sizeof(other), "/proc/self/fd/%d/%.*s", w->dirfd,
+			NAME_MAX, name_at_hand(w, path));
+		path = other;
 	}
-	r = fsio_xattrs_get_at(path, &w->xattrs);
-	return r < 0 ? fail_path(w, path, r, "extended attributes") : 0;
+	return fsio_xattrs_get_at(path, &w->xattrs);
 }
 
 /*
  * What lstat does not tell: link target, attributes, map. @path is the source, @followed if
  * that was by stat.
  */
-static int add_entry(struct walker *w, const char *path, bool followed, struct manifest_entry *e)
+static int add_entry(
+	struct walker *w, const char *path, bool followed, struct manifest_entry *e)
 {
 	SCOPED_BUF struct buf map = {0};
 	char target[PATH_MAX];
@@ -187,17 +194,24 @@ static int add_entry(struct walker *w, const char *path, bool followed, struct m
 
 	w->xattrs.len = 0;
 	if (e->kind == MANIFEST_SYMLINK) {
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n < 0 && gone(w))
+		n = readlinkat(
+			w->dirfd, name_at_hand(w, path), target, sizeof(target) - 1);
+		if (n < 0 && gone(w, -errno))
 			return 0;
 		if (n < 0)
-			return fail_path(w, path, -errno, "readlink");
+			return unread(
+				w, SCAN_UNREAD, e->name, path, -errno, "readlink");
 		target[n] = '\0';
 		e->target = target;
 	} else if (!w->s->no_xattrs) {
 		r = get_xattrs(w, path, followed && e->kind == MANIFEST_DIR);
+		if (gone(w, r))
+			return 0;
 		if (r < 0)
-			return r == -ENOENT && w->s->shrinks ? 0 : r;
+			r = unread(w, SCAN_ATTRIBUTES, e->name, path, r,
+				"extended attributes");
+		if (r < 0)
+			return r;
 		e->xattrs = w->xattrs.len ? w->xattrs.data : NULL;
 		e->xattrs_len = (uint32_t)w->xattrs.len;
 	}
@@ -213,12 +227,14 @@ static int add_entry(struct walker *w, const char *path, bool followed, struct m
 	return manifest_add(w->m, e, &w->err);
 }
 
-static void fill_entry(const struct scan *s, const struct stat *st, struct manifest_entry *e)
+static void fill_entry(
+	const struct scan *s, const struct stat *st, struct manifest_entry *e)
 {
 	e->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 	e->allocated = (uint64_t)st->st_blocks * 512;
-	e->dev = portable_dev(s, st->st_dev);
+	e->dev = manifest_dev(s->node, st->st_dev);
 	e->ino = st->st_ino;
+	e->changed = manifest_time(st->st_ctim);
 	e->mtime = st->st_mtim.tv_sec;
 	e->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
 	e->atime = st->st_atim.tv_sec;
@@ -229,9 +245,51 @@ static void fill_entry(const struct scan *s, const struct stat *st, struct manif
 	e->uid = st->st_uid;
 	e->gid = st->st_gid;
 	e->nlink = (uint32_t)st->st_nlink;
+	e->no_owner = s->no_owner;
 }
 
-/* One object whose lstat is known. @name: below DEST. A directory becomes an item. */
+/*
+ * Rules decide before anything is asked of a name, which may be gone by then, or be closed to
+ * us: false where nothing of @type, as in a listing, can be wanted.
+ */
+static bool may_want(const struct scan *s, const char *name, unsigned char type)
+{
+	return filter_wants(s->filter, name, type == DT_DIR) ||
+	       (type == DT_UNKNOWN && filter_wants(s->filter, name, true));
+}
+
+/* What @type leaves open, or what is no longer what it was in the listing. */
+static bool wants(const struct scan *s, const char *name, unsigned char type,
+	const struct stat *st)
+{
+	bool dir = S_ISDIR(st->st_mode);
+
+	return (type != DT_UNKNOWN && dir == (type == DT_DIR)) ||
+	       filter_wants(s->filter, name, dir);
+}
+
+/*
+ * 1 for the folder of a store, which holds its books and not its content: wherever in a tree a
+ * store lies, a copy of them would be wrong at its new place. Who names one as a source would
+ * get nothing, and is told; so is he whose file would stand where DEST has its own.
+ */
+static int leave_out(struct walker *w, const struct scan_item *it, const char *name,
+	const char *path, const struct stat *st)
+{
+	const char *slash = strrchr(name, '/');
+	char shown[EBT_ERR_TEXT - 160];
+
+	if (strcmp(slash ? slash + 1 : name, ".ebt") != 0)
+		return 0;
+	if (S_ISDIR(st->st_mode) ? !(it->flags & SCAN_ROOT) : slash != NULL)
+		return S_ISDIR(st->st_mode);
+	return ebt_failx(&w->err, -EINVAL, "%s: %s",
+		text_name(path, shown, sizeof(shown)),
+		S_ISDIR(st->st_mode) ? "belongs to a store and is not content"
+				     : "a store has no place for a file of this name");
+}
+
+/* One wanted object whose lstat is known. @name: below DEST. A directory becomes an item. */
 static int found(struct walker *w, const struct scan_item *it, const char *name,
 	const char *path, const struct stat *st)
 {
@@ -242,10 +300,9 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 	struct scan_item *dir;
 	int r;
 
-	if (!(it->flags & SCAN_PARENT) && !filter_wants(s->filter, name, S_ISDIR(st->st_mode)))
-		return 0;
-	if (strcmp(name, ".ebt") == 0)
-		return 0; /* of a store that is staged on: ours, not content */
+	r = leave_out(w, it, name, path, st);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	switch (st->st_mode & S_IFMT) {
 	case S_IFDIR:
 		e.kind = MANIFEST_DIR;
@@ -268,7 +325,8 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 	}
 	if (S_ISDIR(st->st_mode) && s->store_ino && st->st_dev == s->store_dev &&
 		st->st_ino == s->store_ino)
-		return ebt_failx(&w->err, -EINVAL, "%s: DEST lies inside a source", path);
+		return ebt_failx(
+			&w->err, -EINVAL, "%s: DEST lies inside a source", path);
 	fill_entry(s, st, &e);
 	r = manifest_add_source(w->m, s->bases[it->base], &e.source, &w->err);
 	if (r == 0)
@@ -285,16 +343,22 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 
 static int do_root(struct walker *w, const struct scan_item *it)
 {
-	char path[PATH_MAX];
+	bool filtered = it->path_len && !(it->flags & SCAN_PARENT);
+	const char *path = w->path;
 	struct scan_item *dir;
 	struct stat st;
-	int r = join(w, path, w->s->bases[it->base], it->path, "");
+	int r = set_path(w, it);
 
 	if (r < 0)
 		return r;
+	if (filtered && !may_want(w->s, it->path, DT_UNKNOWN))
+		return 0;
 	if (fstatat(AT_FDCWD, path, &st,
-		    it->flags & (SCAN_FOLLOW | SCAN_PARENT) ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
-		return fail_path(w, path, -errno, "stat");
+		    it->flags & (SCAN_FOLLOW | SCAN_PARENT) ? 0 : AT_SYMLINK_NOFOLLOW) <
+		0)
+		return unread(w, SCAN_UNREAD, it->path, path, -errno, "stat");
+	if (filtered && !wants(w->s, it->path, DT_UNKNOWN, &st))
+		return 0;
 	if (it->path_len)
 		return found(w, it, it->path, path, &st);
 	/* The content of a directory, without the directory. */
@@ -308,38 +372,75 @@ static int do_root(struct walker *w, const struct scan_item *it)
 	return 0;
 }
 
-/* @path of directory @it, @len bytes and room for more, gets @leaf added. */
-static int do_name(struct walker *w, const struct scan_item *it, int dirfd, char *path,
-	size_t len, const char *leaf)
+/*
+ * The path of directory @it, @len bytes of w->path, gets @leaf added. Returns the name below
+ * DEST, which is the end of the path of its source, or NULL if there is no room.
+ */
+static const char *add_leaf(
+	struct walker *w, const struct scan_item *it, size_t len, const char *leaf)
 {
-	size_t n = strlen(leaf);
-	struct stat st;
+	size_t n = strlen(leaf), above = it->path_len ? it->path_len + 1 : 0;
+	char *path = w->path;
 
-	if (len + n + 2 > PATH_MAX)
-		return fail_path(w, leaf, -ENAMETOOLONG, "path");
+	if (len + n + 2 > room(w) || above + n > MANIFEST_PATH_MAX)
+		return NULL;
 	if (len == 0 || path[len - 1] != '/')
 		path[len++] = '/';
 	memcpy(path + len, leaf, n + 1);
-	if (fstatat(dirfd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return gone(w) ? 0 : fail_path(w, path, -errno, "stat");
-	/* The name below DEST is the end of the path of its source. */
-	return found(w, it, path + len - (it->path_len ? it->path_len + 1 : 0), path, &st);
+	return path + len - above;
 }
 
-static int do_names(struct walker *w, const struct scan_item *it, int dirfd, const char *names,
-	size_t names_len)
+/* The path of @leaf in directory @it does not fit. */
+static int too_long(struct walker *w, const struct scan_item *it, const char *leaf)
 {
-	char path[PATH_MAX];
-	int r = join(w, path, w->s->bases[it->base], it->path, "");
+	SCOPED_FREE char *name = NULL;
+
+	if (asprintf(&name, "%s%s%s", it->path, it->path_len ? "/" : "", leaf) < 0) {
+		name = NULL;
+		return ebt_fail(&w->err, -ENOMEM, "scan");
+	}
+	return unread(w, SCAN_UNREAD, name, name, -ENAMETOOLONG, "path");
+}
+
+/* @leaf: of an object that was listed as @type. */
+static int do_name(struct walker *w, const struct scan_item *it, size_t len,
+	unsigned char type, const char *leaf)
+{
+	const char *name = add_leaf(w, it, len, leaf);
+	struct stat st;
+
+	if (!name)
+		return too_long(w, it, leaf);
+	if (fstatat(w->dirfd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		/* What cannot be known any more: it may have been one to be left out. */
+		if (gone(w, -errno) ||
+			(errno == ENOENT && type == DT_UNKNOWN &&
+				filter_wants(w->s->filter, name, false) !=
+					filter_wants(w->s->filter, name, true)))
+			return 0;
+		return unread(w, SCAN_UNREAD, name, w->path, -errno, "stat");
+	}
+	return wants(w->s, name, type, &st) ? found(w, it, name, w->path, &st) : 0;
+}
+
+static int do_names(struct walker *w, const struct scan_item *it, int dirfd,
+	const char *names, size_t names_len)
+{
+	int r = set_path(w, it);
 	size_t len;
 
 	if (r < 0)
 		return r;
-	len = strlen(path);
+	len = strlen(w->path);
+	w->dirfd = dirfd;
 	w->inside = w->moves && fchdir(dirfd) == 0;
-	for (size_t at = 0; at < names_len && r == 0; at += strlen(names + at) + 1)
-		r = do_name(w, it, dirfd, path, len, names + at);
+	for (size_t at = 0; at < names_len && r == 0; at += strlen(names + at) + 1) {
+		unsigned char type = (unsigned char)names[at++];
+
+		r = do_name(w, it, len, type, names + at);
+	}
 	w->inside = false;
+	w->dirfd = AT_FDCWD;
 	return r;
 }
 
@@ -353,8 +454,8 @@ static int flush_batch(struct walker *w, const struct scan_item *it, int dirfd,
 	if (last) {
 		r = do_names(w, it, dirfd, (const char *)names->data, names->len);
 	} else {
-		more = scan_item_new(it->base, it->flags, it->path, (const char *)names->data,
-			(uint32_t)names->len);
+		more = scan_item_new(it->base, it->flags, it->path,
+			(const char *)names->data, (uint32_t)names->len);
 		r = more ? 0 : ebt_fail(&w->err, -ENOMEM, "scan");
 		if (more)
 			scan_push(w->s, more);
@@ -363,37 +464,58 @@ static int flush_batch(struct walker *w, const struct scan_item *it, int dirfd,
 	return r;
 }
 
-static int do_dir(struct walker *w, const struct scan_item *it, int fd, const char *path)
+/* Does @d hold a name to be looked at? @len bytes of w->path are that of directory @it. */
+static bool listed(struct walker *w, const struct scan_item *it, size_t len,
+	const struct dirent *d)
+{
+	const char *name;
+	bool wanted;
+
+	if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+		return false;
+	if (!w->s->filter)
+		return true;
+	name = add_leaf(w, it, len, d->d_name);
+	wanted = !name || may_want(w->s, name, d->d_type);
+	w->path[len] = '\0';
+	return wanted;
+}
+
+/* w->path is that of @it until its last names are looked at. */
+static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 {
 	SCOPED_BUF struct buf names = {0};
+	size_t len = strlen(w->path);
 	struct dirent *d;
 	unsigned n = 0;
 	DIR *dir = fdopendir(fd);
 	int r = 0;
 
 	if (!dir) {
-		r = fail_path(w, path, -errno, "open");
+		r = unread(w, SCAN_UNREAD, it->path, w->path, -errno, "open");
 		close(fd);
 		return r;
 	}
 	while (r == 0) {
 		errno = 0;
 		d = readdir(dir);
+		/* What it told before is there nevertheless. */
 		if (!d && errno)
-			r = fail_path(w, path, -errno, "list");
+			r = unread(w, SCAN_UNREAD, it->path, w->path, -errno, "list");
 		if (!d)
 			break;
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+		if (!listed(w, it, len, d))
 			continue;
 		if (n == BATCH) {
 			r = flush_batch(w, it, fd, &names, false);
 			n = 0;
 		}
+		buf_put8(&names, d->d_type);
 		buf_put(&names, d->d_name, strlen(d->d_name) + 1);
 		n++;
 	}
 	if (r == 0 && !buf_ok(&names))
-		r = fail_path(w, path, -ENOMEM, "list");
+		r = fail_path(w, w->path, -ENOMEM, "list");
 	if (r == 0)
 		r = flush_batch(w, it, fd, &names, true);
 	closedir(dir);
@@ -402,21 +524,23 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd, const ch
 
 static int do_item(struct walker *w, const struct scan_item *it)
 {
-	char path[PATH_MAX];
+	bool stop;
 	int fd, r;
 
 	if (it->flags & SCAN_ROOT)
 		return do_root(w, it);
-	r = join(w, path, w->s->bases[it->base], it->path, "");
+	r = set_path(w, it);
 	if (r < 0)
 		return r;
 	/* A root with a trailing slash may be a link; below it nothing is followed. */
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC |
-		(it->flags & SCAN_FOLLOW ? 0 : O_NOFOLLOW));
+	fd = open_source(w, it, w->path,
+		O_DIRECTORY | (it->flags & SCAN_FOLLOW ? 0 : O_NOFOLLOW), &stop);
+	if (fd < 0 && (stop || (*it->path && gone(w, fd))))
+		return stop ? fd : 0;
 	if (fd < 0)
-		return *it->path && gone(w) ? 0 : fail_path(w, path, -errno, "open");
+		return unread(w, SCAN_UNREAD, it->path, w->path, fd, "open");
 	if (!it->names)
-		return do_dir(w, it, fd, path);
+		return do_dir(w, it, fd);
 	r = do_names(w, it, fd, it->path + it->path_len + 1, it->names);
 	close(fd);
 	return r;
@@ -450,8 +574,11 @@ static void *walk(void *arg)
 	int r;
 
 	w->moves = w->own_thread && unshare(CLONE_FS) == 0;
+	w->path = malloc(SCAN_PATH_SIZE);
 	while ((it = next_item(s))) {
-		r = s->stopped ? s->stopped(s->stopped_arg, &w->err) : 0;
+		r = w->path ? 0 : ebt_fail(&w->err, -ENOMEM, "scan");
+		if (r == 0 && s->stopped)
+			r = s->stopped(s->stopped_arg, &w->err);
 		if (r == 0)
 			r = do_item(w, it);
 		free(it);
@@ -476,7 +603,10 @@ void scan_round(struct scan *s, struct scan_shards *shards)
 
 	s->busy = threads;
 	for (unsigned i = 0; i < threads; i++) {
-		w[i] = (struct walker){.s = s, .m = shards->m[i], .own_thread = true};
+		w[i] = (struct walker){.s = s,
+			.m = shards->m[i],
+			.dirfd = AT_FDCWD,
+			.own_thread = true};
 		w[i].started = pthread_create(&w[i].thread, NULL, walk, &w[i]) == 0;
 		started += w[i].started;
 		/* A thread that could not be had is one less, no failure. */
@@ -495,5 +625,6 @@ void scan_round(struct scan *s, struct scan_shards *shards)
 		if (w[i].started)
 			pthread_join(w[i].thread, NULL);
 		buf_release(&w[i].xattrs);
+		free(w[i].path);
 	}
 }

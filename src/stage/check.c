@@ -19,32 +19,59 @@
 #include "transport/transport.h"
 
 #define CONFLICTS_NAMED 5
-#define ENTRY 512  /* bytes of an entry in a manifest, generously */
-#define BLOCK 4096 /* what a file takes at least, and in multiples of, on usual file systems */
+#define ENTRY		512 /* bytes of an entry in a manifest, generously */
+#define BLOCK                                                                          \
+	4096 /* what a file takes at least, and in multiples of, on usual file systems */
 
-int stage_check_conflicts(struct stage *st, struct ebt_err *err)
+enum store_overwrite stage_policy(const struct stage *st)
 {
-	enum store_overwrite how = (enum store_overwrite)st->o->overwrite;
+	switch (st->o->overwrite) {
+	case EBT_OVERWRITE_ALWAYS:
+		return STORE_ALWAYS;
+	case EBT_OVERWRITE_UPDATE:
+		return STORE_UPDATE;
+	default:
+		return st->renews ? STORE_UPDATE : STORE_REFUSE;
+	}
+}
+
+static int check(struct stage *st, const uint64_t *need, enum store_overwrite how,
+	struct ebt_err *err)
+{
 	char names[700] = "";
 	uint64_t n;
 	int r;
 
-	r = store_conflicts(st->store, st->m, how, CONFLICTS_NAMED, names, sizeof(names), &n, err);
+	r = store_conflicts(st->store, st->m, need, how, CONFLICTS_NAMED, names,
+		sizeof(names), &n, err);
 	if (r <= 0)
 		return r;
 	/* One line for the report: names are separated by newlines, which text_name never leaves. */
 	for (char *p = names; (p = strchr(p, '\n'));)
 		*p = p[1] ? ',' : '\0';
-	return ebt_failx(err, -EEXIST, "%s: %llu target%s %s: %s%s", store_path(st->store),
-		(unsigned long long)n, n == 1 ? "" : "s",
-		how == STORE_REFUSE ? "exist already (see --overwrite)"
-				    : "cannot be replaced, a directory against something else",
+	return ebt_failx(err, -EEXIST, "%s: %llu target%s %s: %s%s",
+		store_path(st->store), (unsigned long long)n, n == 1 ? "" : "s",
+		how == STORE_REFUSE
+			? need ? "exist already, and differ or are not by EBT's hand "
+				 "(see --overwrite)"
+			       : "exist already (see --overwrite)"
+			: "cannot be replaced, a directory against something else",
 		names, n > CONFLICTS_NAMED ? ", ..." : "");
 }
 
-/* The entry of the store's own manifest that holds the content of entry @i, or NULL. */
-static const struct manifest_entry *known(const struct manifest *old, const struct manifest *m,
-	uint32_t i)
+int stage_check_conflicts(struct stage *st, struct ebt_err *err)
+{
+	int r = st->lacks ? check(st, st->lacks, STORE_REFUSE, err) : 0;
+
+	/* What comes again for the sake of other nodes replaces its like. */
+	return r == 0 && (!st->lacks || st->renews)
+		       ? check(st, st->need, stage_policy(st), err)
+		       : r;
+}
+
+/* The entry of the store's own manifest with the path of entry @i, or NULL. */
+static const struct manifest_entry *named(
+	const struct manifest *old, const struct manifest *m, uint32_t i)
 {
 	char path[PATH_MAX];
 	uint32_t at;
@@ -52,29 +79,96 @@ static const struct manifest_entry *known(const struct manifest *old, const stru
 	if (!old || manifest_path(m, i, path, sizeof(path)) < 0)
 		return NULL;
 	at = manifest_find(old, path);
-	if (at == MANIFEST_NONE || old->entries[at].kind != MANIFEST_FILE)
-		return NULL;
-	if (old->entries[at].group != MANIFEST_NONE)
-		at = old->entries[at].group;
-	/* Only the file that was brought then: another one may be there under the same name. */
-	if (old->entries[at].size != m->entries[i].size ||
-		old->entries[at].mtime != m->entries[i].mtime ||
-		old->entries[at].mtime_ns != m->entries[i].mtime_ns)
-		return NULL;
-	return &old->entries[at];
+	return at == MANIFEST_NONE || old->entries[at].kind != m->entries[i].kind
+		       ? NULL
+		       : &old->entries[at];
+}
+
+static bool same_file(const struct manifest_entry *was, const struct manifest_entry *e)
+{
+	return was->size == e->size && was->mtime == e->mtime &&
+	       was->mtime_ns == e->mtime_ns;
+}
+
+/* The same of file @i, if it is the one that was brought then; NULL if another one is. */
+static const struct manifest_entry *known(
+	const struct manifest *old, const struct manifest *m, uint32_t i)
+{
+	const struct manifest_entry *e = &m->entries[i], *was = named(old, m, i);
+
+	return was && same_file(was, e) ? was : NULL;
+}
+
+static struct ebt_digest digest_of(
+	const struct manifest *old, const struct manifest_entry *was)
+{
+	return was->group == MANIFEST_NONE ? was->digest
+					   : old->entries[was->group].digest;
+}
+
+/* Only of what is as it was published in all else: a change of owner stays one. */
+static bool same_attributes(
+	const struct manifest_copy *was, const struct manifest_copy *now)
+{
+	return !was->ino ||
+	       (was->uid == now->uid && was->gid == now->gid && was->mode == now->mode);
+}
+
+static bool stopped(void *arg)
+{
+	return job_stopped(arg, NULL) < 0;
 }
 
 /*
  * A file that looks the same but that EBT did not bring has no digest to go by, so it is
- * brought. With it all names of its inode: groups are needed whole.
+ * brought. One that EBT brought may have been changed, and its size and time put back.
  */
-static void need_unknown(struct stage *st, const struct manifest *old)
+static int find_changed(
+	struct stage *st, const struct manifest *old, struct ebt_err *err)
 {
+	struct store_contents c = {.m = st->m,
+		.dirfd = store_dirfd(st->store),
+		.threads = stage_io_threads(st->o),
+		.stopped = stopped,
+		.arg = &st->job};
+	const struct manifest_entry *was;
+	SCOPED_BUF struct buf files = {0};
+	int r;
+
 	for (uint32_t i = 0; i < st->m->count; i++) {
-		if (manifest_moves(st->m, NULL, i) && !manifest_needed(st->need, i) &&
-			!known(old, st->m, i))
+		if (!manifest_moves(st->m, NULL, i) || manifest_needed(st->need, i))
+			continue;
+		was = known(old, st->m, i);
+		if (was)
+			buf_put(&files,
+				&(struct store_content){.entry = i,
+					.was = was,
+					.digest = digest_of(old, was)},
+				sizeof(struct store_content));
+		else
 			manifest_need(st->need, i);
 	}
+	if (!buf_ok(&files))
+		return ebt_fail(err, -ENOMEM, "comparison");
+	c.files = (struct store_content *)files.data;
+	c.n = files.len / sizeof(*c.files);
+	r = store_compare_contents(&c);
+	for (size_t i = 0; r == 0 && i < c.n; i++) {
+		const struct store_content *x = &c.files[i];
+
+		if (!x->same)
+			manifest_need(st->need, x->entry);
+		else if (x->read && same_attributes(&x->was->copy, &x->copy))
+			st->m->entries[x->entry].copy = x->copy;
+	}
+	if (r < 0 && job_stopped(&st->job, err) == 0)
+		ebt_fail(err, r, "%s: comparison", store_path(st->store));
+	return r;
+}
+
+/* With a file all names of its inode: groups are needed whole. */
+static void need_groups(struct stage *st)
+{
 	for (uint32_t i = 0; i < st->m->count; i++) {
 		uint32_t head = st->m->entries[i].group;
 
@@ -90,38 +184,119 @@ static int compare_here(struct stage *st, struct manifest **old, struct ebt_err 
 	st->need = calloc((size_t)st->m->count / 64 + 1, sizeof(*st->need));
 	if (!st->need)
 		return ebt_fail(err, -ENOMEM, "comparison");
-	r = store_compare(st->store, st->m, st->need, err);
+	r = store_manifest(st->store, old, err);
+	/* Without a manifest everything is needed, whatever the store makes of times. */
+	if (r == 0 && *old)
+		st->m->times = (*old)->times;
 	if (r == 0)
-		r = store_manifest(st->store, old, err);
+		r = store_compare(st->store, st->m, st->need, err);
 	if (r == 0)
-		need_unknown(st, *old);
+		r = find_changed(st, *old, err);
+	if (r == 0)
+		need_groups(st);
+	return r;
+}
+
+/* What stays keeps what the manifest says of its content and of its inode. */
+static void keep_known(struct stage *st, const struct manifest *old, uint32_t i)
+{
+	struct manifest_entry *e = &st->m->entries[i];
+	const struct manifest_entry *was = named(old, st->m, i);
+
+	if (!was)
+		return;
+	if (!e->copy.ino)
+		e->copy = was->copy;
+	if (manifest_has_data(st->m, i) && same_file(was, e))
+		e->digest = digest_of(old, was);
+}
+
+/*
+ * Files without content and links have no digest that would tell, so they count only as what the
+ * manifest lists by that name.
+ */
+static void lack_strange(struct stage *st, const struct manifest *old)
+{
+	for (uint32_t i = 0; i < st->m->count; i++) {
+		if (st->m->entries[i].kind != MANIFEST_DIR &&
+			!manifest_needed(st->need, i) && !named(old, st->m, i))
+			manifest_need(st->need, i);
+	}
+}
+
+/* Collective: with auto, what this node lacks is noted before it hears of others. */
+static int note_lacks_all(
+	struct stage *st, const struct manifest *old, size_t words, struct ebt_err *err)
+{
+	int r;
+
+	lack_strange(st, old);
+	st->lacks = malloc(words * sizeof(*st->lacks));
+	r = job_agree_all(
+		&st->job, st->lacks ? 0 : ebt_fail(err, -ENOMEM, "comparison"), err);
+	if (r == 0)
+		memcpy(st->lacks, st->need, words * sizeof(*st->lacks));
+	return r;
+}
+
+/* Collective: with auto. Where nobody has anything it is a run like any other. */
+static void weigh_lacks_all(struct stage *st, size_t words)
+{
+	int some[2] = {0}; /* one has what another one lacks; all have something */
+
+	some[0] = memcmp(st->lacks, st->need, words * sizeof(*st->lacks)) != 0;
+	for (uint32_t i = 0; i < st->m->count && !some[1]; i++)
+		some[1] = st->m->entries[i].kind != MANIFEST_DIR &&
+			  !manifest_needed(st->need, i);
+	transport_reduce_all(st->job.nodes, some, 2, MPI_INT, MPI_MAX);
+	st->renews = some[0];
+	if (some[0] || some[1])
+		return;
+	free(TAKE(st->lacks));
+	free(TAKE(st->need));
+}
+
+/* What one node lacks travels to all: the others would only wait for it anyway. */
+static int share_needs_all(
+	struct stage *st, const struct manifest *old, struct ebt_err *err)
+{
+	size_t words = (size_t)st->m->count / 64 + 1;
+	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
+	int r = automatic ? note_lacks_all(st, old, words, err) : 0;
+
+	for (size_t at = 0, n; r == 0 && at < words; at += n) {
+		n = words - at < (1 << 20) ? words - at : 1 << 20;
+		transport_reduce_all(
+			st->job.nodes, st->need + at, (int)n, MPI_UINT64_T, MPI_BOR);
+	}
+	if (r == 0 && automatic)
+		weigh_lacks_all(st, words);
 	return r;
 }
 
 int stage_compare_all(struct stage *st, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *old = NULL;
-	size_t words = (size_t)st->m->count / 64 + 1;
-	int r;
+	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
+	int r = 0;
 
-	r = st->store ? job_agree_all(&st->job, stage_check_conflicts(st, err), err) : 0;
-	if (r < 0 || st->o->overwrite != EBT_OVERWRITE_UPDATE || !st->store)
+	if (st->store && !automatic)
+		r = job_agree_all(&st->job, stage_check_conflicts(st, err), err);
+	if (r < 0 || !st->store ||
+		(!automatic && st->o->overwrite != EBT_OVERWRITE_UPDATE))
 		return r;
 	r = job_agree_all(&st->job, compare_here(st, &old, err), err);
-	/* What one node lacks travels to all: the others would only wait for it anyway. */
-	for (size_t at = 0, n; r == 0 && at < words; at += n) {
-		n = words - at < (1 << 20) ? words - at : 1 << 20;
-		transport_reduce_all(st->job.nodes, st->need + at, (int)n, MPI_UINT64_T, MPI_BOR);
-	}
+	if (r == 0)
+		r = share_needs_all(st, old, err);
+	/* Now that it is known what is to be replaced. */
+	if (r == 0)
+		r = job_agree_all(&st->job, stage_check_conflicts(st, err), err);
 	for (uint32_t i = 0; r == 0 && i < st->m->count; i++) {
-		const struct manifest_entry *e;
-
-		if (st->m->entries[i].kind == MANIFEST_DIR || manifest_needed(st->need, i))
+		if (st->m->entries[i].kind == MANIFEST_DIR ||
+			manifest_needed(st->need, i))
 			continue;
 		st->unchanged++;
-		e = manifest_has_data(st->m, i) ? known(old, st->m, i) : NULL;
-		if (e)
-			st->m->entries[i].digest = e->digest;
+		keep_known(st, old, i);
 	}
 	return r;
 }
@@ -148,16 +323,19 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 	if (po.readers > po.nodes)
 		po.readers = po.nodes;
 	most = memory / po.readers / FLOW_PARCELS_MIN;
-	for (po.parcel_max = PLAN_PARCEL_MAX; po.parcel_max >= PLAN_PARCEL_MIN; po.parcel_max /= 2) {
+	for (po.parcel_max = PLAN_PARCEL_MAX; po.parcel_max >= PLAN_PARCEL_MIN;
+		po.parcel_max /= 2) {
 		if (pool_stride(po.parcel_max) <= most)
 			break;
 	}
 	if (po.parcel_max < PLAN_PARCEL_MIN || pool_stride(po.parcel) > most)
 		return ebt_failx(err, -EINVAL,
-			"%u readers and this parcel size need at least %llu bytes of memory (see --memory)",
+			"%u readers and this parcel size need at least %llu bytes of "
+			"memory (see --memory)",
 			po.readers,
-			(unsigned long long)(pool_stride(po.parcel ? po.parcel : PLAN_PARCEL_MIN) *
-				po.readers * FLOW_PARCELS_MIN));
+			(unsigned long long)(pool_stride(po.parcel ? po.parcel
+								   : PLAN_PARCEL_MIN) *
+					     po.readers * FLOW_PARCELS_MIN));
 	po.readers = st->o->readers;
 	return plan_stage(st->m, st->need, &po, &st->plan, err);
 }
@@ -172,7 +350,8 @@ static uint64_t manifest_size(const struct stage *st)
 {
 	struct stat s;
 
-	if (fstatat(store_dirfd(st->store), ".ebt/manifest", &s, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(store_dirfd(st->store), ".ebt/manifest", &s, AT_SYMLINK_NOFOLLOW) <
+		0)
 		return 0;
 	return (uint64_t)s.st_size;
 }
@@ -181,7 +360,8 @@ static void count_space(const struct stage *st, struct space *s)
 {
 	s->inodes = 8; /* ours: .ebt and what is in it */
 	/* Manifests: ours, the store's own, and for a moment both merged. */
-	s->bytes = 64 * BLOCK + 2 * (uint64_t)st->m->count * ENTRY + 2 * manifest_size(st);
+	s->bytes =
+		64 * BLOCK + 2 * (uint64_t)st->m->count * ENTRY + 2 * manifest_size(st);
 	for (uint32_t i = 0; i < st->m->count; i++) {
 		const struct manifest_entry *e = &st->m->entries[i];
 		uint64_t data = e->size < e->allocated ? e->size : e->allocated;
@@ -199,7 +379,8 @@ static void count_space(const struct stage *st, struct space *s)
 	}
 }
 
-static int compare_space(struct stage *st, const struct space *want, struct ebt_err *err)
+static int compare_space(
+	struct stage *st, const struct space *want, struct ebt_err *err)
 {
 	int fd = store_dirfd(st->store);
 	char a[TEXT_SIZE], b[TEXT_SIZE];
@@ -209,9 +390,11 @@ static int compare_space(struct stage *st, const struct space *want, struct ebt_
 	if (fstatvfs(fd, &v) < 0)
 		return ebt_fail(err, -errno, "%s: free space", store_path(st->store));
 	have = (uint64_t)v.f_bavail * v.f_frsize;
-	if (want->bytes > have)
-		return ebt_failx(err, -ENOSPC, "%s: %s needed, %s free", store_path(st->store),
-			text_size((double)want->bytes, a), text_size((double)have, b));
+	/* One without any blocks, as ramfs or tmpfs without a bound, does not count them. */
+	if (v.f_blocks && want->bytes > have)
+		return ebt_failx(err, -ENOSPC, "%s: %s needed, %s free",
+			store_path(st->store), text_size((double)want->bytes, a),
+			text_size((double)have, b));
 	/* File systems without a fixed number of inodes report none at all. */
 	if (v.f_files && want->inodes > v.f_favail)
 		return ebt_failx(err, -ENOSPC, "%s: %llu inodes needed, %llu free",
@@ -236,7 +419,8 @@ static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *e
 	MPI_Comm shared;
 	int n, r;
 
-	MPI_Comm_split_type(st->job.nodes, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &shared);
+	MPI_Comm_split_type(
+		st->job.nodes, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &shared);
 	MPI_Comm_size(shared, &n);
 	all = calloc((size_t)n, sizeof(*all));
 	r = transport_agree_all(shared, all ? 0 : -ENOMEM, err);

@@ -58,7 +58,8 @@ static int note_up(struct flow *f, int node)
 }
 
 /* One walk over the schedule: how often each parcel is sent on from here, and whom we meet. */
-static int survey(struct flow *f, struct schedule_cursor sends, struct schedule_cursor recvs)
+static int survey(
+	struct flow *f, struct schedule_cursor sends, struct schedule_cursor recvs)
 {
 	const struct plan *p = f->run->st->plan;
 	struct schedule_hop hop;
@@ -82,8 +83,8 @@ int flow_open(struct flow *f, struct ebt_err *err)
 	uint64_t size = 64;
 	int r;
 
-	r = schedule_new(p->algo == SCHEDULE_MPI_BCAST ? SCHEDULE_BINOMIAL : p->algo, p->nodes,
-		s->n_parcels, &f->schedule, err);
+	r = schedule_new(p->algo == SCHEDULE_MPI_BCAST ? SCHEDULE_BINOMIAL : p->algo,
+		p->nodes, s->n_parcels, &f->schedule, err);
 	if (r < 0)
 		return r;
 	schedule_start(f->schedule, rel, SCHEDULE_SEND, &sends);

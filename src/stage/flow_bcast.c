@@ -43,7 +43,8 @@ static struct parcel *get_parcel(struct stream *s, struct flow *f, uint64_t seq)
 static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spare)
 {
 	const struct plan *plan = s->st->plan;
-	uint64_t len = plan_parcel_bytes(plan, f->index, seq) + sizeof(struct parcel_header);
+	uint64_t len =
+		plan_parcel_bytes(plan, f->index, seq) + sizeof(struct parcel_header);
 	struct parcel *p = get_parcel(s, f, seq);
 	struct parcel_header *h = p ? p->header : spare;
 	struct transport_pause pause = {0};
@@ -52,8 +53,10 @@ static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spar
 	int done = 0, r;
 
 	if (!p)
-		*h = (struct parcel_header){.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
-	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[f->index].reader, s->st->job.nodes, &req);
+		*h = (struct parcel_header){
+			.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
+	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[f->index].reader,
+		s->st->job.nodes, &req);
 	while (!done) {
 		MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 		stream_tick(s);
@@ -65,8 +68,9 @@ static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spar
 		s->st->self.bytes_out += h->length;
 	else
 		s->st->self.bytes_in += h->length;
-	r = h->flags & PARCEL_ABORT ? ebt_failx(&err, -ECANCELED, "stopped, another node failed")
-				    : stream_check_header(s, p, &err);
+	r = h->flags & PARCEL_ABORT
+		    ? ebt_failx(&err, -ECANCELED, "stopped, another node failed")
+		    : stream_check_header(s, p, &err);
 	if (r < 0) {
 		stream_fail(s, r, &err);
 		parcel_unref(p);
@@ -87,11 +91,13 @@ void flow_bcast_all(struct stream *s)
 			most = plan->streams[i].n_parcels;
 	}
 	if (failed)
-		stream_fail(s, -ENOMEM, &(struct ebt_err){.code = -ENOMEM, .text = "no memory"});
+		stream_fail(s, -ENOMEM,
+			&(struct ebt_err){.code = -ENOMEM, .text = "no memory"});
 	for (uint64_t seq = 0; seq <= most; seq++) {
 		if (seq % BATCH == 0 || seq == most) {
 			failed = stream_failed(s);
-			transport_reduce_all(s->st->job.nodes, &failed, 1, MPI_INT, MPI_MAX);
+			transport_reduce_all(
+				s->st->job.nodes, &failed, 1, MPI_INT, MPI_MAX);
 			if (failed)
 				break;
 		}
@@ -102,7 +108,8 @@ void flow_bcast_all(struct stream *s)
 	}
 	if (failed)
 		stream_fail(s, -ECANCELED,
-			&(struct ebt_err){.code = -ECANCELED, .text = "stopped, another node failed"});
+			&(struct ebt_err){.code = -ECANCELED,
+				.text = "stopped, another node failed"});
 	for (uint32_t i = 0; i < s->n_flows; i++) {
 		struct flow *f = &s->flows[i];
 

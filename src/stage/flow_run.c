@@ -23,7 +23,7 @@
 
 /* Collect in transport uses tag 0 on the same communicator. */
 #define TAG_CONTROL 1
-#define TAG_DATA 2 /* plus the number of the stream */
+#define TAG_DATA    2 /* plus the number of the stream */
 
 enum op_kind { OP_SEND, OP_RECV, OP_CONTROL };
 
@@ -36,28 +36,31 @@ enum { CONTROL_CREDIT = 1, CONTROL_ABORT = 2 };
 struct op {
 	enum op_kind kind;
 	struct flow *flow;
-	struct parcel *parcel;
-	struct control *control; /* OP_CONTROL: freed when sent */
-	struct parcel_header *empty; /* OP_SEND of an abort: freed when sent */
+	struct parcel
+		*parcel; /* OP_SEND without one: the empty one of a node winding down */
 };
 
-struct loop {
+/* Nothing is allocated once transfers have begun: a node could not say so any more. */
+struct flow_loop {
 	struct stream *s;
-	MPI_Comm comm;     /* tags from TAG_CONTROL on are ours while the loop runs */
+	struct control *credits,
+		*aborts; /* of each flow; never change, many sends share one */
+	struct parcel_header empty; /* likewise */
+	MPI_Comm comm;	   /* tags from TAG_CONTROL on are ours while the loop runs */
 	MPI_Request *reqs; /* reqs[i] belongs to ops[i] */
 	struct op *ops;
-	int *done;         /* for MPI_Testsome */
+	int *done; /* for MPI_Testsome */
 	MPI_Status *status;
 	int n, cap;
 	MPI_Request ctl_req; /* the one receive for control messages */
 	struct control ctl_in;
 	unsigned sending, window;
-	unsigned posted;   /* receives under way, all from posted_from */
+	unsigned posted; /* receives under way, all from posted_from */
 	int posted_from;
 	bool aborting;
 };
 
-static void add_op(struct loop *l, MPI_Request req, struct op op)
+static void add_op(struct flow_loop *l, MPI_Request req, struct op op)
 {
 	/* Room for all that can be under way was made in loop_open. */
 	assert(l->n < l->cap);
@@ -65,31 +68,23 @@ static void add_op(struct loop *l, MPI_Request req, struct op op)
 	l->ops[l->n++] = op;
 }
 
-static void send_control(struct loop *l, int node, uint32_t kind, uint32_t flow)
+/* @word: one of credits or aborts. */
+static void send_control(struct flow_loop *l, int node, const struct control *word)
 {
-	struct control *c = malloc(sizeof(*c));
 	MPI_Request req;
 	int done;
 
-	if (!c) /* eight bytes: a process that has not even these cannot wind down in order */
-		abort();
-	*c = (struct control){.kind = kind, .flow = flow};
-	memcpy(c->run, l->s->st->id, sizeof(c->run));
-	MPI_Isend(c, sizeof(*c), MPI_BYTE, node, TAG_CONTROL, l->comm, &req);
+	MPI_Isend(word, sizeof(*word), MPI_BYTE, node, TAG_CONTROL, l->comm, &req);
 	MPI_Test(&req, &done, MPI_STATUS_IGNORE);
-	if (done) {
-		free(c);
+	if (done)
 		return;
-	}
-	if (l->n == l->cap) {
+	if (l->n == l->cap)
 		transport_wait(&req);
-		free(c);
-		return;
-	}
-	add_op(l, req, (struct op){.kind = OP_CONTROL, .control = c});
+	else
+		add_op(l, req, (struct op){.kind = OP_CONTROL});
 }
 
-static void start_abort(struct loop *l)
+static void start_abort(struct flow_loop *l)
 {
 	if (l->aborting)
 		return;
@@ -100,13 +95,13 @@ static void start_abort(struct loop *l)
 
 		pool_close(f->pool);
 		for (uint32_t k = 0; k < f->n_peers; k++)
-			send_control(l, f->peers[k].node, CONTROL_ABORT, i);
+			send_control(l, f->peers[k].node, &l->aborts[i]);
 		for (uint32_t k = 0; k < f->n_up; k++)
-			send_control(l, f->up[k], CONTROL_ABORT, i);
+			send_control(l, f->up[k], &l->aborts[i]);
 	}
 }
 
-static bool poll_control(struct loop *l)
+static bool poll_control(struct flow_loop *l)
 {
 	bool moved = false;
 	struct flow_peer *p;
@@ -127,13 +122,13 @@ static bool poll_control(struct loop *l)
 			assert(p);
 			p->credits++;
 		}
-		MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL,
-			l->comm, &l->ctl_req);
+		MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE,
+			TAG_CONTROL, l->comm, &l->ctl_req);
 	}
 }
 
 /* A parcel is here, with one reference that becomes the writers'. */
-static void arrived(struct loop *l, struct flow *f, struct parcel *p)
+static void arrived(struct flow_loop *l, struct flow *f, struct parcel *p)
 {
 	unsigned uses = f->uses[p->seq];
 
@@ -145,7 +140,7 @@ static void arrived(struct loop *l, struct flow *f, struct parcel *p)
 	stream_write(l->s, p);
 }
 
-static void received(struct loop *l, struct op *op)
+static void received(struct flow_loop *l, struct op *op)
 {
 	struct parcel *p = op->parcel;
 	struct ebt_err err = {0};
@@ -166,7 +161,7 @@ static void received(struct loop *l, struct op *op)
 	parcel_unref(p);
 }
 
-static void completed(struct loop *l, struct op *op)
+static void completed(struct flow_loop *l, struct op *op)
 {
 	switch (op->kind) {
 	case OP_RECV:
@@ -176,15 +171,13 @@ static void completed(struct loop *l, struct op *op)
 		l->sending--;
 		if (op->parcel)
 			parcel_unref(op->parcel);
-		free(op->empty);
 		return;
 	case OP_CONTROL:
-		free(op->control);
 		return;
 	}
 }
 
-static bool poll_ops(struct loop *l)
+static bool poll_ops(struct flow_loop *l)
 {
 	struct op op;
 	int n, at;
@@ -213,7 +206,7 @@ static bool poll_ops(struct loop *l)
 	return true;
 }
 
-static bool take_filled(struct loop *l, struct flow *f)
+static bool take_filled(struct flow_loop *l, struct flow *f)
 {
 	struct parcel *p;
 	bool moved = false;
@@ -227,7 +220,7 @@ static bool take_filled(struct loop *l, struct flow *f)
 	return moved;
 }
 
-static bool post_receives(struct loop *l)
+static bool post_receives(struct flow_loop *l)
 {
 	uint64_t room = l->s->st->plan->parcel + sizeof(struct parcel_header);
 	struct stream_head *next = &l->s->recv;
@@ -242,12 +235,13 @@ static bool post_receives(struct loop *l)
 			break;
 		p->stream = next->flow->index;
 		p->seq = next->seq;
-		MPI_Irecv(p->header, (int)room, MPI_BYTE, next->node, TAG_DATA + (int)p->stream,
-			l->comm, &req);
-		add_op(l, req, (struct op){.kind = OP_RECV, .flow = next->flow, .parcel = p});
+		MPI_Irecv(p->header, (int)room, MPI_BYTE, next->node,
+			TAG_DATA + (int)p->stream, l->comm, &req);
+		add_op(l, req,
+			(struct op){.kind = OP_RECV, .flow = next->flow, .parcel = p});
 		l->posted++;
 		l->posted_from = next->node;
-		send_control(l, next->node, CONTROL_CREDIT, p->stream);
+		send_control(l, next->node, &l->credits[p->stream]);
 		stream_advance(l->s, next);
 		moved = true;
 	}
@@ -255,7 +249,7 @@ static bool post_receives(struct loop *l)
 }
 
 /* The next sends, while their parcels are here and their receivers wait for them. */
-static bool start_sends(struct loop *l)
+static bool start_sends(struct flow_loop *l)
 {
 	struct stream_head *next = &l->s->send;
 	struct flow_peer *peer;
@@ -272,8 +266,8 @@ static bool start_sends(struct loop *l)
 		peer->credits--;
 		if (--f->uses[p->seq] == 0)
 			f->held[p->seq & f->mask] = NULL;
-		MPI_Isend(p->header, (int)(sizeof(*p->header) + p->header->length), MPI_BYTE,
-			peer->node, TAG_DATA + (int)f->index, l->comm, &req);
+		MPI_Isend(p->header, (int)(sizeof(*p->header) + p->header->length),
+			MPI_BYTE, peer->node, TAG_DATA + (int)f->index, l->comm, &req);
 		add_op(l, req, (struct op){.kind = OP_SEND, .flow = f, .parcel = p});
 		l->sending++;
 		l->s->st->self.bytes_out += p->header->length;
@@ -284,7 +278,7 @@ static bool start_sends(struct loop *l)
 }
 
 /* Winding down: an empty parcel for each receive that somebody has posted for us. */
-static bool answer_credits(struct loop *l)
+static bool answer_credits(struct flow_loop *l)
 {
 	bool moved = false;
 	MPI_Request req;
@@ -294,16 +288,11 @@ static bool answer_credits(struct loop *l)
 
 		for (uint32_t k = 0; k < f->n_peers; k++) {
 			while (f->peers[k].credits && l->n < l->cap) {
-				struct parcel_header *h = calloc(1, sizeof(*h));
-
-				if (!h)
-					return moved;
-				h->magic = PARCEL_MAGIC;
-				h->flags = PARCEL_ABORT;
 				f->peers[k].credits--;
-				MPI_Isend(h, sizeof(*h), MPI_BYTE, f->peers[k].node,
-					TAG_DATA + (int)i, l->comm, &req);
-				add_op(l, req, (struct op){.kind = OP_SEND, .flow = f, .empty = h});
+				MPI_Isend(&l->empty, sizeof(l->empty), MPI_BYTE,
+					f->peers[k].node, TAG_DATA + (int)i, l->comm,
+					&req);
+				add_op(l, req, (struct op){.kind = OP_SEND, .flow = f});
 				l->sending++;
 				moved = true;
 			}
@@ -327,14 +316,14 @@ static void drop_held(struct flow *f)
 }
 
 /* Nothing of this node is under way any more, and nothing more will be started. */
-static bool settled(const struct loop *l)
+static bool settled(const struct flow_loop *l)
 {
 	if (l->posted || l->sending)
 		return false;
 	return l->aborting || (!l->s->recv.flow && !l->s->send.flow);
 }
 
-static bool turn_once(struct loop *l)
+static bool turn_once(struct flow_loop *l)
 {
 	bool moved = poll_control(l);
 
@@ -349,69 +338,105 @@ static bool turn_once(struct loop *l)
 	return moved | start_sends(l);
 }
 
-static void loop_open(struct loop *l, struct stream *s)
+static void say(
+	struct control *word, const struct stream *s, uint32_t kind, uint32_t flow)
 {
-	size_t peers = 0;
+	*word = (struct control){.kind = kind, .flow = flow};
+	memcpy(word->run, s->st->id, sizeof(word->run));
+}
 
-	memset(l, 0, sizeof(*l));
+int flow_loop_new(struct stream *s, struct flow_loop **out, struct ebt_err *err)
+{
+	SCOPED(flow_loop_freep) struct flow_loop *l = calloc(1, sizeof(*l));
+	size_t peers = 0, cap;
+
+	if (!l)
+		return ebt_fail(err, -ENOMEM, "transfers");
 	l->s = s;
+	l->comm = s->st->job.nodes;
+	l->ctl_req = MPI_REQUEST_NULL;
 	l->window = stage_window(s->st->o);
+	l->empty = (struct parcel_header){.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
 	for (uint32_t i = 0; i < s->n_flows; i++)
 		peers += s->flows[i].n_peers + s->flows[i].n_up;
 	/* Receives, sends in flight or answered credits, and control messages on their way. */
-	l->cap = (int)(l->window + STREAM_AHEAD + peers * (STREAM_AHEAD + 2) + 64);
-	l->reqs = calloc((size_t)l->cap, sizeof(*l->reqs));
-	l->ops = calloc((size_t)l->cap, sizeof(*l->ops));
-	l->done = calloc((size_t)l->cap, sizeof(*l->done));
-	l->status = calloc((size_t)l->cap, sizeof(*l->status));
-	if (!l->reqs || !l->ops || !l->done || !l->status)
-		abort(); /* a few KiB, and others wait for us already */
-	l->comm = s->st->job.nodes;
-	stream_advance(s, &s->send);
-	stream_advance(s, &s->recv);
-	MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL, l->comm,
-		&l->ctl_req);
+	cap = l->window + STREAM_AHEAD + peers * (STREAM_AHEAD + 2) + 64;
+	l->cap = (int)cap;
+	l->reqs = calloc(cap, sizeof(*l->reqs));
+	l->ops = calloc(cap, sizeof(*l->ops));
+	l->done = calloc(cap, sizeof(*l->done));
+	l->status = calloc(cap, sizeof(*l->status));
+	l->credits = calloc(2 * (size_t)s->n_flows + 1, sizeof(*l->credits));
+	if (!l->reqs || !l->ops || !l->done || !l->status || !l->credits)
+		return ebt_fail(err, -ENOMEM, "%zu transfers at a time", cap);
+	l->aborts = l->credits + s->n_flows;
+	for (uint32_t i = 0; i < s->n_flows; i++) {
+		say(&l->credits[i], s, CONTROL_CREDIT, i);
+		say(&l->aborts[i], s, CONTROL_ABORT, i);
+	}
+	*out = TAKE(l);
+	return 0;
 }
 
-static void loop_close(struct loop *l)
+void flow_loop_free(struct flow_loop *l)
+{
+	if (!l)
+		return;
+	free(l->reqs);
+	free(l->ops);
+	free(l->done);
+	free(l->status);
+	free(l->credits);
+	free(l);
+}
+
+static void loop_start(struct flow_loop *l)
+{
+	stream_advance(l->s, &l->s->send);
+	stream_advance(l->s, &l->s->recv);
+	MPI_Irecv(&l->ctl_in, sizeof(l->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL,
+		l->comm, &l->ctl_req);
+}
+
+/* What is still under way was sent to nodes that are done too: it only has to be noticed. */
+static void loop_finish(struct flow_loop *l)
 {
 	for (int i = 0; i < l->n; i++) {
 		transport_wait(&l->reqs[i]);
 		completed(l, &l->ops[i]);
 	}
+	l->n = 0;
 	MPI_Cancel(&l->ctl_req);
 	MPI_Wait(&l->ctl_req, MPI_STATUS_IGNORE);
-	free(l->reqs);
-	free(l->ops);
-	free(l->done);
-	free(l->status);
 }
 
-void flow_run_all(struct stream *s)
+void flow_run_all(struct flow_loop *l)
 {
 	struct transport_pause pause = {0};
 	MPI_Request barrier = MPI_REQUEST_NULL;
-	struct loop l;
+	struct stream *s = l->s;
 	int over = 0;
 
-	loop_open(&l, s);
+	loop_start(l);
 	while (!over) {
-		bool moved = turn_once(&l);
+		bool moved = turn_once(l);
 
 		stream_tick(s);
-		if (barrier == MPI_REQUEST_NULL && settled(&l))
-			MPI_Ibarrier(s->st->job.nodes, &barrier);
+		if (barrier == MPI_REQUEST_NULL && settled(l))
+			MPI_Ibarrier(l->comm, &barrier);
 		if (barrier != MPI_REQUEST_NULL)
 			MPI_Test(&barrier, &over, MPI_STATUS_IGNORE);
 		transport_pause(&pause, moved);
 	}
-	if (l.aborting) {
+	if (l->aborting) {
 		struct ebt_err err = {0};
 
 		/* Counts only where nothing failed: others know the cause. */
-		stream_fail(s, ebt_failx(&err, -ECANCELED, "stopped, another node failed"), &err);
+		stream_fail(s,
+			ebt_failx(&err, -ECANCELED, "stopped, another node failed"),
+			&err);
 		for (uint32_t i = 0; i < s->n_flows; i++)
 			drop_held(&s->flows[i]);
 	}
-	loop_close(&l);
+	loop_finish(l);
 }

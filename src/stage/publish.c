@@ -55,7 +55,8 @@ static struct ebt_digest commonest(struct ebt_digest *all, int n)
 }
 
 /* The first nodes that @differs of, as people know them: "rank 3 on n034, 2 more". */
-static void name_nodes_all(const struct stage *st, const bool *differs, char *out, size_t size)
+static void name_nodes_all(
+	const struct stage *st, const bool *differs, char *out, size_t size)
 {
 	struct {
 		char host[64];
@@ -114,7 +115,8 @@ static int agree_digest_all(struct stage *st, struct ebt_err *err)
 		return 0;
 	/* Sources and counts travelled with the list of entries, long before. */
 	if (!same_all(st, 0, 0))
-		return ebt_failx(err, -EBADMSG, "nodes do not agree on what is to be staged");
+		return ebt_failx(
+			err, -EBADMSG, "nodes do not agree on what is to be staged");
 	/* The first entry that differs lies in [lo, hi). Halves: as many digests as entries. */
 	while (hi - lo > 1) {
 		middle = lo + (hi - lo) / 2;
@@ -130,7 +132,9 @@ const char *stage_way_out(const struct stage *st, char out[STAGE_WAY_OUT])
 {
 	char dest[256];
 
-	snprintf(out, STAGE_WAY_OUT, " (to give it up, remove %s/.ebt/publish on all nodes)",
+	snprintf(out, STAGE_WAY_OUT,
+		" (to give it up: ebt-stage %s--recover --give-up %s)",
+		st->o->run.per_rank ? "--per-rank " : "",
 		text_name(st->o->dest, dest, sizeof(dest)));
 	return out;
 }
@@ -141,8 +145,9 @@ int stage_finish(struct stage *st, struct ebt_err *err)
 	char out[STAGE_WAY_OUT];
 	int r = store_publish(st->store, &st->job.log, &why);
 
-	return r == 0 ? 0 : ebt_failx(err, r, "%.600s; the next run tries again%s", why.text,
-		stage_way_out(st, out));
+	return r == 0 ? 0
+		      : ebt_failx(err, r, "%.600s; the next run tries again%s",
+				why.text, stage_way_out(st, out));
 }
 
 /*
@@ -161,7 +166,7 @@ static bool uncommit_all(struct stage *st)
 
 int stage_publish_all(struct stage *st, bool *keep, struct ebt_err *err)
 {
-	enum store_overwrite how = (enum store_overwrite)st->o->overwrite;
+	enum store_overwrite how = stage_policy(st);
 	int r;
 
 	r = job_agree_all(&st->job, agree_digest_all(st, err), err);
@@ -171,6 +176,8 @@ int stage_publish_all(struct stage *st, bool *keep, struct ebt_err *err)
 	/* Somebody may have made a target meanwhile; after the commit there is no way back. */
 	if (r == 0)
 		r = stage_check_conflicts(st, err);
+	if (r == 0)
+		r = store_try(st->store, st->m, st->need, err);
 	if (r == 0)
 		r = job_stopped(&st->job, err);
 	r = job_agree_all(&st->job, r, err);

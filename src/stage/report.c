@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "transport/transport.h"
 
-#define LINES 16  /* readers named in a dry run */
+#define LINES  16 /* readers named in a dry run */
 #define SAMPLE 64 /* nodes whose links are looked at */
 
 void ebt_stage_report_free(struct ebt_stage_report *rep)
@@ -38,11 +38,12 @@ static void describe_self(struct stage *st)
 	if (getrusage(RUSAGE_SELF, &u) < 0)
 		return;
 	n->cpu_seconds = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+			 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 	n->max_rss = (uint64_t)u.ru_maxrss * 1024;
 }
 
-static int list_readers(const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
+static int list_readers(
+	const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	rep->reader = calloc((size_t)p->n_streams + 1, sizeof(*rep->reader));
 	if (!rep->reader)
@@ -64,28 +65,35 @@ static int describe_plan(
 	char a[TEXT_SIZE], c[TEXT_SIZE];
 	int r;
 
-	buf_printf(b, "files %llu, directories %llu, links %llu, bytes %llu (%s) to each of %u nodes\n",
+	buf_printf(b,
+		"files %llu, directories %llu, links %llu, bytes %llu (%s) to each of "
+		"%u nodes\n",
 		(unsigned long long)rep->files, (unsigned long long)rep->dirs,
-		(unsigned long long)(rep->links + rep->symlinks), (unsigned long long)p->bytes,
-		text_size((double)p->bytes, a), p->nodes);
+		(unsigned long long)(rep->links + rep->symlinks),
+		(unsigned long long)p->bytes, text_size((double)p->bytes, a), p->nodes);
 	buf_printf(b, "schedule %s, %llu parcels of up to %s, %u reader%s\n", rep->algo,
-		(unsigned long long)p->n_parcels, text_size((double)p->parcel, a), p->n_streams,
-		p->n_streams == 1 ? "" : "s");
+		(unsigned long long)p->n_parcels, text_size((double)p->parcel, a),
+		p->n_streams, p->n_streams == 1 ? "" : "s");
 	for (uint32_t i = 0; i < p->n_streams && i < LINES; i++)
-		buf_printf(b, "  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges of files\n",
+		buf_printf(b,
+			"  reader on node %u: %llu bytes (%s), %llu parcels, %u ranges "
+			"of files\n",
 			p->streams[i].reader, (unsigned long long)p->streams[i].bytes,
 			text_size((double)p->streams[i].bytes, a),
-			(unsigned long long)p->streams[i].n_parcels, p->streams[i].n_segments);
+			(unsigned long long)p->streams[i].n_parcels,
+			p->streams[i].n_segments);
 	if (p->n_streams > LINES)
 		buf_printf(b, "  ... and %u more readers\n", p->n_streams - LINES);
 	r = stage_describe_osts(st, b, rep, err);
 	if (r < 0)
 		return r;
-	buf_printf(b, "most loaded link: %s in, %s out\n", text_size((double)rep->link_in, a),
+	buf_printf(b, "most loaded link: %s in, %s out\n",
+		text_size((double)rep->link_in, a),
 		text_size((double)rep->link_out, c));
 	buf_printf(b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
-		text_rate(rep->link, a), rep->link_assumed ? " (assumed, see --link)" : "",
-		rep->latency * 1e6, p->predicted, p->bound);
+		text_rate(rep->link, a),
+		rep->link_assumed ? " (assumed, see --link)" : "", rep->latency * 1e6,
+		p->predicted, p->bound);
 	buf_put8(b, 0);
 	if (!buf_ok(b))
 		return ebt_fail(err, -ENOMEM, "report");
@@ -94,7 +102,8 @@ static int describe_plan(
 }
 
 /* Links are loaded alike but for a few at the edges of trees: a sample of nodes will do. */
-static int most_loaded(const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
+static int most_loaded(
+	const struct plan *p, struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	uint32_t step = p->nodes / SAMPLE + 1;
 	uint64_t out, in;
@@ -125,8 +134,11 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->dirs = sum.dirs;
 	rep->symlinks = sum.symlinks;
 	rep->links = sum.links;
+	rep->links_apart = st->links_apart;
 	rep->skipped = st->skipped;
 	rep->unchanged = st->unchanged;
+	rep->reopened = st->reopened;
+	transport_reduce_all(st->job.nodes, &rep->reopened, 1, MPI_UINT64_T, MPI_SUM);
 	rep->bytes = p->bytes;
 	rep->nodes = p->nodes;
 	MPI_Comm_size(st->job.comm, (int *)&rep->ranks);
@@ -161,6 +173,7 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	}
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		transport_gather_all(st->job.nodes, &st->self, sizeof(st->self), rep->node, 0);
+		transport_gather_all(
+			st->job.nodes, &st->self, sizeof(st->self), rep->node, 0);
 	return r;
 }

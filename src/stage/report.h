@@ -19,7 +19,7 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
  * unless the first source is on Lustre. Asks the file system about every file. -EINTR when the
  * user wants us to stop.
  */
-int stage_describe_osts(const struct stage *st, struct buf *b, struct ebt_stage_report *rep,
-	struct ebt_err *err);
+int stage_describe_osts(const struct stage *st, struct buf *b,
+	struct ebt_stage_report *rep, struct ebt_err *err);
 
 #endif

@@ -14,7 +14,7 @@ struct roots {
 	struct buf bases; /* paths, NUL-terminated */
 	struct buf list;
 	uint32_t n_bases, n_roots;
-	size_t last_at;      /* of the last base, see base_index */
+	size_t last_at; /* of the last base, see base_index */
 	/* --relative: the root before, whose parents are listed already, and where it lies */
 	char last[PATH_MAX];
 	bool last_absolute;
@@ -36,7 +36,8 @@ static uint32_t base_index(struct roots *r, const char *path)
 	return buf_ok(&r->bases) ? r->n_bases++ : 0;
 }
 
-static void put_root(struct roots *r, const char *base, unsigned flags, const char *name)
+static void put_root(
+	struct roots *r, const char *base, unsigned flags, const char *name)
 {
 	buf_put32(&r->list, base_index(r, base));
 	buf_put8(&r->list, (uint8_t)flags);
@@ -44,15 +45,18 @@ static void put_root(struct roots *r, const char *base, unsigned flags, const ch
 	r->n_roots++;
 }
 
-/* Removes empty and "." components of @path in place; -EINVAL if there is a "..". */
-static int normalise(char *path)
+/*
+ * Removes empty and "." components of @path in place, so that one place has one name. With a
+ * link before it, ".." is more than text: -EINVAL if there is one, unless @up lets it stay.
+ */
+static int normalise(char *path, bool up)
 {
 	char *out = path, *p = path;
 	size_t len;
 
 	while (*p) {
 		len = strcspn(p, "/");
-		if (len == 2 && p[0] == '.' && p[1] == '.')
+		if (!up && len == 2 && p[0] == '.' && p[1] == '.')
 			return -EINVAL;
 		if (len && !(len == 1 && p[0] == '.')) {
 			if (out != path)
@@ -73,7 +77,8 @@ static void put_parents(struct roots *r, const char *base, const char *name)
 {
 	char dir[PATH_MAX];
 
-	for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (const char *slash = strchr(name, '/'); slash;
+		slash = strchr(slash + 1, '/')) {
 		size_t len = (size_t)(slash - name);
 
 		if (strncmp(r->last, name, len + 1) == 0)
@@ -85,15 +90,15 @@ static void put_parents(struct roots *r, const char *base, const char *name)
 	snprintf(r->last, sizeof(r->last), "%s", name);
 }
 
-static int add_relative(struct roots *r, const char *source, const char *cwd,
-	struct ebt_err *err)
+static int add_relative(
+	struct roots *r, const char *source, const char *cwd, struct ebt_err *err)
 {
 	const char *base = source[0] == '/' ? "/" : cwd;
 	size_t len = strlen(source);
 	char name[PATH_MAX];
 
 	memcpy(name, source, len + 1);
-	if (normalise(name) < 0)
+	if (normalise(name, false) < 0)
 		return ebt_failx(err, -EINVAL, "%s: '..' cannot be kept below DEST",
 			text_name(source, name, sizeof(name)));
 	if (r->last_absolute != (source[0] == '/'))
@@ -108,6 +113,7 @@ static void add_named(struct roots *r, char *path)
 {
 	size_t len = strlen(path);
 	unsigned flags = 0;
+	bool content;
 	char *name;
 
 	while (len > 1 && path[len - 1] == '/') {
@@ -115,12 +121,13 @@ static void add_named(struct roots *r, char *path)
 		flags = SCAN_FOLLOW;
 	}
 	name = strrchr(path, '/') + 1;
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !*name) {
-		if (strcmp(name, ".") == 0 && name > path + 1)
-			name[-1] = '\0';
+	content = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !*name;
+	normalise(path + 1, true);
+	if (content) {
 		put_root(r, path, SCAN_FOLLOW, "");
 		return;
 	}
+	name = strrchr(path, '/') + 1;
 	/* "/x" lies in "/" */
 	if (name == path + 1) {
 		put_root(r, "/", flags, name);
@@ -145,7 +152,8 @@ int roots_encode(const char *const *sources, size_t n, bool relative, const char
 		if (!*s)
 			return ebt_failx(err, -ENOENT, "a source has an empty name");
 		if (len >= (int)sizeof(path))
-			return ebt_fail(err, -ENAMETOOLONG, "%s", text_name(s, path, 256));
+			return ebt_fail(
+				err, -ENAMETOOLONG, "%s", text_name(s, path, 256));
 		if (!relative) {
 			add_named(&r, path);
 			continue;

@@ -13,14 +13,14 @@
 #include "stage/roots.h"
 #include "transport/transport.h"
 
-#define SCAN_READERS 16   /* walkers where the user names no number of readers */
-#define SCAN_ROUND 0.1    /* seconds between evening out */
+#define SCAN_READERS 16	 /* walkers where the user names no number of readers */
+#define SCAN_ROUND   0.1 /* seconds between evening out */
 
 /* The list of roots: bases for everybody, of the roots every @step-th from @first. */
-static int load_roots(struct scan *s, const struct buf *b, unsigned first, unsigned step)
+static int load_roots(
+	struct scan *s, const struct buf *b, unsigned first, unsigned step)
 {
 	struct reader r = reader_of(b->data, b->len);
-	struct stat st;
 	uint32_t n;
 
 	s->n_bases = reader_get32(&r);
@@ -30,8 +30,6 @@ static int load_roots(struct scan *s, const struct buf *b, unsigned first, unsig
 	for (uint32_t i = 0; i < s->n_bases; i++) {
 		s->bases[i] = (const char *)r.data + r.at;
 		r.at += strlen(s->bases[i]) + 1;
-		if (i < SCAN_DEVS && stat(s->bases[i], &st) == 0)
-			s->base_devs[i] = st.st_dev;
 	}
 	n = reader_get32(&r);
 	for (uint32_t i = 0; i < n; i++) {
@@ -126,8 +124,8 @@ static int take_found(void *arg, const struct buf *b, struct ebt_err *err)
 }
 
 /* Collective over readers. On the first of them: everything found, arranged, in *out. */
-static int gather_all(struct stage *st, struct scan *s, MPI_Comm readers, struct manifest *mine,
-	struct manifest **out, struct ebt_err *err)
+static int gather_all(struct stage *st, struct scan *s, MPI_Comm readers,
+	struct manifest *mine, struct manifest **out, struct ebt_err *err)
 {
 	SCOPED(gathered_release) struct gathered g = {0};
 	SCOPED_BUF struct buf b = {0};
@@ -140,7 +138,8 @@ static int gather_all(struct stage *st, struct scan *s, MPI_Comm readers, struct
 	for (uint32_t i = 0, at; rank == 0 && r == 0 && i < s->n_bases; i++)
 		r = manifest_add_source(g.m, s->bases[i], &at, err);
 	if (r == 0)
-		r = size > 1 ? encode_found(s, mine, &b, err) : manifest_append(g.m, mine, err);
+		r = size > 1 ? encode_found(s, mine, &b, err)
+			     : manifest_append(g.m, mine, err);
 	manifest_free(mine);
 	r = transport_agree_all(readers, r, err);
 	if (r < 0)
@@ -172,9 +171,12 @@ static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm 
 {
 	SCOPED(scan_release) struct scan s = {
 		.filter = st->job.filter,
+		.no_owner = st->o->no_owner,
 		.no_xattrs = st->o->no_xattrs,
 		.map_sparse = true,
+		.node = (uint32_t)st->job.node,
 		.found = &st->job.entries_found,
+		.reopened = &st->reopened,
 		.stopped = stopped,
 		.stopped_arg = st,
 	};
@@ -221,6 +223,22 @@ MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes
 	return comm;
 }
 
+/* The first node's manifest to all others. @b: scratch. */
+static int share_manifest_all(struct stage *st, struct buf *b, struct ebt_err *err)
+{
+	int r = st->job.node == 0 ? manifest_encode(st->m, b, err) : 0;
+
+	r = job_agree_all(&st->job, r, err);
+	if (r == 0)
+		r = transport_bcast_buf_all(st->job.nodes, b, 0, err);
+	if (r == 0)
+		r = job_agree_all(&st->job,
+			st->job.node ? manifest_decode(b->data, b->len, &st->m, err)
+				     : 0,
+			err);
+	return r;
+}
+
 int stage_scan_all(struct stage *st, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf b = {0};
@@ -242,20 +260,15 @@ int stage_scan_all(struct stage *st, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	comm = stage_open_readers(st, readers, nodes);
-	if (comm != MPI_COMM_NULL) {
+	if (comm != MPI_COMM_NULL)
 		r = scan_readers_all(st, &b, comm, &st->m, err);
-		MPI_Comm_free(&comm);
-	}
 	r = job_agree_all(&st->job, r, err);
-	if (r < 0 || st->job.n_nodes == 1)
-		return r;
 	b.len = 0;
-	r = st->job.node == 0 ? manifest_encode(st->m, &b, err) : 0;
-	r = job_agree_all(&st->job, r, err);
+	if (r == 0 && st->job.n_nodes > 1)
+		r = share_manifest_all(st, &b, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
-	if (r == 0)
-		r = job_agree_all(&st->job,
-			st->job.node ? manifest_decode(b.data, b.len, &st->m, err) : 0, err);
+		r = stage_links_all(st, comm, err);
+	if (comm != MPI_COMM_NULL)
+		MPI_Comm_free(&comm);
 	return r;
 }

@@ -11,7 +11,16 @@
 #include "base/buf.h"
 #include "transport/transport.h"
 
-#define GIVE_MAX (64 << 20) /* bytes of items in one message, and one item more */
+/*
+ * Bytes of items in one message: what does not fit stays, and the next round evens out again. A
+ * batch of the longest names below the longest path has to fit.
+ */
+#define GIVE_MAX (4u << 20)
+
+static size_t item_bytes(const struct scan_item *it)
+{
+	return 13 + (size_t)it->path_len + 1 + it->names;
+}
 
 static void put_item(struct buf *b, const struct scan_item *it)
 {
@@ -34,51 +43,44 @@ static struct scan_item *get_item(struct reader *r)
 	text = reader_take(r, (size_t)head.path_len + 1 + head.names);
 	if (!text)
 		return NULL;
-	it = scan_item_new(head.base, head.flags, text, text + head.path_len + 1, head.names);
+	it = scan_item_new(
+		head.base, head.flags, text, text + head.path_len + 1, head.names);
 	return it;
 }
 
-static int give(struct scan *s, MPI_Comm comm, int peer, uint64_t n)
+/* @b has room for GIVE_MAX bytes: from here on nothing may fail that a peer waits for. */
+static void give(struct scan *s, MPI_Comm comm, int peer, uint64_t n, struct buf *b)
 {
-	SCOPED_BUF struct buf b = {0};
 	struct scan_item *it;
 	MPI_Request req;
 	uint64_t len;
 
-	/* What does not fit stays; the next round evens out again. */
-	while (n-- && b.len < GIVE_MAX && (it = s->items)) {
+	b->len = 0;
+	while (n-- && (it = s->items) && b->len + item_bytes(it) <= GIVE_MAX) {
 		s->items = it->next;
 		s->n_items--;
-		put_item(&b, it);
+		put_item(b, it);
 		free(it);
 	}
-	if (!buf_ok(&b))
-		abort(); /* the peer waits for it, and nothing smaller would do */
-	len = b.len;
+	len = b->len;
 	MPI_Isend(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
 	transport_wait(&req);
-	MPI_Isend(b.data, (int)len, MPI_BYTE, peer, 1, comm, &req);
+	MPI_Isend(b->data, (int)len, MPI_BYTE, peer, 1, comm, &req);
 	transport_wait(&req);
-	return 0;
 }
 
-static int receive(struct scan *s, MPI_Comm comm, int peer)
+static int receive(struct scan *s, MPI_Comm comm, int peer, struct buf *b)
 {
-	SCOPED_BUF struct buf b = {0};
 	struct scan_item *it;
 	struct reader r;
 	MPI_Request req;
 	uint64_t len;
-	void *to;
 
 	MPI_Irecv(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
 	transport_wait(&req);
-	to = buf_extend(&b, len + 1);
-	if (!to)
-		abort();
-	MPI_Irecv(to, (int)len, MPI_BYTE, peer, 1, comm, &req);
+	MPI_Irecv(b->data, (int)len, MPI_BYTE, peer, 1, comm, &req);
 	transport_wait(&req);
-	r = reader_of(b.data, len);
+	r = reader_of(b->data, len);
 	while (reader_left(&r)) {
 		it = get_item(&r);
 		if (!it)
@@ -92,7 +94,8 @@ static int receive(struct scan *s, MPI_Comm comm, int peer)
  * Takes the surplus of the ranks in order to the deficits of the ranks in order. @have is
  * everybody's count; every rank walks the same matching and acts on its own part.
  */
-static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int rank)
+static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int rank,
+	struct buf *b)
 {
 	uint64_t total = 0, low, n, room;
 	int to = 0, code, first = 0;
@@ -112,9 +115,9 @@ static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int
 			have[to] += n;
 			code = 0;
 			if (rank == from)
-				code = give(s, comm, to, n);
+				give(s, comm, to, n, b);
 			else if (rank == to)
-				code = receive(s, comm, from);
+				code = receive(s, comm, from, b);
 			if (code && !first)
 				first = code;
 		}
@@ -125,13 +128,14 @@ static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int
 bool scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
 {
 	SCOPED_FREE uint64_t *have = NULL;
+	SCOPED_BUF struct buf b = {0};
 	uint64_t mine = s->n_items, total = 0;
 	int size, rank, any = failed, r;
 
 	MPI_Comm_size(readers, &size);
 	MPI_Comm_rank(readers, &rank);
 	have = calloc((size_t)size, sizeof(*have));
-	if (!have) {
+	if (!have || !buf_extend(&b, GIVE_MAX)) {
 		s->code = ebt_fail(&s->err, -ENOMEM, "scan: sharing directories");
 		any = 1;
 	}
@@ -143,7 +147,7 @@ bool scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
 		total += have[i];
 	if (!total)
 		return false;
-	r = even_out(s, readers, have, size, rank);
+	r = even_out(s, readers, have, size, rank, &b);
 	if (r && !s->code)
 		s->code = ebt_fail(&s->err, r, "scan: sharing directories");
 	return true;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "fsio/fsio.h"
 #include "pack/parcel.h"
 #include "stage/report.h"
@@ -32,7 +33,8 @@ unsigned stage_write_threads(const struct ebt_stage_options *o)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (o->write_threads)
-		return o->write_threads > STREAM_THREADS ? STREAM_THREADS : o->write_threads;
+		return o->write_threads > STREAM_THREADS ? STREAM_THREADS
+							 : o->write_threads;
 	return cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus;
 }
 
@@ -49,10 +51,19 @@ uint64_t stage_memory(const struct ebt_stage_options *o)
 int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err)
 {
 	SCOPED_FREE char *cwd = getcwd(NULL, 0);
+	int code = -errno;
+	char name[512];
 
-	if (!cwd)
-		return ebt_fail(err, -errno, "working directory");
-	return roots_encode(o->sources, o->n_sources, o->relative, cwd, out, err);
+	for (size_t i = 0; i < o->n_sources && !cwd; i++) {
+		text_name(o->sources[i], name, sizeof(name));
+		if (fsio_cwd_gone(o->sources[i]))
+			return ebt_failx(err, -ENOENT, "%s: " FSIO_CWD_GONE, name);
+		if (o->sources[i][0] != '/')
+			return ebt_fail(err, code, "%s: working directory", name);
+	}
+	/* Without one nothing is relative to it. */
+	return roots_encode(
+		o->sources, o->n_sources, o->relative, cwd ? cwd : "/", out, err);
 }
 
 static void find_cost(struct stage *st)
@@ -73,7 +84,8 @@ static void find_cost(struct stage *st)
 	}
 	/* Nodes could find different rates, and would plan differently. */
 	transport_bcast_all(st->job.nodes, &st->cost, sizeof(st->cost), 0);
-	transport_bcast_all(st->job.nodes, &st->link_assumed, sizeof(st->link_assumed), 0);
+	transport_bcast_all(
+		st->job.nodes, &st->link_assumed, sizeof(st->link_assumed), 0);
 }
 
 int stage_open_all(struct stage *st, MPI_Comm comm, const struct ebt_stage_options *o,
@@ -97,6 +109,7 @@ void stage_close(struct stage *st)
 	plan_free(st->plan);
 	stage_layouts_release(&st->layouts);
 	free(st->need);
+	free(st->lacks);
 	manifest_free(st->m);
 	store_close(st->store);
 	job_close(&st->job);
@@ -106,7 +119,8 @@ void stage_close(struct stage *st)
 static void note_step(const struct stage *st, const char *step)
 {
 	if (st->job.node == 0)
-		log_debug(&st->job.log, "%8.4f s %s", clock_now() - st->job.began, step);
+		log_debug(
+			&st->job.log, "%8.4f s %s", clock_now() - st->job.began, step);
 }
 
 static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err)
@@ -134,12 +148,26 @@ static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err
 	return r;
 }
 
-static void abandon(struct stage *st)
+/*
+ * Collective. Nothing of the run is left. Where ranks share a machine one may have made the
+ * directory in which the stores of others lie, and has to wait until these are gone.
+ */
+static void abandon_all(struct stage *st)
 {
+	bool locked = st->store && store_locked(st->store);
 	struct ebt_err err = {0};
+	int again = st->o->run.per_rank;
 
-	if (store_abandon(st->store, st->id, &err) < 0)
+	if (locked)
+		store_limit_removal(
+			st->store, st->o->run.hurried, st->o->run.hurried_arg);
+	if (locked && store_abandon(st->store, st->id, &err) < 0)
 		log_warn(&st->job.log, "cleaning up: %s", err.text);
+	while (again) {
+		transport_barrier_all(st->job.nodes);
+		again = st->store && store_unmake(st->store);
+		transport_reduce_all(st->job.nodes, &again, 1, MPI_INT, MPI_MAX);
+	}
 }
 
 /* The store is open. Whatever fails before the commit leaves the node as it was. */
@@ -156,7 +184,7 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 		r = stage_publish_all(st, &keep, err);
 	t->publish = job_lap_all(&st->job);
 	if (r < 0 && !keep)
-		abandon(st);
+		abandon_all(st);
 	return r;
 }
 
@@ -175,8 +203,8 @@ static int run_all(struct stage *st, struct ebt_stage_report *rep, struct ebt_er
 		r = stage_open_store_all(st, true, NULL, err);
 		if (r == 0)
 			r = bring_all(st, &t, err);
-		else if (st->store)
-			abandon(st);
+		else
+			abandon_all(st);
 	}
 	if (r == 0)
 		r = stage_report_all(st, &t, rep, err);

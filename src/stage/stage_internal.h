@@ -20,10 +20,16 @@ struct stage {
 	char id[33];
 	struct store *store;
 	struct manifest *m;
-	uint64_t *need;  /* bit an entry; NULL: all */
+	uint64_t *need; /* one bit per entry; NULL: all */
+	/* With overwrite auto, as need: what this node has not, or not by EBT's hand. */
+	uint64_t *lacks;
+	bool renews; /* then: some node has what another one lacks, and gets it again */
 	uint64_t unchanged;
 	uint64_t skipped;
-	struct plan_layouts layouts; /* of large files, where more than one node reads */
+	uint64_t reopened;    /* atomic: opens of sources that were tried again */
+	uint64_t links_apart; /* names staged as files of their own: see links.c */
+	struct plan_layouts
+		layouts; /* of large files, where more than one node reads */
 	struct plan *plan;
 	int treefd;
 	struct ebt_stage_node self; /* what this node has to report */
@@ -35,10 +41,16 @@ unsigned stage_write_threads(const struct ebt_stage_options *o);
 unsigned stage_window(const struct ebt_stage_options *o);
 uint64_t stage_memory(const struct ebt_stage_options *o);
 
-/* roots.c: what the user named, on the first node; an encoded list for scan. */
-int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err);
+/* What the user named, on the first node: a list as roots_encode makes it. */
+int stage_roots(
+	const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err);
 /* scan.c: fills st->m on all nodes. */
 int stage_scan_all(struct stage *st, struct ebt_err *err);
+/*
+ * links.c: hard links that no node has seen enough of to tell are looked at by the readers,
+ * then st->m has them on all nodes. @readers: MPI_COMM_NULL on other nodes.
+ */
+int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err);
 /*
  * scan.c: readers lie spread over the nodes, the first one on the first node. Only they take
  * part in making their communicator, and none may be missing then; others get MPI_COMM_NULL.
@@ -46,15 +58,26 @@ int stage_scan_all(struct stage *st, struct ebt_err *err);
  */
 MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes);
 
+/*
+ * lock.c: st->store, locked on all nodes, once no other run has it on any. After a failure it may
+ * still be locked where that could be done, and is but a name elsewhere, or NULL.
+ */
+int stage_lock_all(struct stage *st, enum store_use use, struct ebt_err *err);
 /* recover.c: open the store, finish or remove what earlier runs left. */
-int stage_open_store_all(struct stage *st, bool create, uint32_t *recovered,
-	struct ebt_err *err);
+int stage_open_store_all(
+	struct stage *st, bool create, uint32_t *recovered, struct ebt_err *err);
+/* recover.c: open the store, end what earlier runs left; *done nodes had something to end. */
+int stage_give_up_all(struct stage *st, uint32_t *done, struct ebt_err *err);
+/* check.c: what the user lets the store replace. */
+enum store_overwrite stage_policy(const struct stage *st);
 /* check.c: targets in the way, what is needed (st->need, st->unchanged). */
 int stage_compare_all(struct stage *st, struct ebt_err *err);
 /* check.c: the first half of it on this node alone: -EEXIST names the first few. */
 int stage_check_conflicts(struct stage *st, struct ebt_err *err);
 /* check.c: space and inodes for what is needed, on every node. */
 int stage_space_all(struct stage *st, struct ebt_err *err);
+/* times.c: one warning on all nodes together where stores do not hold times as they are. */
+void stage_warn_times_all(struct stage *st);
 /* layouts.c: st->layouts, the same on all nodes; empty where OSTs do not matter. */
 int stage_layouts_all(struct stage *st, struct ebt_err *err);
 void stage_layouts_release(struct plan_layouts *l);
@@ -63,7 +86,7 @@ const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry);
 /* check.c: the plan from the manifest, the same on all nodes. */
 int stage_plan_all(struct stage *st, struct ebt_err *err);
 
-/* stream.c, stream_bcast.c: all content of the plan into incoming of all nodes. */
+/* stream.c: all content of the plan into incoming of all nodes. */
 int stage_stream_all(struct stage *st, struct ebt_err *err);
 
 /*

@@ -12,11 +12,10 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "transport/transport.h"
 
 #define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
-#define TICK_NS 50000000        /* between looks at stop requests */
+#define TICK_NS	   50000000	/* between looks at stop requests */
 
 void stream_fail(struct stream *s, int code, const struct ebt_err *err)
 {
@@ -36,7 +35,8 @@ void stream_tick(struct stream *s)
 		stream_fail(s, -EINTR, &err);
 	if (stream_failed(s))
 		job_failing(&s->st->job, &s->err);
-	job_progress(&s->st->job, EBT_PHASE_MOVE, unpacker_bytes(s->unpacker), s->st->plan->bytes);
+	job_progress(&s->st->job, EBT_PHASE_MOVE, unpacker_bytes(s->unpacker),
+		s->st->plan->bytes);
 }
 
 void stream_write(struct stream *s, struct parcel *p)
@@ -44,23 +44,26 @@ void stream_write(struct stream *s, struct parcel *p)
 	queue_put(&s->written, &p->item);
 }
 
-int stream_check_header(const struct stream *s, const struct parcel *p, struct ebt_err *err)
+int stream_check_header(
+	const struct stream *s, const struct parcel *p, struct ebt_err *err)
 {
-	const struct parcel_header *h = p->header;
-	uint64_t bytes = plan_parcel_bytes(s->st->plan, p->stream, p->seq);
-
-	if (h->magic != PARCEL_MAGIC || h->stream != p->stream || h->seq != p->seq ||
-		h->length != (h->flags & PARCEL_ZERO ? 0 : bytes))
-		return ebt_failx(err, -EPROTO,
-			"parcel %llu of stream %u: another one arrived in its place",
-			(unsigned long long)p->seq, p->stream);
-	return 0;
+	return parcel_check(p, plan_parcel_bytes(s->st->plan, p->stream, p->seq), err);
 }
 
-static void *fill_parcels(void *arg)
+/* What has no content is in no parcel, but is looked at again like everything else. */
+static void look_at_empty(struct stream *s, struct packer *p, struct pack_place *from)
 {
-	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
-	struct flow *f = arg;
+	struct ebt_err err = {0};
+	int r = 0;
+
+	while (r == 0 && !stream_failed(s))
+		r = packer_look(p, s->st->need, from, &err);
+	if (r < 0)
+		stream_fail(s, r, &err);
+}
+
+static void fill_all(struct flow *f, struct pack_place *from)
+{
 	struct stream *s = f->run;
 	uint64_t n = s->st->plan->streams[f->index].n_parcels, seq;
 	struct ebt_err err = {0};
@@ -71,17 +74,37 @@ static void *fill_parcels(void *arg)
 		{
 			SCOPED_LOCK(&f->order);
 			if (f->next_fill == n || !(p = pool_wait(f->pool)))
-				return NULL;
+				return;
 			seq = f->next_fill++;
 		}
-		r = packer_fill(f->packer, seq, p, &from, &err);
+		r = packer_fill(f->packer, seq, p, from, &err);
 		if (r < 0) {
 			stream_fail(s, r, &err);
 			parcel_unref(p);
-			return NULL;
+			return;
 		}
 		queue_put(&f->filled, &p->item);
 	}
+}
+
+static void *fill_parcels(void *arg)
+{
+	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
+	struct flow *f = arg;
+
+	fill_all(f, &from);
+	look_at_empty(f->run, f->packer, &from);
+	__atomic_sub_fetch(&f->run->reading, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *look_only(void *arg)
+{
+	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
+	struct stream *s = arg;
+
+	look_at_empty(s, s->looker, &from);
+	__atomic_sub_fetch(&s->reading, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -102,14 +125,15 @@ static void *write_parcels(void *arg)
 	return NULL;
 }
 
-/* On one node: from source to target without a queue in between, in one buffer a thread. */
+/* On one node: from source to target without a queue in between, in one buffer per thread. */
 static void *copy_parcels(void *arg)
 {
 	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
 	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
 	struct flow *f = arg;
 	struct stream *s = f->run;
-	uint64_t n = s->st->plan->streams[f->index].n_parcels, size = s->st->plan->parcel, seq;
+	uint64_t n = s->st->plan->streams[f->index].n_parcels,
+		 size = s->st->plan->parcel, seq;
 	struct parcel *p = pool_wait(f->pool);
 	struct ebt_err err = {0};
 	int r;
@@ -125,6 +149,8 @@ static void *copy_parcels(void *arg)
 	}
 	if (p)
 		parcel_unref(p);
+	look_at_empty(s, f->packer, &from);
+	__atomic_sub_fetch(&s->reading, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -143,7 +169,25 @@ static int start_threads(struct stream *s, void *(*fn)(void *), void *arg, unsig
 	return 0;
 }
 
-static int open_flow(struct stream *s, uint32_t i, uint32_t parcels, struct ebt_err *err)
+static bool gives_up(void *arg)
+{
+	return stream_failed(arg);
+}
+
+static int new_packer(
+	struct stream *s, uint32_t i, struct packer **out, struct ebt_err *err)
+{
+	struct fsio_patience patience = {
+		.stopped = gives_up, .arg = s, .count = &s->st->reopened};
+	int r = packer_new(s->st->m, s->st->plan, i, out, err);
+
+	if (r == 0)
+		packer_be_patient(*out, &patience);
+	return r;
+}
+
+static int open_flow(
+	struct stream *s, uint32_t i, uint32_t parcels, struct ebt_err *err)
 {
 	const struct plan_stream *ps = &s->st->plan->streams[i];
 	struct flow *f = &s->flows[i];
@@ -159,47 +203,29 @@ static int open_flow(struct stream *s, uint32_t i, uint32_t parcels, struct ebt_
 		r = flow_open(f, err);
 	if (r < 0 || ps->reader != (uint32_t)s->st->job.node)
 		return r;
-	r = packer_new(s->st->m, s->st->plan, i, &f->packer, err);
 	s->st->self.reader = true;
+	return new_packer(s, i, &f->packer, err);
+}
+
+static int start_readers(
+	struct stream *s, void *(*fn)(void *), void *arg, struct ebt_err *err)
+{
+	unsigned before = s->n_threads;
+	int r = start_threads(s, fn, arg, stage_io_threads(s->st->o), err);
+
+	__atomic_add_fetch(&s->reading, (int)(s->n_threads - before), __ATOMIC_RELAXED);
 	return r;
 }
 
-static bool has_user_xattr(const struct manifest_entry *e)
+/* Without any content there are no flows: the first node looks at what there is. */
+static int start_lookers(struct stream *s, struct ebt_err *err)
 {
-	struct reader r = reader_of(e->xattrs, e->xattrs_len);
-	const char *name;
-	uint32_t value;
-	uint16_t len;
+	int r;
 
-	while (reader_left(&r)) {
-		len = reader_get16(&r);
-		value = reader_get32(&r);
-		name = reader_take(&r, len);
-		if (!name || !reader_take(&r, value))
-			return false;
-		if (len > 5 && memcmp(name, "user.", 5) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* tmpfs before Linux 6.6 has no user.* attributes; to lose them is for the user to decide. */
-static int check_xattrs(const struct stage *st, struct ebt_err *err)
-{
-	char path[4096] = "", name[1024];
-
-	if (store_takes_xattrs(st->store))
+	if (s->n_flows || s->st->job.node != 0)
 		return 0;
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		if (!st->m->entries[i].xattrs_len || !has_user_xattr(&st->m->entries[i]))
-			continue;
-		manifest_path(st->m, i, path, sizeof(path));
-		return ebt_failx(err, -ENOTSUP,
-			"%s: has extended attributes, which the file system of %s cannot hold "
-			"(see --no-xattrs)",
-			text_name(path, name, sizeof(name)), store_path(st->store));
-	}
-	return 0;
+	r = new_packer(s, 0, &s->looker, err);
+	return r < 0 ? r : start_readers(s, look_only, s, err);
 }
 
 /* Everything that can fail on one node alone, before any node waits for another. */
@@ -216,9 +242,10 @@ static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 		return ebt_fail(err, -ENOMEM, "streams");
 	r = store_begin(st->store, st->id, &st->treefd, err);
 	if (r == 0)
-		r = check_xattrs(st, err);
+		r = store_can_hold(st->store, st->m, st->need, err);
 	if (r == 0)
-		r = unpacker_new(st->m, st->need, st->plan, st->treefd, &s->unpacker, err);
+		r = unpacker_new(
+			st->m, st->need, st->plan, st->treefd, &s->unpacker, err);
 	if (r == 0)
 		r = unpacker_begin(s->unpacker, err);
 	if (st->plan->n_streams)
@@ -231,14 +258,17 @@ static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
 		r = order_new(st->plan->n_streams, &s->recv.order, err);
 	for (uint32_t i = 0; i < st->plan->n_streams && r == 0; i++)
 		r = open_flow(s, i, (uint32_t)parcels, err);
+	if (r == 0 && st->job.n_nodes > 1 && st->plan->algo != SCHEDULE_MPI_BCAST)
+		r = flow_loop_new(s, &s->loop, err);
 	if (r == 0 && st->job.n_nodes > 1)
 		r = start_threads(s, write_parcels, s, stage_write_threads(st->o), err);
 	for (uint32_t i = 0; i < s->n_flows && r == 0; i++) {
 		if (s->flows[i].packer)
-			r = start_threads(s, st->job.n_nodes > 1 ? fill_parcels : copy_parcels,
-				&s->flows[i], stage_io_threads(st->o), err);
+			r = start_readers(s,
+				st->job.n_nodes > 1 ? fill_parcels : copy_parcels,
+				&s->flows[i], err);
 	}
-	return r;
+	return r < 0 ? r : start_lookers(s, err);
 }
 
 /* Ends the threads; afterwards no parcel is anywhere but in its pool. */
@@ -272,8 +302,10 @@ static void stream_release(struct stream *s)
 			s->st->self.bytes_read += packer_bytes(s->flows[i].packer);
 		flow_close(&s->flows[i]);
 	}
+	packer_free(s->looker);
 	if (s->unpacker)
 		s->st->self.bytes_written = unpacker_bytes(s->unpacker);
+	flow_loop_free(s->loop);
 	unpacker_free(s->unpacker);
 	order_free(s->send.order);
 	order_free(s->recv.order);
@@ -287,7 +319,9 @@ static void wait_written(struct stream *s)
 {
 	struct transport_pause pause = {0};
 
-	while (!stream_failed(s) && unpacker_bytes(s->unpacker) < s->st->plan->bytes) {
+	while (!stream_failed(s) &&
+		(unpacker_bytes(s->unpacker) < s->st->plan->bytes ||
+			__atomic_load_n(&s->reading, __ATOMIC_ACQUIRE) > 0)) {
 		stream_tick(s);
 		transport_pause(&pause, false);
 	}
@@ -304,7 +338,8 @@ static void wait_copied(struct stream *s)
 		until.tv_nsec += TICK_NS;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
-		if (pthread_timedjoin_np(s->threads[s->n_threads - 1], NULL, &until) == 0)
+		if (pthread_timedjoin_np(s->threads[s->n_threads - 1], NULL, &until) ==
+			0)
 			s->n_threads--;
 	}
 }
@@ -318,10 +353,11 @@ int stage_stream_all(struct stage *st, struct ebt_err *err)
 	r = job_agree_all(&st->job, stream_open(&s, st, err), err);
 	if (r < 0)
 		return r;
-	if (st->job.n_nodes > 1 && st->plan->algo == SCHEDULE_MPI_BCAST)
-		flow_bcast_all(&s);
+	stage_warn_times_all(st);
+	if (s.loop)
+		flow_run_all(s.loop);
 	else if (st->job.n_nodes > 1)
-		flow_run_all(&s);
+		flow_bcast_all(&s);
 	if (st->job.n_nodes > 1)
 		wait_written(&s);
 	else

@@ -35,25 +35,25 @@ static int verify_here(struct stage *st, uint64_t *bad, struct ebt_err *err)
 	text_name(store_path(st->store), t.store, sizeof(t.store));
 	if (pending[0])
 		return ebt_failx(err, -EINPROGRESS,
-			"%s: a publication was cut short here (see --recover)", t.store);
+			"%s: a publication was cut short here (see --recover)",
+			t.store);
 	if (!m)
-		return ebt_failx(err, -ENOENT, "%s: nothing was staged here (no manifest)", t.store);
-	return store_verify(store_dirfd(st->store), m, stage_io_threads(st->o), tell, &t, bad, err);
+		return ebt_failx(err, -ENOENT,
+			"%s: nothing was staged here (no manifest)", t.store);
+	return store_verify(
+		store_dirfd(st->store), m, stage_io_threads(st->o), tell, &t, bad, err);
 }
 
-int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint64_t *bad,
-	struct ebt_err *err)
+int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o,
+	uint64_t *bad, struct ebt_err *err)
 {
 	SCOPED(stage_close) struct stage st;
-	char path[4096];
 	int r;
 
 	*bad = 0;
 	r = stage_open_all(&st, comm, o, err);
 	if (r == 0 && st.job.nodes != MPI_COMM_NULL) {
-		r = job_expand(o->dest, "DEST", st.job.rank, path, sizeof(path), err);
-		if (r == 0)
-			r = store_open(path, false, &st.store, err);
+		r = stage_lock_all(&st, STORE_READ, err);
 		if (r == 0)
 			r = verify_here(&st, bad, err);
 		r = job_agree_all(&st.job, r, err);
@@ -62,8 +62,8 @@ int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o, uint6
 	return job_result_all(&st.job, r, err);
 }
 
-int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint32_t *done,
-	struct ebt_err *err)
+int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o,
+	uint32_t *done, struct ebt_err *err)
 {
 	SCOPED(stage_close) struct stage st;
 	int r;
@@ -71,6 +71,7 @@ int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o, uint
 	*done = 0;
 	r = stage_open_all(&st, comm, o, err);
 	if (r == 0 && st.job.nodes != MPI_COMM_NULL)
-		r = stage_open_store_all(&st, false, done, err);
+		r = o->give_up ? stage_give_up_all(&st, done, err)
+			       : stage_open_store_all(&st, false, done, err);
 	return job_result_all(&st.job, r, err);
 }

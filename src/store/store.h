@@ -8,6 +8,7 @@
  *   .ebt/incoming/ID/tree  what run ID is bringing, under final relative names
  *   .ebt/incoming/ID/manifest
  *   .ebt/publish           record of a publication that has begun: its ID, policy, boot
+ *   .ebt/gave_up           the ID of the last publication that was given up here
  *
  * Life of a run on one node: open, begin (incoming/ID), files are written below tree,
  * seal (the manifest of the run, complete with digests, saved beside it), commit (the
@@ -43,33 +44,89 @@ enum store_overwrite {
 
 struct store;
 
+enum store_use {
+	STORE_EXISTING = 0, /* what is no store is -ENOENT */
+	STORE_CREATE = 1, /* the directory and its parents are made, 0700, if missing */
+	STORE_READ = 2,	  /* an existing one, only to look at */
+};
 /*
- * Open the store at @path and lock it: -EWOULDBLOCK if another run holds it. With
- * @create the directory and its parents are made, 0700, where they are missing; without
- * it, what is no store is -ENOENT. Refuses a `.ebt` that is a link, is not ours, or is
- * open to others: -EPERM.
+ * Open the store at @path and lock it: -EWOULDBLOCK if another run holds it. With STORE_READ
+ * others may read at the same time, and on a read-only file system there may be no lock file.
+ *
+ * -EPERM: another user (but root) could replace what is in the store, as he owns it or a
+ * directory above, or may write there without a sticky bit; where mode 0700 of a directory of
+ * ours keeps others out only owners count. Not asked with STORE_READ. In any case a link of
+ * another user's on the way is, and a `.ebt` that is a link, is not ours, or is open to others.
  */
-int store_open(const char *path, bool create, struct store **out, struct ebt_err *err);
+int store_open(
+	const char *path, enum store_use use, struct store **out, struct ebt_err *err);
 void store_close(struct store *s);
+/*
+ * The same in two steps, for who waits: a store that is known by name alone, then, as often as
+ * needed, its lock, with the results of store_open. Given back the lock is another run's, and
+ * what that finds is all that may be known of the store: nothing read before counts. What was
+ * made stays known as made, and goes with store_abandon; after a failure it has gone.
+ */
+int store_name(
+	const char *path, enum store_use use, struct store **out, struct ebt_err *err);
+int store_lock(struct store *s, struct ebt_err *err);
+void store_unlock(struct store *s);
+bool store_locked(const struct store *s);
+/*
+ * After store_lock, also where another run had it: a number that is the same for whoever opens
+ * the same store, by whatever path and from whatever node. 0: not known, or with STORE_READ.
+ */
+uint64_t store_identity(const struct store *s);
 DEFINE_SCOPED(struct store, store_close)
 
-int store_dirfd(const struct store *s);  /* of the store itself; stays the store's */
+int store_dirfd(const struct store *s); /* of the store itself; stays the store's */
 const char *store_path(const struct store *s);
+const char *store_real_path(const struct store *s); /* absolute and without links */
+
+/*
+ * The manifest of the store at @path, whosever it is, without a lock: what a run saves meanwhile
+ * is seen before or after. -ENOENT if there is none. The caller frees it.
+ */
+int store_peek(const char *path, struct manifest **m, struct ebt_err *err);
 
 /* What the store holds; NULL in *m if nothing yet. The caller frees it. */
 int store_manifest(struct store *s, struct manifest **m, struct ebt_err *err);
+
+/* What staging has put into a store, as far as that can be told. */
+struct store_staged {
+	struct manifest
+		*m; /* of the store; NULL: nothing came yet, or it cannot be read */
+	struct manifest
+		*run; /* of a publication that did not end, in place or not; or NULL */
+	bool unknown; /* something was staged of which neither says */
+};
+/* @name in `.ebt` is not in order, @why in full. Negative to give up, with @err. */
+typedef int store_doubt_fn(
+	void *arg, const char *name, const struct ebt_err *why, struct ebt_err *err);
+/*
+ * Of the store at @path whose `.ebt` is @ebtfd; no lock is needed. *out, from zeros, is the
+ * caller's in any case. All that is not in order is told, and only -ENOMEM is a failure besides.
+ */
+int store_staged(int ebtfd, const char *path, struct store_staged *out,
+	store_doubt_fn *doubt, void *arg, struct ebt_err *err);
+void store_staged_release(struct store_staged *staged);
 
 /*
  * Recovery, first half: the ID of a publication that began here and did not end, or "", and
  * its policy (@how may be NULL).
  */
-int store_pending(struct store *s, char id[33], enum store_overwrite *how,
-	struct ebt_err *err);
+int store_pending(
+	struct store *s, char id[33], enum store_overwrite *how, struct ebt_err *err);
 /* 1 if incoming/@id is here and complete (sealed), 0 if not, or a negative errno. */
 int store_has_incoming(struct store *s, const char *id);
 /*
+ * From here on removing incoming trees ends early where @enough, asked before each file, says
+ * so (NULL: never). What is left does not count, and goes with the next store_clean.
+ */
+void store_limit_removal(struct store *s, bool (*enough)(void *arg), void *arg);
+/*
  * Remove all incoming trees but @keep (NULL: all), and the record unless it names
- * @keep. What a dead run left is gone then.
+ * @keep. What a dead run left is gone then. 1: as far as that was enough.
  */
 int store_clean(struct store *s, const char *keep, struct ebt_err *err);
 
@@ -79,74 +136,139 @@ int store_clean(struct store *s, const char *keep, struct ebt_err *err);
  */
 int store_begin(struct store *s, const char *id, int *treefd, struct ebt_err *err);
 /*
- * After store_begin: false if the file system takes no user.* attributes, as older
- * tmpfs.
+ * After store_begin, before anything is brought: can the file system hold the extended
+ * attributes of @m and, as root, owners? The text of a failure names the first entry for
+ * which it cannot and the option that leaves them behind. Entries whose bit in @need is
+ * clear do not count, but for directories. What it makes of times goes into @m->times.
  */
-bool store_takes_xattrs(const struct store *s);
+int store_can_hold(
+	struct store *s, struct manifest *m, const uint64_t *need, struct ebt_err *err);
 /*
  * Names of @m that stand in the way: 0 none, 1 at least one. Up to @max of them go into
  * @text, one a line, as text_name gives them; *n gets their number (counted up to
- * 1000). STORE_REFUSE: whatever is not a directory on both sides. ALWAYS, UPDATE: only
- * a directory against something else. A link where @m has a directory is always in the
- * way, and so are `.ebt` and a directory on which another file system is mounted. -EACCES
- * or -EPERM: a directory of somebody else's takes nothing from us.
+ * 1000). STORE_REFUSE: whatever is not a directory on both sides, if @need has it or is NULL.
+ * Else only a directory against something else. A link where @m has a directory is always in the
+ * way, and so is `.ebt`. -EBUSY: on one of them something is mounted. -EACCES or -EPERM: a
+ * directory of somebody else's takes nothing from us, or a flag keeps a name as it is, or others
+ * could replace what is put into one. Of files only those are looked at in this way that @need
+ * has; where UPDATE does not know them yet (NULL), none.
  */
-int store_conflicts(struct store *s, const struct manifest *m, enum store_overwrite how,
-	unsigned max, char *text, size_t size, uint64_t *n, struct ebt_err *err);
-/*
- * Marks in bitmap @need (one bit an entry, set by the caller or not) every
- * non-directory whose target here is missing or differs in kind, size, mtime, mode,
- * owner (as root), link target or xattrs. A group of hard links is needed whole or not
- * at all.
- */
-int store_compare(struct store *s, const struct manifest *m, uint64_t *need,
+int store_conflicts(struct store *s, const struct manifest *m, const uint64_t *need,
+	enum store_overwrite how, unsigned max, char *text, size_t size, uint64_t *n,
 	struct ebt_err *err);
+/*
+ * Marks in bitmap @need (one bit per entry, set by the caller or not) every
+ * non-directory whose target here is missing or differs in kind, size, mtime, mode,
+ * owner (as root, but for entries with no_owner), link target or xattrs. Times are
+ * compared as @m->times says. A group of hard links is needed whole or not at all.
+ */
+int store_compare(
+	struct store *s, const struct manifest *m, uint64_t *need, struct ebt_err *err);
 
 /*
- * Save @m, complete with digests, as incoming's manifest. Non-directories whose bit in
- * @need is clear were not brought (need NULL: all were) and stay as they are in the
+ * All is in incoming: give its directories their attributes, write the manifest that the store
+ * will have, save @m, complete with digests, as incoming's manifest. Non-directories whose bit
+ * in @need is clear were not brought (need NULL: all were) and stay as they are in the
  * store. @no_xattrs: @m knows of no extended attributes, so directories that exist keep
  * theirs. -EINVAL if @m has a `.ebt` at its top.
  */
 int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
 	bool no_xattrs, struct ebt_err *err);
 /*
+ * After store_seal: would store_publish get through? @need as there. Tries it where directories
+ * exist already, see store_try.c; afterwards they are as they were. 0, or a negative errno and
+ * the path that forbids it.
+ */
+int store_try(struct store *s, const struct manifest *m, const uint64_t *need,
+	struct ebt_err *err);
+/*
  * Write the record of sealed run @id, begun here or in an earlier process. It names the
  * boot in which the run was sealed.
  */
-int store_commit(struct store *s, const char *id, enum store_overwrite how,
-	struct ebt_err *err);
+int store_commit(
+	struct store *s, const char *id, enum store_overwrite how, struct ebt_err *err);
 /*
- * Rename everything of the committed run into place, set the attributes of directories,
- * save the merged manifest, remove record and incoming. Can be repeated after any
+ * Rename everything of the committed run into place, set the attributes of directories that
+ * existed, put the new manifest in place, remove record and incoming. Can be repeated after any
  * interruption. After a reboot (the record names another boot) the files are verified
  * first: -EBADMSG and nothing renamed if the medium lost some. -ENOENT: nothing was
  * committed. Directories that exist, belong to somebody else and so cannot be changed
- * keep their attributes: a warning.
+ * keep their attributes: a warning. -EPERM: others have made a directory meanwhile.
  */
 int store_publish(struct store *s, const struct log *log, struct ebt_err *err);
 /*
- * Giving up run @id, before store_publish, is two steps, and all nodes finish the first before
+ * End a publication that cannot be finished, or a sealed run that others may publish: what is
+ * in place stays and is in the manifest, the rest goes, see store_give_up.c. Needs no other
+ * node. Can be repeated after any interruption. 1: something was ended, 0: there was nothing,
+ * or a negative errno. Files whose version before is gone, and files that are gone
+ * altogether, are warnings; the first few are named.
+ */
+struct store_gave_up {
+	char id[33];	   /* of the run, "" for none */
+	bool complete;	   /* all had its place already, and has it */
+	uint64_t in_place; /* files and links of the run */
+	uint64_t removed;  /* that were not renamed yet */
+	uint64_t replaced; /* of those in place, over another version */
+	uint64_t missing;  /* in place neither as the run brought them nor as before */
+};
+int store_give_up(struct store *s, const struct log *log, struct store_gave_up *out,
+	struct ebt_err *err);
+/* Did this store give run @id up, as the last one? */
+bool store_has_given_up(struct store *s, const char *id);
+/*
+ * Taking back run @id, before store_publish, is two steps, and all nodes finish the first before
  * any begins the second: a node whose tree is gone beside one with a record could not be told
  * from one that lost its data. First the record, if it names @id; what was sealed stays.
  */
 int store_uncommit(struct store *s, const char *id, struct ebt_err *err);
 /*
- * Then incoming/ID and, if it was all we ever put here, `.ebt` and DEST when this process
- * created them; after that only store_close. -EBUSY: the record still names @id.
+ * Then incoming/ID and, if it was all we ever put here, `.ebt`, DEST and directories above it
+ * as far as this process created them and they are empty; after that only store_unmake and
+ * store_close. -EBUSY: the record still names @id. 1: some of it is left, see
+ * store_limit_removal.
  */
 int store_abandon(struct store *s, const char *id, struct ebt_err *err);
+/*
+ * After store_abandon, or where another run has the lock: stores of several processes may lie
+ * below one new directory. Tries the rest again. True if something went, so that another process
+ * may now be able to go on.
+ */
+bool store_unmake(struct store *s);
 
 /*
  * Re-read all that @m lists below @dirfd and compare kind, size, digest, link target,
- * mode, mtime, owner (as root), xattrs and which names are hard links of one another,
- * with @threads threads. *bad counts the entries that differ; @tell is called for each,
- * from one thread at a time, with its path and a list of differences. Directories'
- * times are not compared.
+ * mode, mtime as the store holds it, owner (as root, but for entries with no_owner), xattrs
+ * and which names are hard links of one another, with @threads threads. *bad counts the
+ * entries that differ; @tell is called for each, from one thread at a time, with its path
+ * and a list of differences. Directories' times are not compared.
  */
 int store_verify(int dirfd, const struct manifest *m, unsigned threads,
-	void (*tell)(void *arg, const char *path, const char *what), void *arg, uint64_t *bad,
-	struct ebt_err *err);
+	void (*tell)(void *arg, const char *path, const char *what), void *arg,
+	uint64_t *bad, struct ebt_err *err);
+
+/* A file that may still be what was staged, see store_contents.c. */
+struct store_content {
+	uint32_t entry;	 /* of store_contents.m: where it is */
+	bool read, same; /* results; what cannot be read is not the same */
+	const struct manifest_entry *was; /* of the store's manifest */
+	struct ebt_digest digest;	  /* that it is to have */
+	/* A result: of one that was read and is the same, for the next time. */
+	struct manifest_copy copy;
+};
+struct store_contents {
+	const struct manifest *m; /* a tree */
+	int dirfd;		  /* of what is its root */
+	struct store_content *files;
+	size_t n;
+	unsigned threads;
+	bool (*stopped)(void *arg); /* any thread; NULL: never */
+	void *arg;
+};
+/*
+ * 0, -EINTR where it was stopped, or what ended it, as lack of memory. Reads with @threads
+ * threads, a buffer of 1 MiB each.
+ */
+int store_compare_contents(const struct store_contents *c);
 
 /* What the kernel gave a file when it was created. */
 struct store_made {
@@ -162,15 +284,46 @@ struct store_made store_made_file(void);
 
 /*
  * The attributes of entry @e onto open @fd: owner (as root; else the group where it is
- * ours to give), xattrs, mode, times. Set-id bits only together with the owner or group
- * they belong to. @made: the file is new, looks like that and has no xattrs; only what
- * differs is changed. NULL: found out, and xattrs that @e does not have are removed.
- * Xattrs that the file system cannot hold are -ENOTSUP with @made, else left out: ask
- * store_takes_xattrs before it is too late.
+ * ours to give; with no_owner neither), xattrs, mode, times. Set-id bits only together with
+ * the owner or group they belong to. @made: the file is new, looks like that and has no
+ * xattrs; only what differs is changed. NULL: found out, and xattrs that @e does not have
+ * are removed. -ENOTSUP: all is set but xattrs that the file system does not take; ask
+ * store_can_hold before it is too late. The text says what failed, not of which file.
  */
-int store_set_attributes(int fd, const struct manifest_entry *e, const struct store_made *made,
-	struct ebt_err *err);
+int store_set_attributes(int fd, const struct manifest_entry *e,
+	const struct store_made *made, struct ebt_err *err);
 /* The same for a symlink @e->name in @dirfd: owner and times. */
-int store_set_link_attributes(int dirfd, const struct manifest_entry *e, struct ebt_err *err);
+int store_set_link_attributes(
+	int dirfd, const struct manifest_entry *e, struct ebt_err *err);
+
+/* What a file system can refuse to hold. */
+enum store_lost {
+	STORE_LOST_OWNER,
+	STORE_LOST_MODE,
+	STORE_LOST_TIMES,
+	STORE_LOST_USER,	/* user.* */
+	STORE_LOST_TRUSTED,	/* trusted.* */
+	STORE_LOST_SECURITY,	/* security.* */
+	STORE_LOST_ACL,		/* POSIX ACLs */
+	STORE_LOST_DEFAULT_ACL, /* those of directories for what is made in them */
+	STORE_LOST_KINDS,
+};
+/* What one entry is without: the first negative errno of each kind, 0 for none. */
+struct store_loss {
+	int code[STORE_LOST_KINDS];
+};
+/*
+ * As store_set_attributes and store_set_link_attributes, but as far as the file system takes
+ * them: what it refuses goes into @loss (start from zeros), and the rest is set. NULL: it is a
+ * failure, as there.
+ *
+ * @made NULL: a directory that was made in one which may have rules of its own. What that
+ * handed down stays: ACLs of a kind that @e has none of, with the group bits of @e's mode as
+ * their mask, and the set-group-ID bit as long as the group is the one that came with it.
+ */
+int store_bring_attributes(int fd, const struct manifest_entry *e,
+	const struct store_made *made, struct store_loss *loss, struct ebt_err *err);
+int store_bring_link_attributes(int dirfd, const struct manifest_entry *e,
+	struct store_loss *loss, struct ebt_err *err);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "fsio/fsio.h"
 #include "store/store_internal.h"
 
@@ -46,13 +45,50 @@ struct store_made store_made_file(void)
 	return made;
 }
 
-static int fail(
-	const struct manifest_entry *e, int code, const char *what, struct ebt_err *err)
+/* Not what a file system says that is at its end. */
+static bool refuses(int code)
 {
-	char shown[512];
+	return code == -EOPNOTSUPP || code == -EPERM || code == -EACCES ||
+	       code == -EINVAL || code == -ENOSYS || code == -ENOSPC ||
+	       code == -EDQUOT || code == -E2BIG || code == -ERANGE ||
+	       code == -EOVERFLOW;
+}
 
-	return ebt_fail(
-		err, code, "%s of %s", what, text_name(e->name, shown, sizeof(shown)));
+/* @code, or 0: that is left out. */
+static int lose(struct store_loss *loss, enum store_lost kind, int code)
+{
+	if (code >= 0 || !loss || !refuses(code))
+		return code;
+	if (!loss->code[kind])
+		loss->code[kind] = code;
+	return 0;
+}
+
+/* fsio_xattrs_bring: the worst of what cannot be left out. */
+struct bringing {
+	struct store_loss *loss;
+	int failed;
+};
+
+static void refused(void *arg, const char *name, int code)
+{
+	struct bringing *b = arg;
+	enum store_lost kind =
+		strncmp(name, "user.", 5) == 0			? STORE_LOST_USER
+		: strncmp(name, "trusted.", 8) == 0		? STORE_LOST_TRUSTED
+		: strncmp(name, "security.", 9) == 0		? STORE_LOST_SECURITY
+		: strcmp(name, "system.posix_acl_default") == 0 ? STORE_LOST_DEFAULT_ACL
+								: STORE_LOST_ACL;
+	int r = lose(b->loss, kind, code);
+
+	if (r < 0)
+		b->failed = r;
+}
+
+static int fail_owner(const struct manifest_entry *e, int code, struct ebt_err *err)
+{
+	return ebt_fail(err, code,
+		"cannot be given to its owner %u:%u (see --no-owner)", e->uid, e->gid);
 }
 
 static void times_of(const struct manifest_entry *e, struct timespec times[2])
@@ -65,7 +101,7 @@ static void times_of(const struct manifest_entry *e, struct timespec times[2])
 static int set_owner(int fd, const struct manifest_entry *e, struct store_made *now)
 {
 	/* The usual case first, without asking who we are: that is a system call, too. */
-	if (now->uid == e->uid && now->gid == e->gid)
+	if (e->no_owner || (now->uid == e->uid && now->gid == e->gid))
 		return 0;
 	if (geteuid() == 0) {
 		if (fchown(fd, e->uid, e->gid) < 0)
@@ -83,77 +119,147 @@ static int set_owner(int fd, const struct manifest_entry *e, struct store_made *
 	return 0;
 }
 
-static int set_xattrs(
-	int fd, const struct manifest_entry *e, bool exact, struct store_made *now)
+static int set_xattrs(int fd, const struct manifest_entry *e, enum fsio_others others,
+	struct store_made *now, struct store_loss *loss)
 {
+	struct bringing b = {.loss = loss};
 	int r;
 
-	if (!e->xattrs_len && !exact)
+	if (!e->xattrs_len && !others)
 		return 0;
 	/*
-	 * user.* wants permission to write by mode, however @fd was opened, xattr(7).
+	 * user.* wants permission to write by mode, however @fd was opened, xattr(7). A
+	 * root that may not give files away may be one by name only.
 	 */
-	if (e->xattrs_len && geteuid() != 0 && !(now->mode & S_IWUSR)) {
-		if (fchmod(fd, (now->mode & 07777) | S_IWUSR) < 0)
+	if (e->xattrs_len && (geteuid() != 0 || e->no_owner) &&
+		!(now->mode & S_IWUSR)) {
+		if (fchmod(fd, (now->mode & 07777) | S_IWUSR) < 0 && !loss)
 			return -errno;
 	}
-	r = fsio_xattrs_set(fd, e->xattrs, e->xattrs_len, exact);
+	if (loss)
+		r = fsio_xattrs_bring(
+			fd, e->xattrs, e->xattrs_len, others, refused, &b);
+	else
+		r = fsio_xattrs_set(fd, e->xattrs, e->xattrs_len, others);
+	if (r == 0)
+		r = b.failed;
 	now->mode = MODE_UNKNOWN;
-	/* A file is new, and the run can still fail; a directory is published already. */
-	return r == -ENOTSUP && exact ? 0 : r;
+	return r;
 }
 
-static int set_all(int fd, const struct manifest_entry *e, const struct store_made *made,
-	bool exact, struct ebt_err *err)
+/*
+ * A set-id bit is given only to whom the file belongs in truth: some file systems take a
+ * chown(2) and forget it, and files of a squashed root belong to somebody else.
+ */
+static int ask_owner(int fd, struct store_made *now)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	now->uid = st.st_uid;
+	now->gid = st.st_gid;
+	return 0;
+}
+
+static int set_mode(int fd, uint32_t mode, struct store_loss *loss)
+{
+	struct stat st;
+
+	if (fchmod(fd, mode) < 0)
+		return lose(loss, STORE_LOST_MODE, -errno);
+	/* An inherited bit goes, without a word, where we are not in that group. */
+	if (loss && S_ISGID & mode && fstat(fd, &st) == 0 && !(st.st_mode & S_ISGID))
+		return lose(loss, STORE_LOST_MODE, -EPERM);
+	return 0;
+}
+
+static int set_all(int fd, const struct manifest_entry *e,
+	const struct store_made *made, enum fsio_others others, struct store_loss *loss,
+	struct ebt_err *err)
 {
 	struct store_made now;
 	struct timespec times[2];
 	struct stat st;
-	uint32_t mode;
-	int r;
+	uint32_t mode, gid, handed;
+	int r, left;
 
 	if (made) {
 		now = *made;
 	} else {
 		if (fstat(fd, &st) < 0)
-			return fail(e, -errno, "attributes", err);
+			return ebt_fail(err, -errno, "attributes");
 		now = (struct store_made){
 			.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
 	}
-	r = set_owner(fd, e, &now);
+	gid = now.gid;
+	handed = others == FSIO_OTHERS_KEEP_ACLS ? now.mode & S_ISGID : 0;
+	r = lose(loss, STORE_LOST_OWNER, set_owner(fd, e, &now));
 	if (r < 0)
-		return fail(e, r, "owner", err);
-	r = set_xattrs(fd, e, exact, &now);
+		return fail_owner(e, r, err);
+	/* That bit is about the group that came with it. */
+	if (now.gid != gid)
+		handed = 0;
+	if (e->mode & (S_ISUID | S_ISGID)) {
+		r = ask_owner(fd, &now);
+		if (r < 0)
+			return ebt_fail(err, r, "attributes");
+	}
+	left = set_xattrs(fd, e, others, &now, loss);
+	if (left < 0 && left != -ENOTSUP)
+		return ebt_fail(err, left, "extended attributes");
+	mode = store_mode(e, now.uid, now.gid) | handed;
+	r = mode != now.mode ? set_mode(fd, mode, loss) : 0;
 	if (r < 0)
-		return fail(e, r, "extended attributes", err);
-	mode = store_mode(e, now.uid, now.gid);
-	if (mode != now.mode && fchmod(fd, mode) < 0)
-		return fail(e, -errno, "mode", err);
+		return ebt_fail(err, r, "mode");
 	times_of(e, times);
-	return futimens(fd, times) < 0 ? fail(e, -errno, "times", err) : 0;
+	r = lose(loss, STORE_LOST_TIMES, futimens(fd, times) < 0 ? -errno : 0);
+	if (r < 0)
+		return ebt_fail(err, r, "times");
+	return left < 0 ? ebt_fail(err, left, "extended attributes (see --no-xattrs)")
+			: 0;
 }
 
 int store_set_attributes(int fd, const struct manifest_entry *e,
 	const struct store_made *made, struct ebt_err *err)
 {
-	return set_all(fd, e, made, !made, err);
+	return set_all(
+		fd, e, made, made ? FSIO_OTHERS_KEEP : FSIO_OTHERS_REMOVE, NULL, err);
 }
 
-int store_set_directory(int fd, const struct manifest_entry *e, bool keep, struct ebt_err *err)
+int store_bring_attributes(int fd, const struct manifest_entry *e,
+	const struct store_made *made, struct store_loss *loss, struct ebt_err *err)
 {
-	return set_all(fd, e, NULL, !keep, err);
+	return set_all(fd, e, made, made ? FSIO_OTHERS_KEEP : FSIO_OTHERS_KEEP_ACLS,
+		loss, err);
+}
+
+int store_set_directory(
+	int fd, const struct manifest_entry *e, bool keep, struct ebt_err *err)
+{
+	return set_all(
+		fd, e, NULL, keep ? FSIO_OTHERS_KEEP : FSIO_OTHERS_REMOVE, NULL, err);
+}
+
+int store_bring_link_attributes(int dirfd, const struct manifest_entry *e,
+	struct store_loss *loss, struct ebt_err *err)
+{
+	struct timespec times[2];
+	int r = 0;
+
+	if (geteuid() == 0 && !e->no_owner &&
+		fchownat(dirfd, e->name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		r = lose(loss, STORE_LOST_OWNER, -errno);
+	if (r < 0)
+		return fail_owner(e, r, err);
+	times_of(e, times);
+	if (utimensat(dirfd, e->name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		r = lose(loss, STORE_LOST_TIMES, -errno);
+	return r < 0 ? ebt_fail(err, r, "times") : 0;
 }
 
 int store_set_link_attributes(
 	int dirfd, const struct manifest_entry *e, struct ebt_err *err)
 {
-	struct timespec times[2];
-
-	if (geteuid() == 0 &&
-		fchownat(dirfd, e->name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(e, -errno, "owner", err);
-	times_of(e, times);
-	if (utimensat(dirfd, e->name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(e, -errno, "times", err);
-	return 0;
+	return store_bring_link_attributes(dirfd, e, NULL, err);
 }

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -82,12 +81,40 @@ int store_has_incoming(struct store *s, const char *id)
 	return errno == ENOENT ? 0 : -errno;
 }
 
+struct sealed {
+	struct store *s;
+	char *id;
+};
+
+static int find_sealed(void *arg, const char *name, unsigned char d_type)
+{
+	struct sealed *f = arg;
+
+	if (store_id_ok(name) && store_has_incoming(f->s, name) == 1)
+		strcpy(f->id, name);
+	return 0;
+}
+
+int store_sealed_run(struct store *s, char id[33], struct ebt_err *err)
+{
+	struct sealed f = {.s = s, .id = id};
+	SCOPED_FD int incoming = open_incoming(s);
+	int r;
+
+	id[0] = '\0';
+	if (incoming == -ENOENT)
+		return 0;
+	r = incoming < 0 ? incoming : fsio_list(incoming, find_sealed, &f);
+	return r < 0 ? fail(s, r, "", err) : 0;
+}
+
 int store_begin(struct store *s, const char *id, int *treefd, struct ebt_err *err)
 {
 	SCOPED_FD int incoming = -1;
 	SCOPED_FD int run = -1;
 	SCOPED_FD int tree = -1;
 	bool made;
+	int r;
 
 	if (!store_id_ok(id))
 		return fail(s, -EINVAL, "(bad ID)", err);
@@ -98,10 +125,9 @@ int store_begin(struct store *s, const char *id, int *treefd, struct ebt_err *er
 	if (run < 0 || !made)
 		return fail(s, run < 0 ? run : -EEXIST, id, err);
 	tree = store_private_dir(run, "tree", NULL);
-	if (tree < 0)
-		return fail(s, tree, id, err);
-	s->takes_xattrs = fsetxattr(tree, "user.ebt", "", 0, 0) == 0;
-	fremovexattr(tree, "user.ebt");
+	r = tree < 0 ? tree : store_make_trial(run);
+	if (r < 0)
+		return fail(s, r, id, err);
 	store_close_run(s);
 	s->runfd = TAKE_FD(run);
 	strcpy(s->id, id);
@@ -109,15 +135,28 @@ int store_begin(struct store *s, const char *id, int *treefd, struct ebt_err *er
 	return 0;
 }
 
-bool store_takes_xattrs(const struct store *s)
+/* What run @id left in the store when it died in a trial: nothing, or one empty directory. */
+static int end_trial(struct store *s, int incoming, const char *id, struct ebt_err *err)
 {
-	return s->takes_xattrs;
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	char name[64];
+	int r;
+
+	if (store_has_incoming(s, id) != 1 || store_trial_is_home(incoming, id))
+		return 0;
+	snprintf(name, sizeof(name), "%s/manifest", id);
+	/* Damaged, it leads nowhere. */
+	if (manifest_load(incoming, name, &m, NULL) < 0)
+		return 0;
+	r = store_end_trial(s, m, id);
+	return r < 0 ? fail(s, r, id, err) : 0;
 }
 
 int store_remove_run(struct store *s, const char *id, struct ebt_err *err)
 {
 	SCOPED_FD int incoming = open_incoming(s);
 	char name[64];
+	int r;
 
 	if (incoming == -ENOENT)
 		return 0;
@@ -126,20 +165,29 @@ int store_remove_run(struct store *s, const char *id, struct ebt_err *err)
 	if (strcmp(s->id, id) == 0)
 		store_close_run(s);
 	if (store_id_ok(id)) {
+		r = end_trial(s, incoming, id, err);
+		if (r < 0)
+			return r;
 		snprintf(name, sizeof(name), "%s/manifest", id);
 		if (unlinkat(incoming, name, 0) < 0 && errno != ENOENT &&
 			errno != ENOTDIR)
 			return fail(s, -errno, id, err);
 		store_step(s);
 	}
-	return fsio_remove_tree(incoming, id, err);
+	return fsio_remove_tree_until(incoming, id, s->enough, s->enough_arg, err);
+}
+
+void store_limit_removal(struct store *s, bool (*enough)(void *arg), void *arg)
+{
+	s->enough = enough;
+	s->enough_arg = arg;
 }
 
 struct cleaning {
 	struct store *s;
 	const char *keep;
 	struct ebt_err *err;
-	int failed; /* what removing said, and has put into err */
+	int said; /* what removing said, and has put into err */
 };
 
 static int clean_one(void *arg, const char *name, unsigned char d_type)
@@ -147,8 +195,8 @@ static int clean_one(void *arg, const char *name, unsigned char d_type)
 	struct cleaning *c = arg;
 
 	if (!c->keep || strcmp(name, c->keep) != 0)
-		c->failed = store_remove_run(c->s, name, c->err);
-	return c->failed;
+		c->said = store_remove_run(c->s, name, c->err);
+	return c->said;
 }
 
 int store_clean(struct store *s, const char *keep, struct ebt_err *err)
@@ -176,14 +224,12 @@ int store_clean(struct store *s, const char *keep, struct ebt_err *err)
 	if (incoming < 0)
 		return fail(s, incoming, "", err);
 	r = fsio_list(incoming, clean_one, &c);
-	return r < 0 && !c.failed ? fail(s, r, "", err) : r;
+	return r < 0 && !c.said ? fail(s, r, "", err) : r;
 }
 
-/* `.ebt` and DEST as far as this process made them and nothing was put there. */
+/* `.ebt` as far as this process made it and nothing was put there. */
 static void remove_store(struct store *s)
 {
-	struct stat a, b;
-
 	if (!s->made_ebt ||
 		faccessat(s->ebtfd, "manifest", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return;
@@ -193,10 +239,12 @@ static void remove_store(struct store *s)
 	 * The lock is held: who waits for it sees that its file has no name any more.
 	 */
 	unlinkat(s->ebtfd, "lock", 0);
-	unlinkat(s->dirfd, STORE_OWN, AT_REMOVEDIR);
-	if (s->made_dest && fstat(s->dirfd, &a) == 0 && stat(s->path, &b) == 0 &&
-		a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-		rmdir(s->path); /* refused if anybody put something there */
+	s->gone = unlinkat(s->dirfd, STORE_OWN, AT_REMOVEDIR) == 0;
+}
+
+bool store_unmake(struct store *s)
+{
+	return (s->gone || !store_locked(s)) && store_way_unmake(&s->way);
 }
 
 int store_abandon(struct store *s, const char *id, struct ebt_err *err)
@@ -213,5 +261,7 @@ int store_abandon(struct store *s, const char *id, struct ebt_err *err)
 		r = store_remove_run(s, id, err);
 	if (r == 0)
 		remove_store(s);
+	if (r == 0)
+		store_unmake(s);
 	return r;
 }

@@ -32,7 +32,7 @@ const char *store_diff_text(int bits, char *out, size_t size)
 
 static bool same_kind(const struct manifest_entry *e, mode_t mode)
 {
-	return e->kind == MANIFEST_DIR    ? S_ISDIR(mode)
+	return e->kind == MANIFEST_DIR	  ? S_ISDIR(mode)
 	       : e->kind == MANIFEST_FILE ? S_ISREG(mode)
 					  : S_ISLNK(mode);
 }
@@ -56,7 +56,6 @@ static int target_differs(
 
 static int xattrs_differ(int dirfd, const struct manifest_entry *e, struct buf *scratch)
 {
-	SCOPED_BUF struct buf expected = {0};
 	char path[64 + NAME_MAX];
 	int r;
 
@@ -66,29 +65,25 @@ static int xattrs_differ(int dirfd, const struct manifest_entry *e, struct buf *
 	r = fsio_xattrs_get_at(path, scratch);
 	if (r < 0)
 		return r;
-	if (scratch->len == e->xattrs_len &&
-		(!scratch->len || memcmp(scratch->data, e->xattrs, scratch->len) == 0))
-		return 0;
-	r = fsio_xattrs_supported(path, e->xattrs, e->xattrs_len, &expected);
-	if (r < 0)
-		return r == -EBADMSG ? 1 : r;
-	return scratch->len != expected.len ||
-	       (expected.len &&
-		       memcmp(scratch->data, expected.data, expected.len) != 0);
+	return scratch->len != e->xattrs_len ||
+	       (scratch->len && memcmp(scratch->data, e->xattrs, scratch->len) != 0);
 }
 
-int store_diff(int dirfd, const struct manifest_entry *e, const struct stat *st,
-	struct buf *scratch)
+int store_diff(int dirfd, const struct manifest *m, const struct manifest_entry *e,
+	const struct stat *st, struct buf *scratch)
 {
 	int bits = 0, r;
 
 	if (!same_kind(e, st->st_mode))
 		return STORE_DIFF_KIND;
-	if (geteuid() == 0 && (st->st_uid != e->uid || st->st_gid != e->gid))
+	if (!e->no_owner && geteuid() == 0 &&
+		(st->st_uid != e->uid || st->st_gid != e->gid))
 		bits |= STORE_DIFF_OWNER;
-	if (e->kind != MANIFEST_DIR &&
-		(st->st_mtim.tv_sec != e->mtime ||
-			(uint32_t)st->st_mtim.tv_nsec != e->mtime_ns))
+	/* Whatever it looks like, somebody else's file is not the one that we brought. */
+	if (e->kind != MANIFEST_DIR && geteuid() != 0 && store_stranger(st->st_uid))
+		bits |= STORE_DIFF_OWNER;
+	if (e->kind != MANIFEST_DIR && !manifest_same_time(m, e, st->st_mtim.tv_sec,
+					       (uint32_t)st->st_mtim.tv_nsec))
 		bits |= STORE_DIFF_MTIME;
 	if (e->kind == MANIFEST_SYMLINK) {
 		r = target_differs(dirfd, e, scratch);

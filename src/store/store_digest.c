@@ -11,32 +11,42 @@
 #include "fsio/fsio.h"
 #include "store/store_internal.h"
 
+struct summing {
+	int fd;
+	unsigned char *data; /* STORE_BUFFER */
+	bool (*stopped)(void *arg);
+	void *arg;
+	struct ebt_digest sum;
+};
+
 /* Leaves of [off, stop), off at a leaf's start, read and summed up. */
-static int add_range(int fd, uint64_t off, uint64_t stop, unsigned char *data,
-	struct ebt_digest *sum)
+static int add_range(struct summing *s, uint64_t off, uint64_t stop)
 {
 	size_t want, len;
 	ssize_t n;
 
 	for (; off < stop; off += want) {
+		if (s->stopped && s->stopped(s->arg))
+			return -EINTR;
 		want = stop - off < STORE_BUFFER ? stop - off : STORE_BUFFER;
-		n = fsio_read(fd, data, want, off);
+		n = fsio_read(s->fd, s->data, want, off);
 		if (n < 0)
 			return (int)n;
 		if ((size_t)n < want)
 			return 1;
 		for (size_t at = 0; at < want; at += len) {
 			len = want - at < DIGEST_LEAF ? want - at : DIGEST_LEAF;
-			*sum = digest_sum(*sum,
-				digest_leaf(data + at, len, (off + at) / DIGEST_LEAF));
+			s->sum = digest_sum(s->sum, digest_leaf(s->data + at, len,
+							    (off + at) / DIGEST_LEAF));
 		}
 	}
 	return 0;
 }
 
-int store_digest(int fd, uint64_t size, void *data, struct ebt_digest *digest)
+int store_digest(int fd, uint64_t size, void *data, bool (*stopped)(void *arg),
+	void *arg, struct ebt_digest *digest)
 {
-	struct ebt_digest sum = {0};
+	struct summing s = {.fd = fd, .data = data, .stopped = stopped, .arg = arg};
 	uint64_t off = 0, start = 0, stop = size;
 	struct stat st;
 	int r = 0;
@@ -55,14 +65,14 @@ int store_digest(int fd, uint64_t size, void *data, struct ebt_digest *digest)
 			stop += (DIGEST_LEAF - stop % DIGEST_LEAF) % DIGEST_LEAF;
 			stop = stop < size ? stop : size;
 		}
-		r = add_range(fd, off, stop, data, &sum);
+		r = add_range(&s, off, stop);
 		if (r != 0)
 			return r;
 		off = stop;
 	}
 	if (r < 0)
 		return r;
-	*digest = sum;
+	*digest = s.sum;
 	return 0;
 }
 

@@ -22,7 +22,7 @@
 #include "fsio/fsio.h"
 #include "store/store_internal.h"
 
-#define RECORD         "publish"
+#define RECORD	       "publish"
 #define RECORD_VERSION 1
 #define RECORD_MAX     4096
 
@@ -38,21 +38,6 @@ static int damaged(
 
 	return ebt_failx(err, code, "%s/" STORE_OWN "/" RECORD ": %s",
 		text_name(s->path, shown, sizeof(shown)), what);
-}
-
-int store_boot_id(char boot[40])
-{
-	SCOPED_FD int fd =
-		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = fsio_read(fd, boot, 36, 0);
-	if (n != 36)
-		return n < 0 ? (int)n : -EIO;
-	boot[36] = '\0';
-	return 0;
 }
 
 int store_record_load(struct store *s, struct store_record *rec, struct ebt_err *err)

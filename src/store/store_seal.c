@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a run leaves beside its tree so that any later process can publish it: the
- * manifest, the boot ID and, if some entries were not brought, which; an empty file
+ * manifest, the one that the store will have then (store_manifest.c), the boot ID and, if some entries were not brought, which; an empty file
  * `no_xattrs` if extended attributes were left behind. The manifest comes last: it is the
  * sign that the rest is complete. Format of `need`, little-endian: magic, version, count of
- * entries (32 bits each), a bit an entry in bytes from the lowest bit, digest of all that.
+ * entries (32 bits each), a bit per entry in bytes from the lowest bit, digest of all that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +75,52 @@ bool store_no_xattrs(const struct store *s)
 	return faccessat(s->runfd, NO_XATTRS, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* @why ends in a name alone: "owner of d: Invalid argument". */
+static int fail_attributes(const struct store *s, const struct manifest *m, uint32_t i,
+	const struct ebt_err *why, struct ebt_err *err)
+{
+	SCOPED_FREE char *path = store_entry_path(m, i);
+	char root[512], shown[512];
+
+	return ebt_failx(err, why->code, "%s/%s: %.300s",
+		text_name(s->path, root, sizeof(root)),
+		text_name(path ? path : "", shown, sizeof(shown)), why->text);
+}
+
+/*
+ * From the end of the manifest to its start and so the deepest first: a directory could be
+ * closed to us afterwards. One that nobody brought is made when it is published.
+ */
+static int set_directories(
+	struct store *s, const struct manifest *m, struct ebt_err *err)
+{
+	static const struct store_made fresh = {.mode = 0700};
+	SCOPED_FD int tree =
+		openat(s->runfd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	SCOPED_WALK struct store_walk w = {.m = m, .root = tree, .flags = O_RDONLY};
+	struct store_made made = fresh;
+	struct ebt_err why = {0};
+	int fd, r;
+
+	if (tree < 0)
+		return ebt_fail(err, -errno, "%s: incoming tree", s->path);
+	made.uid = geteuid();
+	made.gid = getegid();
+	for (uint32_t i = m->count; i-- > 0;) {
+		if (m->entries[i].kind != MANIFEST_DIR)
+			continue;
+		fd = store_walk_to(&w, i);
+		if (fd == -ENOENT)
+			continue;
+		if (fd < 0)
+			return store_fail_walk(s, fd, &w, err);
+		r = store_set_attributes(fd, &m->entries[i], &made, &why);
+		if (r < 0)
+			return fail_attributes(s, m, i, &why, err);
+	}
+	return 0;
+}
+
 int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
 	bool no_xattrs, struct ebt_err *err)
 {
@@ -87,6 +133,11 @@ int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
 	/* Published, it would merge with our own directory. */
 	if (own != MANIFEST_NONE)
 		return store_fail(s, -EINVAL, "reserved:", m, own, err);
+	r = set_directories(s, m, err);
+	if (r == 0)
+		r = store_prepare_manifest(s, m, no_xattrs, err);
+	if (r < 0)
+		return r;
 	if (need)
 		r = save_need(s, m, need, err);
 	else if (unlinkat(s->runfd, "need", 0) < 0 && errno != ENOENT)
@@ -96,7 +147,7 @@ int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
 	else if (r == 0 && unlinkat(s->runfd, NO_XATTRS, 0) < 0 && errno != ENOENT)
 		r = ebt_fail(err, -errno, NO_XATTRS);
 	/* Whoever commits later must know whether the node went down since. */
-	if (r == 0 && store_boot_id(boot) == 0)
+	if (r == 0 && fsio_boot_id(boot) == 0)
 		r = fsio_save(s->runfd, "boot", boot, strlen(boot), err);
 	return r < 0 ? r : manifest_save(m, s->runfd, "manifest", err);
 }

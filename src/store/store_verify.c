@@ -14,13 +14,12 @@
 #include "fsio/fsio.h"
 #include "store/store_internal.h"
 
-#define RUN         32  /* entries taken at a time */
-#define THREADS_MAX 256 /* the caller's word counts up to here */
+#define RUN 32 /* entries taken at a time */
 
 struct verify_job {
 	const struct store_verify *v;
 	struct store_ident *idents; /* each element by one thread */
-	uint64_t next;              /* atomic */
+	uint64_t next;		    /* atomic */
 	pthread_mutex_t lock;
 	uint64_t bad; /* lock */
 	int failed;   /* lock: the first that ended the job, as lack of memory */
@@ -85,10 +84,10 @@ static int check_file(struct verifier *t, uint32_t i, int dirfd, const struct st
 
 	if (fd < 0)
 		return fd;
-	bits = store_diff(dirfd, e, st, &t->scratch);
+	bits = store_diff(dirfd, t->job->v->m, e, st, &t->scratch);
 	if (bits >= 0 && !(bits & STORE_DIFF_SIZE) &&
 		manifest_has_data(t->job->v->m, i)) {
-		r = store_digest(fd, e->size, t->data, &digest);
+		r = store_digest(fd, e->size, t->data, NULL, NULL, &digest);
 		if (r == 1 || (r == 0 && !digest_equal(digest, e->digest)))
 			bits |= STORE_DIFF_CONTENT;
 	}
@@ -110,7 +109,7 @@ static int check_entry(struct verifier *t, uint32_t i)
 	else if (e->kind == MANIFEST_FILE && S_ISREG(st.st_mode))
 		bits = check_file(t, i, dirfd, &st);
 	else
-		bits = store_diff(dirfd, e, &st, &t->scratch);
+		bits = store_diff(dirfd, t->job->v->m, e, &st, &t->scratch);
 	if (bits == -ENOMEM || bits == -EMFILE || bits == -ENFILE)
 		return bits;
 	if (dirfd >= 0 && t->job->idents)
@@ -140,8 +139,14 @@ static void *work(void *arg)
 	struct verify_job *job = arg;
 	const struct store_verify *v = job->v;
 	SCOPED(verifier_release) struct verifier t = {.job = job,
-		.walks = {{.m = v->m, .root = v->roots[0], .flags = O_PATH},
-			{.m = v->m, .root = v->roots[1], .flags = O_PATH}},
+		.walks = {{.m = v->m,
+				  .root = v->roots[0],
+				  .flags = O_PATH,
+				  .force = v->force},
+			{.m = v->m,
+				.root = v->roots[1],
+				.flags = O_PATH,
+				.force = v->force}},
 		.data = malloc(STORE_BUFFER)};
 	uint64_t from;
 	int r = t.data ? 0 : -ENOMEM;
@@ -164,22 +169,11 @@ int store_verify_run(const struct store_verify *v, uint64_t *bad, struct ebt_err
 {
 	struct verify_job job = {.v = v, .lock = PTHREAD_MUTEX_INITIALIZER};
 	SCOPED_FREE struct store_ident *idents = NULL;
-	uint32_t most = v->m->count / RUN + 1;
-	unsigned wanted = v->threads < THREADS_MAX ? v->threads : THREADS_MAX, n = 0;
-	pthread_t threads[THREADS_MAX];
 
 	if (store_idents_new(v->m, &idents) < 0)
 		return ebt_fail(err, -ENOMEM, "verification");
 	job.idents = idents;
-	/* This thread is one of them; if others cannot be had, it takes longer. */
-	while (n + 1 < wanted && n + 1 < most)
-		if (pthread_create(&threads[n], NULL, work, &job) != 0)
-			break;
-		else
-			n++;
-	work(&job);
-	while (n > 0)
-		pthread_join(threads[--n], NULL);
+	store_run_threads(v->threads, v->m->count / RUN + 1, work, &job);
 	for (uint32_t i = 0; idents && i < v->m->count; i++)
 		if (store_ident_differs(v->m, idents, i))
 			report(&job, i, STORE_DIFF_LINKS);

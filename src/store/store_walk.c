@@ -5,9 +5,9 @@
  * the store.
  *
  * The stack holds one level for each component of the current directory. Only the last
- * KEEP of them have a descriptor; when a walk comes back to a level whose descriptor
- * was given up, the path is opened anew from the root, which happens once in KEEP
- * levels.
+ * KEEP of them have a descriptor, one more while the next is opened: several walks at once fit
+ * into a limit that leaves a few dozen. When a walk comes back to a level whose descriptor was
+ * given up, the path is opened anew from the root, which happens once in KEEP levels.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "store/store_internal.h"
 
-#define KEEP 32
+#define KEEP 8
 
 void store_walk_release(struct store_walk *w)
 {
@@ -29,10 +29,7 @@ void store_walk_release(struct store_walk *w)
 	w->depth = w->cap = 0;
 }
 
-/*
- * Let the owner in. Only our own directory can be meant: chmod(2) is refused otherwise.
- */
-static void open_up(int parent, const char *name)
+void store_open_up(int parent, const char *name)
 {
 	SCOPED_FD int fd =
 		openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -50,7 +47,7 @@ static int open_level(const struct store_walk *w, int parent, const char *name)
 	int fd;
 
 	if (w->force && geteuid() != 0)
-		open_up(parent, name);
+		store_open_up(parent, name);
 	fd = openat(parent, name, w->flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -63,6 +60,7 @@ static int open_levels(struct store_walk *w, size_t from)
 	for (size_t i = from; i < w->depth; i++) {
 		fd = open_level(w, fd, w->m->entries[w->levels[i].dir].name);
 		if (fd < 0) {
+			w->stuck = w->levels[i].dir;
 			w->depth = i;
 			return fd;
 		}
@@ -116,6 +114,7 @@ int store_walk_to(struct store_walk *w, uint32_t dir)
 		pop(w);
 	if (depth == 0)
 		return w->root;
+	w->stuck = dir;
 	if (reserve(w, depth) < 0)
 		return -ENOMEM;
 	from = w->depth;
@@ -146,10 +145,20 @@ char *store_entry_path(const struct manifest *m, uint32_t i)
 int store_fail(const struct store *s, int code, const char *doing,
 	const struct manifest *m, uint32_t i, struct ebt_err *err)
 {
-	SCOPED_FREE char *path = store_entry_path(m, i);
+	SCOPED_FREE char *path = NULL;
 	char root[512], shown[512];
 
+	if (i == MANIFEST_ROOT)
+		return ebt_fail(err, code, "%s %s", doing,
+			text_name(s->path, root, sizeof(root)));
+	path = store_entry_path(m, i);
 	return ebt_fail(err, code, "%s %s/%s", doing,
 		text_name(s->path, root, sizeof(root)),
 		text_name(path ? path : m->entries[i].name, shown, sizeof(shown)));
+}
+
+int store_fail_walk(const struct store *s, int code, const struct store_walk *w,
+	struct ebt_err *err)
+{
+	return store_fail(s, code, "enter", w->m, w->stuck, err);
 }

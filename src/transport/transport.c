@@ -4,13 +4,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PAUSE_POLLS 32   /* tests in vain before the first sleep */
+#define PAUSE_POLLS    32 /* tests in vain before the first sleep */
 #define PAUSE_FIRST_US 10
+#define WAIT_YIELDS                                                                    \
+	200 /* of a collective, before its first sleep: a millisecond at most */
 #define PIECE (64 << 20) /* bytes of one message of a long transfer */
 
 void transport_pause(struct transport_pause *p, bool moved)
@@ -29,16 +32,23 @@ void transport_pause(struct transport_pause *p, bool moved)
 	nanosleep(&(struct timespec){.tv_nsec = us * 1000L}, NULL);
 }
 
+/*
+ * Mostly a collective is a few messages, and each sleep between two of them is longer than they
+ * take. Others get the processor all the same.
+ */
 void transport_wait(MPI_Request *req)
 {
 	struct transport_pause pause = {0};
 	int done;
 
-	for (;;) {
+	for (unsigned i = 0;; i++) {
 		MPI_Test(req, &done, MPI_STATUS_IGNORE);
 		if (done)
 			return;
-		transport_pause(&pause, false);
+		if (i < WAIT_YIELDS)
+			sched_yield();
+		else
+			transport_pause(&pause, false);
 	}
 }
 
@@ -62,7 +72,8 @@ void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root)
 	}
 }
 
-void transport_reduce_all(MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op)
+void transport_reduce_all(
+	MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op)
 {
 	MPI_Request req;
 
@@ -70,12 +81,14 @@ void transport_reduce_all(MPI_Comm comm, void *data, int count, MPI_Datatype typ
 	transport_wait(&req);
 }
 
-void transport_gather_all(MPI_Comm comm, const void *mine, size_t len, void *all, int root)
+void transport_gather_all(
+	MPI_Comm comm, const void *mine, size_t len, void *all, int root)
 {
 	MPI_Request req;
 
 	assert(len <= INT_MAX);
-	MPI_Igather(mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, root, comm, &req);
+	MPI_Igather(
+		mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, root, comm, &req);
 	transport_wait(&req);
 }
 
@@ -98,7 +111,8 @@ int transport_bcast_buf_all(MPI_Comm comm, struct buf *b, int root, struct ebt_e
 	if (rank != root) {
 		b->len = 0;
 		if (!buf_extend(b, len))
-			r = ebt_fail(err, -ENOMEM, "%llu bytes", (unsigned long long)len);
+			r = ebt_fail(
+				err, -ENOMEM, "%llu bytes", (unsigned long long)len);
 	}
 	r = transport_agree_all(comm, r, err);
 	if (r < 0)
@@ -115,9 +129,11 @@ static void transfer(MPI_Comm comm, void *data, size_t len, int peer, bool send)
 	for (size_t at = 0; at < len; at += n) {
 		n = len - at < PIECE ? len - at : PIECE;
 		if (send)
-			MPI_Isend((char *)data + at, (int)n, MPI_BYTE, peer, 0, comm, &req);
+			MPI_Isend((char *)data + at, (int)n, MPI_BYTE, peer, 0, comm,
+				&req);
 		else
-			MPI_Irecv((char *)data + at, (int)n, MPI_BYTE, peer, 0, comm, &req);
+			MPI_Irecv((char *)data + at, (int)n, MPI_BYTE, peer, 0, comm,
+				&req);
 		transport_wait(&req);
 	}
 }
@@ -181,7 +197,8 @@ static void locate(struct ebt_err *err, int rank, int failed)
 		return;
 	gethostname(host, sizeof(host) - 1);
 	if (failed > 1)
-		snprintf(where, sizeof(where), " (rank %d on %s, %d failed)", rank, host, failed);
+		snprintf(where, sizeof(where), " (rank %d on %s, %d failed)", rank,
+			host, failed);
 	else
 		snprintf(where, sizeof(where), " (rank %d on %s)", rank, host);
 	/* A text that fills its room is cut: where it happened must not be. */

@@ -42,12 +42,15 @@ void transport_errors_end(MPI_Comm comm);
  */
 void transport_barrier_all(MPI_Comm comm);
 void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root);
-void transport_reduce_all(MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op);
-void transport_gather_all(MPI_Comm comm, const void *mine, size_t len, void *all, int root);
+void transport_reduce_all(
+	MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op);
+void transport_gather_all(
+	MPI_Comm comm, const void *mine, size_t len, void *all, int root);
 void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *all);
 
 /* Collective: @b of @root to everyone, any length. -ENOMEM on every rank if one is short. */
-int transport_bcast_buf_all(MPI_Comm comm, struct buf *b, int root, struct ebt_err *err);
+int transport_bcast_buf_all(
+	MPI_Comm comm, struct buf *b, int root, struct ebt_err *err);
 /*
  * Collective: every rank's @mine to rank 0, which gets them through @take one by one, in rank
  * order, its own included. Rank 0 holds one at a time. After a failing @take the rest is not
@@ -68,8 +71,8 @@ typedef int transport_take_fn(void *arg, int peer, struct buf *b, struct ebt_err
  * after a failure. @take is called for what comes, in no certain order, one at a time. All
  * ranks return the same: 0, what a @take failed with, or -ENOMEM and nothing was sent.
  */
-int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take, void *arg,
-	struct ebt_err *err);
+int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take,
+	void *arg, struct ebt_err *err);
 
 /*
  * Collective: all ranks get the most telling code that any rank has and that rank's text, with
@@ -81,8 +84,21 @@ int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err);
 
 /*
  * Collective over MPI_COMM_WORLD, in place of MPI_Finalize and exit: ends the process with
- * @status. Does not return. Nothing may be under way. See transport_leave.c for why.
+ * @status, the same on all ranks. Does not return. Nothing may be under way. Unless it is
+ * @good, @stopped (or NULL) says whether this process was told to stop; if any was, the job is
+ * aborted with @status. See transport_leave.c for why.
  */
-void transport_leave_all(int status) __attribute__((noreturn));
+void transport_leave_all(int status, bool good, int (*stopped)(void *arg), void *arg)
+	__attribute__((noreturn));
+/*
+ * After MPI_Init: seconds from a stop signal in which a rank must have cleaned up, so that it
+ * can still say why; its launcher kills it then. 0: its launcher waits.
+ */
+double transport_grace(void);
+/*
+ * Ends the job with @status from one rank, in time for what was written to be read. Any thread,
+ * also before MPI_Init has returned. Takes no locks, so it flushes nothing.
+ */
+void transport_abort(int status) __attribute__((noreturn));
 
 #endif

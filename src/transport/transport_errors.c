@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* MPICH gives one line a call, the outermost first: the last one is the cause. */
@@ -35,10 +34,7 @@ static void end(MPI_Comm *comm, int *code, ...)
 	fprintf(stderr, "%s: is a node lost? MPI says: %s (rank %d on %s)\n",
 		program_invocation_short_name, cause(text), rank, host);
 	fflush(NULL);
-	/* Launchers drop what they have not read of a rank's words when a job is ended. */
-	nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
-	MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
-	_exit(EXIT_FAILURE);
+	transport_abort(EXIT_FAILURE);
 }
 
 void transport_errors_end(MPI_Comm comm)

@@ -13,15 +13,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define PIECE	 (64 << 20) /* bytes of one message */
-#define WINDOW	 16	    /* peers being sent to, and as many received from */
-#define TAG	 1
+#define PIECE  (64 << 20) /* bytes of one message */
+#define WINDOW 16	  /* peers being sent to, and as many received from */
+#define TAG    1
 
 /* A buffer on its way to or from @peer. */
 struct passage {
 	struct buf *b; /* NULL: free */
 	MPI_Request req;
-	size_t at;    /* bytes done before this piece */
+	size_t at; /* bytes done before this piece */
 	size_t piece;
 	int peer;
 };
@@ -45,11 +45,11 @@ static void pass_on(struct exchange *x, struct passage *p, bool send)
 
 	p->piece = left < PIECE ? left : PIECE;
 	if (send)
-		MPI_Isend(p->b->data + p->at, (int)p->piece, MPI_BYTE, p->peer, TAG, x->comm,
-			&p->req);
+		MPI_Isend(p->b->data + p->at, (int)p->piece, MPI_BYTE, p->peer, TAG,
+			x->comm, &p->req);
 	else
-		MPI_Irecv(p->b->data + p->at, (int)p->piece, MPI_BYTE, p->peer, TAG, x->comm,
-			&p->req);
+		MPI_Irecv(p->b->data + p->at, (int)p->piece, MPI_BYTE, p->peer, TAG,
+			x->comm, &p->req);
 }
 
 static void deliver(struct exchange *x, int peer, struct buf *b)
@@ -146,12 +146,13 @@ static int make_room_all(struct exchange *x, uint64_t *lengths)
 	return transport_agree_all(x->comm, r, x->err);
 }
 
-int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take, void *arg,
-	struct ebt_err *err)
+int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take,
+	void *arg, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *lengths = NULL;
 	SCOPED_FREE struct buf *in = NULL;
-	struct exchange x = {.comm = comm, .out = out, .take = take, .arg = arg, .err = err};
+	struct exchange x = {
+		.comm = comm, .out = out, .take = take, .arg = arg, .err = err};
 	int r;
 
 	MPI_Comm_rank(comm, &x.rank);
@@ -159,7 +160,9 @@ int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *ta
 	lengths = calloc(2 * (size_t)x.size, sizeof(*lengths));
 	in = calloc((size_t)x.size, sizeof(*in));
 	r = transport_agree_all(comm,
-		lengths && in ? 0 : ebt_fail(err, -ENOMEM, "messages of %d ranks", x.size), err);
+		lengths && in ? 0
+			      : ebt_fail(err, -ENOMEM, "messages of %d ranks", x.size),
+		err);
 	if (r == 0) {
 		x.in = in;
 		r = make_room_all(&x, lengths);

@@ -6,6 +6,7 @@
  *	formats manifest PAGE FILE STORE   entries as `ebt-stage --list --json` prints them,
  *	                                   after the files of STORE were compared by digest
  *	formats details PAGE FILE          its extended attributes and data extents
+ *	formats older PAGE FILE            makes it one of a version that noted no copies
  *	formats journal PAGE FILE NODE...  its records, of sources the name of their node
  *
  * A row of a table: offset or -, length, name, text. A length may be a letter, or a number
@@ -45,7 +46,8 @@ static char letter_of(const char *text)
 
 	while (n > 0 && text[n - 1] == ' ')
 		n--;
-	return n > 0 && islower((unsigned char)text[n - 1]) && (n == 1 || text[n - 2] == ' ')
+	return n > 0 && islower((unsigned char)text[n - 1]) &&
+			       (n == 1 || text[n - 2] == ' ')
 		       ? text[n - 1]
 		       : 0;
 }
@@ -68,13 +70,17 @@ static void read_page(const char *path, struct page *p)
 		if (p->n == ROWS)
 			errx(99, "%s: more than %d rows", path, ROWS);
 		row = &p->rows[p->n];
-		if (sscanf(line, " %15[0-9-] %15[0-9a-z-] %31[a-z_]%n", off, len, row->name,
-			    &at) != 3)
+		if (sscanf(line, " %15[0-9-] %15[0-9a-z-] %31[a-z_]%n", off, len,
+			    row->name, &at) != 3)
 			continue;
 		strcpy(row->section, section);
 		row->off = *off == '-' ? -1 : atol(off);
-		row->len = *len == '-' ? -1 : isdigit((unsigned char)*len) ? atol(len) : 1;
-		row->of = islower((unsigned char)len[strlen(len) - 1]) ? len[strlen(len) - 1] : 0;
+		row->len = *len == '-'			  ? -1
+			   : isdigit((unsigned char)*len) ? atol(len)
+							  : 1;
+		row->of = islower((unsigned char)len[strlen(len) - 1])
+				  ? len[strlen(len) - 1]
+				  : 0;
 		row->letter = letter_of(line + at);
 		p->n++;
 	}
@@ -89,7 +95,7 @@ struct field {
 };
 
 struct record {
-	struct field fields[32];
+	struct field fields[40];
 	size_t n;
 	const unsigned char *end; /* behind the last field */
 };
@@ -103,8 +109,8 @@ static uint64_t letter_value(const struct record *r, char letter)
 }
 
 /* @data to @end by the table of @section. */
-static struct record parse(const struct page *p, const char *section, const unsigned char *data,
-	const unsigned char *end)
+static struct record parse(const struct page *p, const char *section,
+	const unsigned char *data, const unsigned char *end)
 {
 	struct record r = {.end = data};
 
@@ -117,7 +123,8 @@ static struct record parse(const struct page *p, const char *section, const unsi
 		f->row = row;
 		f->data = row->off < 0 ? r.end : data + row->off;
 		if (f->data != r.end || f->data > end)
-			errx(1, "%s: %s does not follow what is before it", section, row->name);
+			errx(1, "%s: %s does not follow what is before it", section,
+				row->name);
 		f->len = (size_t)(row->len < 0 ? end - f->data : row->len);
 		if (row->of)
 			f->len *= letter_value(&r, row->of);
@@ -187,7 +194,8 @@ static void check_digest(const struct record *r, const unsigned char *data, size
 }
 
 /* The digest of the content of STORE/PATH, as the page has it. */
-static void check_content(const char *store, const char *path, uint64_t size, XXH128_hash_t want)
+static void check_content(
+	const char *store, const char *path, uint64_t size, XXH128_hash_t want)
 {
 	static const unsigned char zeros[LEAF];
 	XXH128_hash_t sum = {0}, h;
@@ -256,7 +264,8 @@ static struct manifest read_manifest(const struct page *p, const char *path)
 		up = number(&e->r, "parent");
 		name = text(&e->r, "name");
 		if (e->r.end != at || (up != NONE && up >= m.n) ||
-			asprintf(&e->path, "%s%s%s", up == NONE ? "" : m.entries[up].path,
+			asprintf(&e->path, "%s%s%s",
+				up == NONE ? "" : m.entries[up].path,
 				up == NONE ? "" : "/", name) < 0)
 			errx(1, "entry %zu", m.n);
 		free(name);
@@ -290,17 +299,20 @@ static void list(const struct manifest *m, const char *store)
 
 	for (size_t i = 0; i < m->n; i++) {
 		const struct entry *e = &m->entries[i], *first = e;
-		uint64_t kind = number(&e->r, "kind"), group = number(&e->r, "link_group");
+		uint64_t kind = number(&e->r, "kind"),
+			 group = number(&e->r, "link_group");
 		const char *source = m->sources[number(&e->r, "source")];
 
 		if (group != NONE)
 			first = &m->entries[group];
 		printf("{\"schema\":\"ebt.manifest/1\",\"path\":\"%s\",\"kind\":\"%s\","
 		       "\"mode\":\"%04" PRIo64 "\",\"uid\":%" PRIu64 ",\"gid\":%" PRIu64
-		       ",\"size\":%" PRIu64 ",\"mtime\":%" PRId64 ",\"mtime_ns\":%" PRIu64,
-			e->path, kinds[kind], number(&e->r, "mode"), number(&e->r, "uid"),
-			number(&e->r, "gid"), number(&e->r, "size"),
-			(int64_t)number(&e->r, "mtime"), number(&e->r, "mtime_ns"));
+		       ",\"size\":%" PRIu64 ",\"mtime\":%" PRId64
+		       ",\"mtime_ns\":%" PRIu64,
+			e->path, kinds[kind], number(&e->r, "mode"),
+			number(&e->r, "uid"), number(&e->r, "gid"),
+			number(&e->r, "size"), (int64_t)number(&e->r, "mtime"),
+			number(&e->r, "mtime_ns"));
 		if (kind == 2) {
 			XXH128_hash_t want = {.low64 = number(&first->r, "digest_low"),
 				.high64 = number(&first->r, "digest_high")};
@@ -313,8 +325,52 @@ static void list(const struct manifest *m, const char *store)
 			print_text("target", field(&e->r, "target"));
 		if (first != e)
 			printf(",\"link\":\"%s\"", first->path);
-		printf(",\"source\":\"%s/%s\"}\n", strcmp(source, "/") ? source : "", e->path);
+		printf(",\"source\":\"%s/%s\"}\n", strcmp(source, "/") ? source : "",
+			e->path);
 	}
+}
+
+static void put(unsigned char *to, uint64_t v, size_t len)
+{
+	for (size_t k = 0; k < len; k++)
+		to[k] = (unsigned char)(v >> (8 * k));
+}
+
+/* Entries end before their copy: what comes behind moves up, in place. */
+static void older(const struct page *p, const struct manifest *m, const char *path)
+{
+	struct record head = parse(p, "Header", m->data, m->data + 64 + 24);
+	unsigned char *base = m->data + number(&head, "header_length"), *to = NULL;
+	uint64_t body = number(&head, "body_length"), cut = 0;
+	const unsigned char *from;
+	XXH128_hash_t h;
+	FILE *f;
+
+	for (size_t i = 0; i < m->n; i++) {
+		const struct record *r = &m->entries[i].r;
+		size_t len = (size_t)(field(r, "copy_ino")->data - r->fields[0].data);
+		unsigned char length[4];
+
+		from = r->fields[0].data;
+		to = to ? to : m->data + (from - m->data);
+		cut += (uint64_t)(r->end - from) - len;
+		put(length, len, 4);
+		memmove(to, from, len);
+		memcpy(to, length, 4);
+		to += len;
+	}
+	if (!to)
+		errx(1, "%s: no entries", path);
+	put(m->data + (field(&head, "body_length")->data - m->data), body - cut, 8);
+	h = XXH3_128bits(m->data, (size_t)(to - m->data));
+	put(to, h.low64, 8);
+	put(to + 8, h.high64, 8);
+	f = fopen(path, "wb");
+	if (!f || to != base + (body - cut) ||
+		fwrite(m->data, 1, (size_t)(to - m->data) + 16, f) !=
+			(size_t)(to - m->data) + 16 ||
+		fclose(f) != 0)
+		err(1, "%s", path);
 }
 
 static void details(const struct page *p, const struct manifest *m)
@@ -335,8 +391,8 @@ static void details(const struct page *p, const struct manifest *m)
 		f = field(&e->r, "data");
 		for (at = f->data; at < f->data + f->len; at = r.end) {
 			r = parse(p, "Data extents", at, f->data + f->len);
-			printf("%s: data %" PRIu64 " %" PRIu64 "\n", e->path, number(&r, "offset"),
-				number(&r, "length"));
+			printf("%s: data %" PRIu64 " %" PRIu64 "\n", e->path,
+				number(&r, "offset"), number(&r, "length"));
 		}
 	}
 }
@@ -365,9 +421,10 @@ static const char *node_of(uint64_t where, char **nodes)
 	return "?";
 }
 
-static void print_seal(const struct page *p, const struct field *payload, char **nodes)
+static void print_seal(const struct page *p, const unsigned char *data,
+	const unsigned char *end, char **nodes)
 {
-	struct record r = parse(p, "Seal", payload->data, payload->data + payload->len), s;
+	struct record r = parse(p, "Seal", data, end), s;
 	const struct field *f = field(&r, "source");
 	const unsigned char *at;
 
@@ -377,7 +434,8 @@ static void print_seal(const struct page *p, const struct field *payload, char *
 		s = parse(p, "Source of a seal", at, f->data + f->len);
 		printf("source %s %" PRIu64 " %" PRIu64 " %" PRId64 ".%09" PRIu64 "\n",
 			node_of(number(&s, "where"), nodes), number(&s, "ino"),
-			number(&s, "size"), (int64_t)number(&s, "mtime"), number(&s, "mtime_ns"));
+			number(&s, "size"), (int64_t)number(&s, "mtime"),
+			number(&s, "mtime_ns"));
 	}
 	print_names("name", field(&r, "name"), number(&r, "names"));
 }
@@ -390,7 +448,7 @@ static void journal(const struct page *p, const char *path, char **nodes)
 	const unsigned char *at;
 
 	if (memcmp(field(&start, "magic")->data, "EBT-DRN\n", 8) != 0 ||
-		number(&start, "version") < 1 || number(&start, "version") > 2)
+		number(&start, "version") < 1 || number(&start, "version") > 4)
 		errx(1, "%s: start", path);
 	for (at = start.end; at < data + len; at = r.end) {
 		const struct field *f;
@@ -401,12 +459,13 @@ static void journal(const struct page *p, const char *path, char **nodes)
 		switch (number(&r, "kind")) {
 		case 1:
 			x = parse(p, "Head", f->data, f->data + f->len);
-			printf("head %.32s %" PRIu64 "\n", (const char *)field(&x, "id")->data,
+			printf("head %.32s %" PRIu64 "\n",
+				(const char *)field(&x, "id")->data,
 				number(&x, "atomic"));
 			print_names("dest", field(&x, "dest"), 1);
 			break;
 		case 2:
-			print_seal(p, f, nodes);
+			print_seal(p, f->data, f->data + f->len, nodes);
 			break;
 		case 3:
 			puts(f->len ? "end with a payload" : "end");
@@ -415,8 +474,27 @@ static void journal(const struct page *p, const char *path, char **nodes)
 			x = parse(p, "Split", f->data, f->data + f->len);
 			print_names("split", field(&x, "path"), number(&x, "paths"));
 			break;
+		case 5:
+		case 6:
+			x = parse(p,
+				number(&r, "kind") == 5 ? "Seal of an inode"
+							: "Seal under another name",
+				f->data, f->data + f->len);
+			printf("inode %" PRIu64 "\n", number(&x, "inode"));
+			f = field(&x, "seal");
+			print_seal(p, f->data, f->data + f->len, nodes);
+			break;
+		case 7:
+			x = parse(p, "Seal of what lacks attributes", f->data,
+				f->data + f->len);
+			printf("lacks %" PRIu64 " inode %" PRIu64 "\n",
+				number(&x, "lacks"), number(&x, "inode"));
+			f = field(&x, "seal");
+			print_seal(p, f->data, f->data + f->len, nodes);
+			break;
 		default:
-			errx(1, "%s: a record of kind %" PRIu64, path, number(&r, "kind"));
+			errx(1, "%s: a record of kind %" PRIu64, path,
+				number(&r, "kind"));
 		}
 	}
 	free(data);
@@ -428,7 +506,8 @@ int main(int argc, char **argv)
 	struct manifest m;
 
 	if (argc < 4)
-		errx(2, "usage: formats manifest|details|journal PAGE FILE [STORE]");
+		errx(2, "usage: formats manifest|details|older|journal PAGE FILE "
+			"[STORE]");
 	read_page(argv[2], &p);
 	if (strcmp(argv[1], "journal") == 0) {
 		journal(&p, argv[3], argv + 4);
@@ -437,6 +516,8 @@ int main(int argc, char **argv)
 	m = read_manifest(&p, argv[3]);
 	if (strcmp(argv[1], "details") == 0)
 		details(&p, &m);
+	else if (strcmp(argv[1], "older") == 0)
+		older(&p, &m, argv[3]);
 	else if (argc == 5)
 		list(&m, argv[4]);
 	release(&m);

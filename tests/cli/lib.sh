@@ -7,6 +7,7 @@
 set -u
 BIN=$1
 STAGE=$BIN/ebt-stage
+LAUNCH=$BIN/launch # the mpiexec of the MPI that the commands were built with
 LIMIT=${LIMIT:-120} # seconds for one run
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/ebt-cli-XXXXXX")
@@ -43,10 +44,11 @@ skip() {
 }
 
 # stage N ARG...: N ranks, each a node; DEST usually holds %r. Output in $WORK/out and err.
+WHO=() # as whom, if it is not as the test itself: a command with its arguments
 stage() {
 	local n=$1
 	shift
-	timeout "$LIMIT" mpiexec -n "$n" "$STAGE" --per-rank --memory=32M "$@" \
+	timeout "$LIMIT" "${WHO[@]}" "$LAUNCH" -n "$n" "$STAGE" --per-rank --memory=32M "$@" \
 		>"$WORK/out" 2>"$WORK/err" </dev/null
 }
 show() { sed 's/^/    /' "$WORK/out" "$WORK/err" >&2; }

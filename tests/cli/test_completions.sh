@@ -115,7 +115,7 @@ judge() {
 }
 
 names=$("$BIN/ebt-stage" --simulate=no-such-name=1 2>&1 | sed 's/.*must be one of //; s/,//g')
-[ "$(words ebt-stage --overwrite | wc -w)" -eq 3 ] || fail "no words of --overwrite"
+[ "$(words ebt-stage --overwrite | wc -w)" -eq 4 ] || fail "no words of --overwrite"
 algos=$("$BIN/ebt-stage" --help | sed -n 's/.*--algo=NAME *//p' | tr -d ',')
 [ "$(wc -w <<<"$algos")" -gt 3 ] || fail "no words of --algo: $algos"
 [ "$(wc -w <<<"$names")" -gt 5 ] || fail "no names of --simulate"

@@ -61,6 +61,17 @@ expect 0 2 --json "$WORK/s2.%r" "$WORK/d2"
 is "files of the second run" 0 "$(number files)"
 check "second run leaves all alone" diff before <(picture d2)
 
+# What only one node has does not go to others first.
+mkdir lone.0 lone.1 lone.2
+head -c 16M /dev/urandom >lone.1/large
+expect 0 3 --json "$WORK/lone.%r" "$WORK/dlone"
+check "it arrived" cmp lone.1/large dlone/large
+is "nodes that write" "1 0" "$(number writers) $(number moved)"
+says '"home":true'
+expect 0 3 --json --writers=3 --overwrite=always --restart "$WORK/lone.%r" "$WORK/dlone2"
+is "nodes that write, if they are said" 3 "$(number writers)"
+says '"home":false'
+
 # What cannot be drained is left out, with one warning each kind.
 mkfifo s2.0/fifo1 s2.0/fifo2 s2.1/a/fifo3
 if [ "$(id -u)" = 0 ] && mknod s2.0/dev1 c 1 3 2>/dev/null; then
@@ -90,7 +101,7 @@ rm -rf special s2.0/fifo* s2.1/a/fifo3 s2.?/dev[12] s2.?/socket?
 
 # Several ranks on a node are lanes of one store.
 CHECKS=$((CHECKS + 1))
-timeout "$LIMIT" mpiexec -n 3 "$STAGE" --memory=32M keep lanes >out 2>err </dev/null || { fail "lanes"; show; }
+timeout "$LIMIT" "$LAUNCH" -n 3 "$STAGE" --local-dest --memory=32M keep lanes >out 2>err </dev/null || { fail "lanes"; show; }
 arrived want lanes
 rm -rf lanes keep/.ebt
 

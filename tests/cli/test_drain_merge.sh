@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # The same path on several nodes: refused, joined, chosen or kept apart, as the user says, and
-# whatever is refused is refused before anything is written anywhere.
+# whatever is refused is refused before anything is written anywhere. What no rule can unite comes
+# under its node's name, unless the user wants all or nothing.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/drain.sh"
 cd "$WORK" || exit 99
@@ -24,6 +25,13 @@ refused() {
 	CHECKS=$((CHECKS + 1))
 	[ "$before" = "$(picture s.?)" ] || fail "stores have changed: $*"
 }
+# beside N ARG...: all is there, some of it under another name
+beside() {
+	expect 4 "$@" "$WORK/s.%r" "$WORK/d"
+	tidy d
+}
+# found NAME...: these are all that is in the target but directories
+found() { is "names" "$(printf '%s\n' "$@" | LC_ALL=C sort | paste -sd ' ')" "$(cd d && find . ! -type d -printf '%P\n' | LC_ALL=C sort | paste -sd ' ')"; }
 # names_nodes A B: both, each as rank and host
 names_nodes() {
 	local r
@@ -38,7 +46,7 @@ mkdir s.0/a s.1/a s.2/a
 head -c 30000 /dev/urandom >s.1/a/same
 head -c 10000 /dev/urandom >s.2/a/same
 echo fine >s.0/fine
-refused 3
+refused 3 --conflict=error
 says "a/same"
 names_nodes 1 2
 says "[0, 10000)"
@@ -49,7 +57,7 @@ truncate -s 1M s.0/f s.2/f
 put s.0/f 65536 "$(printf 'x%.0s' {1..4096})"
 put s.0/f 131072 "$(printf 'y%.0s' {1..8192})"
 put s.2/f 135168 "$(printf 'z%.0s' {1..8192})"
-refused 3
+refused 3 --strict
 says ": f:"
 names_nodes 0 2
 says "[135168, 139264)"
@@ -59,7 +67,7 @@ for i in $(seq 10 59); do
 	echo "one $i" >s.0/c$i
 	echo "two $i" >s.1/c$i
 done
-refused 2
+refused 2 --conflict=error
 says "c10"
 says "50"
 
@@ -194,15 +202,22 @@ is "all that arrived" 7 "$(find d -type f | wc -l)"
 # A file that has the name already that another one would get: nobody's data is lost.
 echo mine >s.1/d/log.$host.0
 rm -rf d
-refused 3 --conflict=suffix
+refused 3 --strict --conflict=suffix
 says "log.$host.0"
-# A name that leaves no room for it.
+beside 3 --conflict=suffix
+is "the logs and it" "log of 0 log of 1 log of 2 mine" "$(cat d/d/log.* | sort | paste -sd ' ')"
+check "they have the names of their nodes" diff <(echo "log of 1" && echo "log of 2") <(cat d/d/log.$host.1 d/d/log.$host.2)
+# A name that leaves no room for it is cut.
 stores 2
 long=$(printf 'n%.0s' $(seq 255))
 echo 0 >"s.0/$long"
 echo 1 >"s.1/$long"
-refused 2 --conflict=suffix
-says "nnnnnn"
+expect 0 2 --conflict=suffix "$WORK/s.%r" "$WORK/d"
+for r in 0 1; do
+	name=$(printf %s "$long" | head -c $((255 - ${#host} - 3))).$host.$r
+	is "a name that was cut" $r "$(cat "d/$name")"
+done
+is "as many names" 2 "$(find d -type f | wc -l)"
 
 # Directories unite; their attributes come from the lowest node that has them.
 stores 3
@@ -229,41 +244,74 @@ is "equal links" target "$(readlink d/l)"
 ln -sfn elsewhere s.1/l
 touch -h -d '2035-01-01 UTC' s.1/l
 rm -rf d
-refused 2
+refused 2 --conflict=error
 says ": l:"
 names_nodes 0 1
+beside 2
+is "both links" "target elsewhere" "$(readlink d/l.$host.0 d/l.$host.1 | paste -sd ' ')"
+found l.$host.0 l.$host.1
+rm -rf d
+rm -rf s.?/.ebt
 expect 0 2 --conflict=newest "$WORK/s.%r" "$WORK/d"
 is "newest link" elsewhere "$(readlink d/l)"
 rm -rf d
 expect 0 2 --conflict=suffix "$WORK/s.%r" "$WORK/d"
 is "both links" "target elsewhere" "$(readlink d/l.$host.0 d/l.$host.1 | paste -sd ' ')"
 rm -rf d
-refused 2 --conflict=merge
+refused 2 --strict --conflict=merge
 says ": l:"
+rm -rf s.?/.ebt
+beside 2 --conflict=merge
+found l.$host.0 l.$host.1
 
-# Two kinds under one name cannot be united by any rule.
+# Two kinds under one name cannot be united by any rule. All or nothing: nothing.
 mkdir outside
-for how in error merge newest suffix; do
-	for kind in dir link; do
-		stores 2
-		echo file >s.0/both
-		if [ $kind = dir ]; then
-			mkdir s.1/both
-			echo inner >s.1/both/inner
-		else
-			ln -s "$WORK/outside" s.1/both
-		fi
-		refused 2 --conflict=$how
-		says both
-		names_nodes 0 1
-	done
-	# A link to somewhere on one node, a directory on another: nothing goes through the link.
+# kinds KIND: a file on one node, that on the other
+kinds() {
+	stores 2
+	echo file >s.0/both
+	if [ $1 = dir ]; then
+		mkdir s.1/both
+		echo inner >s.1/both/inner
+	else
+		ln -s "$WORK/outside" s.1/both
+	fi
+}
+# A link to somewhere on one node, a directory on another.
+link_and_dir() {
 	stores 2
 	ln -s "$WORK/outside" s.0/both
 	mkdir s.1/both
 	echo inner >s.1/both/inner
-	refused 2 --conflict=$how
+}
+for how in --conflict=error --strict --atomic "--strict --conflict=merge" "--strict --conflict=newest" \
+	"--atomic --conflict=newest" "--strict --conflict=suffix"; do
+	for kind in dir link; do
+		kinds $kind
+		refused 2 $how
+		says both
+		names_nodes 0 1
+	done
+	# Nothing goes through the link.
+	link_and_dir
+	refused 2 $how
 	says both
+	check "nothing behind the link" test -z "$(ls -A outside)"
+done
+# Else the directory keeps the name, and what is none gets that of its node.
+for how in auto merge newest suffix; do
+	kinds dir
+	beside 2 --conflict=$how
+	found both/inner both.$host.0
+	is "the directory and the file" "inner file" "$(cat d/both/inner d/both.$host.0 | paste -sd ' ')"
+	kinds link
+	beside 2 --conflict=$how
+	found both.$host.0 both.$host.1
+	is "the file and the link" "file $WORK/outside" "$(cat d/both.$host.0) $(readlink d/both.$host.1)"
+	link_and_dir
+	beside 2 --conflict=$how
+	found both/inner both.$host.0
+	is "the link and the directory" "$WORK/outside inner" "$(readlink d/both.$host.0) $(cat d/both/inner)"
 	check "nothing behind the link" test -z "$(ls -A outside)"
 done
 

@@ -22,9 +22,6 @@ again() {
 again
 
 # DEST that cannot be: named, and nothing is done.
-expect 1 3 "$WORK/s.%r" "$WORK/no/such/d"
-says "/no/such"
-says "No such file"
 echo file >file
 expect 1 3 "$WORK/s.%r" "$WORK/file"
 says "$WORK/file"
@@ -63,7 +60,7 @@ else
 		local want=$1 got
 		shift
 		CHECKS=$((CHECKS + 1))
-		timeout "$LIMIT" "${nobody[@]}" mpiexec -n 3 "$STAGE" --per-rank --memory=32M "$@" \
+		timeout "$LIMIT" "${nobody[@]}" "$LAUNCH" -n 3 "$STAGE" --per-rank --memory=32M "$@" \
 			>out 2>err </dev/null
 		got=$?
 		[ $got = "$want" ] || { fail "exit status $got, not $want, as another user: $*"; show; }
@@ -93,7 +90,7 @@ else
 	as_nobody 0 --exclude=f1 "$WORK/theirs/s.%r" "$WORK/open/d"
 	absent open/d/d/f1
 	rm -rf open/d
-	timeout "$LIMIT" "${nobody[@]}" mpiexec -n 3 "$STAGE" --per-rank "$WORK/theirs/s.%r" "$WORK/open/d" \
+	timeout "$LIMIT" "${nobody[@]}" "$LAUNCH" -n 3 "$STAGE" --per-rank "$WORK/theirs/s.%r" "$WORK/open/d" \
 		>out 2>err </dev/null
 	got=$?
 	check "status with an unreadable file: $got" test $got = 1 -o $got = 3
@@ -123,17 +120,19 @@ nothing_at d
 again
 rm -rf s.1.away
 
-# Existing targets: refused by default, the first are named, nothing is touched.
+# Existing targets: refused if the user says so, the first are named, nothing is touched.
 mkdir -p d/d/e
 echo theirs >d/d/f3
 echo theirs >d/d/e/large
 echo theirs >d/other
 picture d >before
-expect 1 3 "$WORK/s.%r" "$WORK/d"
-says "d/f3"
-says "exist"
-check "nothing is touched" diff before <(picture d)
-tidy d
+for how in --overwrite=refuse --strict "--strict --overwrite=auto"; do
+	expect 1 3 $how "$WORK/s.%r" "$WORK/d"
+	says "d/f3"
+	says "exist"
+	check "nothing is touched" diff before <(picture d)
+	tidy d
+done
 # What is there and in nobody's way is no obstacle, and stays.
 rm d/d/f3 d/d/e/large
 chmod 711 d/d
@@ -157,25 +156,53 @@ check "f4 is no link any more" test ! -L d/d/f4
 is "what it pointed to" target "$(cat outside/f)"
 again
 mkdir -p d/d/f5/full
-expect 1 3 --overwrite=always "$WORK/s.%r" "$WORK/d"
-says "d/f5"
-check "the directory stays" test -d d/d/f5/full
-check "nothing but it" test "$(find d | wc -l)" = 4
+for how in --overwrite=refuse "--strict --overwrite=always" "--strict --overwrite=update"; do
+	expect 1 3 $how "$WORK/s.%r" "$WORK/d"
+	says "d/f5"
+	check "the directory stays" test -d d/d/f5/full
+	check "nothing but it" test "$(find d | wc -l)" = 4
+done
+for how in always update auto; do
+	expect 4 3 --overwrite=$how "$WORK/s.%r" "$WORK/d"
+	check "the directory stays ($how)" test -d d/d/f5/full
+	is "beside the directory ($how)" "content 5" "$(cat d/d/f5.ebt-new)"
+	is "the others ($how)" "content 6" "$(cat d/d/f6)"
+	rm -r s.?/.ebt d
+	mkdir -p d/d/f5/full
+done
+expect 3 3 --overwrite=keep "$WORK/s.%r" "$WORK/d"
+is "what is kept" "full" "$(ls d/d/f5)"
+absent d/d/f5.ebt-new
+is "the others (keep)" "content 6" "$(cat d/d/f6)"
 again
 mkdir d
-for how in refuse always update; do
+for how in --overwrite=refuse "--strict --overwrite=always" "--strict --overwrite=update" --strict; do
 	ln -sfn "$WORK/outside" d/d
-	expect 1 3 --overwrite=$how "$WORK/s.%r" "$WORK/d"
+	expect 1 3 $how "$WORK/s.%r" "$WORK/d"
 	says "$WORK/d: "
 	says ": d"
 	check "nothing behind the link ($how)" test "$(ls -A outside)" = f
 	rm d/d
 	echo file >d/d
-	expect 1 3 --overwrite=$how "$WORK/s.%r" "$WORK/d"
+	expect 1 3 $how "$WORK/s.%r" "$WORK/d"
 	says "$WORK/d: "
 	says ": d"
 	is "the file in a directory's place ($how)" file "$(cat d/d)"
 	rm d/d
+done
+for how in always update auto keep; do
+	ln -sfn "$WORK/outside" d/d
+	expect 4 3 --overwrite=$how "$WORK/s.%r" "$WORK/d"
+	check "nothing behind the link ($how)" test "$(ls -A outside)" = f
+	check "the link stays ($how)" test -L d/d
+	check "what is in the directory ($how)" diff -r --no-dereference tree/d d/d.ebt-new
+	check "what is beside it ($how)" test -d d/empty
+	rm -r s.?/.ebt d/*
+	echo file >d/d
+	expect 4 3 --overwrite=$how "$WORK/s.%r" "$WORK/d"
+	is "the file in a directory's place ($how)" file "$(cat d/d)"
+	check "what is in the directory ($how)" diff -r --no-dereference tree/d d/d.ebt-new
+	rm -r s.?/.ebt d/*
 done
 
 # update: what does not differ stays as it is.
@@ -199,7 +226,7 @@ rm d/d/f1
 expect 0 3 "$WORK/s.%r" "$WORK/d"
 is "f1 is back" "content 1" "$(cat d/d/f1)"
 echo somebody >d/d/f2
-expect 1 3 "$WORK/s.%r" "$WORK/d"
+expect 1 3 --overwrite=refuse "$WORK/s.%r" "$WORK/d"
 says "d/f2"
 is "somebody's file" somebody "$(cat d/d/f2)"
 expect 0 3 --overwrite=update "$WORK/s.%r" "$WORK/d"
@@ -221,7 +248,7 @@ check "the changed one" cmp s.1/d/later d/d/later
 is "files that changed" 1 "$(number files)"
 echo "and more" >>s.1/d/later
 echo somebody >d/d/later
-expect 1 3 "$WORK/s.%r" "$WORK/d"
+expect 1 3 --overwrite=refuse "$WORK/s.%r" "$WORK/d"
 says "d/later"
 is "somebody's" somebody "$(cat d/d/later)"
 
@@ -240,7 +267,7 @@ expect 0 3 --atomic --verify "$WORK/s.%r" "$WORK/d"
 arrived tree d
 # It is not there before it is complete.
 again
-timeout "$LIMIT" mpiexec -n 3 "$STAGE" --per-rank --memory=32M --atomic --rate=3M "$WORK/s.%r" "$WORK/d" \
+timeout "$LIMIT" "$LAUNCH" -n 3 "$STAGE" --per-rank --memory=32M --atomic --rate=3M "$WORK/s.%r" "$WORK/d" \
 	>out 2>err </dev/null &
 pid=$!
 looks=0 torn=0
@@ -320,7 +347,7 @@ is "the older one is not lost" old "$(cat s.0/f 2>/dev/null)"
 again
 mkdir -p d/d
 echo theirs >d/d/f1
-expect 1 3 --delete "$WORK/s.%r" "$WORK/d"
+expect 1 3 --delete --strict "$WORK/s.%r" "$WORK/d"
 check "refused, nothing freed" test "$(find s.? -name .ebt -prune -o -type f -print | wc -l)" = "$(find tree -type f | wc -l)"
 
 # --dry-run writes nothing and binds nobody.
@@ -332,9 +359,9 @@ check "stores after a dry run" diff before <(picture s.?)
 check "a plan is printed" test -s out
 expect 0 3 --dry-run --json "$WORK/s.%r" "$WORK/d"
 check "a plan in JSON" grep -q '"type":"plan"' out
-echo changed >s.0/extra
-echo changed >s.1/extra
-expect 1 3 --dry-run "$WORK/s.%r" "$WORK/d"
+echo changed 0 >s.0/extra
+echo changed 1 >s.1/extra
+expect 1 3 --dry-run --strict "$WORK/s.%r" "$WORK/d"
 says extra
 absent d
 rm s.?/extra
@@ -362,24 +389,30 @@ rm -rf "d$odd" "s.0/$odd"
 cat >each.sh <<'Y'
 #!/bin/sh
 "$@"
-echo $? >"$EACH/status.$PMI_RANK"
+echo $? >"$EACH/status.$EBT_RANK"
 Y
 chmod +x each.sh
 each() { # STATUS ARG...
 	local want=$1
 	shift
 	rm -f status.?
-	EACH=$WORK timeout "$LIMIT" mpiexec -n 3 ./each.sh "$STAGE" --per-rank "$@" >out 2>err </dev/null
+	EACH=$WORK timeout "$LIMIT" "$LAUNCH" -n 3 ./each.sh "$STAGE" --per-rank "$@" >out 2>err </dev/null
 	is "status of each rank: $*" "$want$want$want" "$(cat status.0 status.1 status.2 | tr -d '\n')"
 }
 again
 each 1 "$WORK/nosuch.%r" "$WORK/d"
 each 2 --conflict=maybe "$WORK/s.%r" "$WORK/d"
 each 0 "$WORK/s.%r" "$WORK/d"
+again
+mkdir -p d/d
+echo theirs >d/d/f1
+each 1 --strict "$WORK/s.%r" "$WORK/d"
+each 3 --overwrite=keep "$WORK/s.%r" "$WORK/d"
+each 4 "$WORK/s.%r" "$WORK/d"
 for bad in --nonsense --overwrite=maybe --rate=fast --stripe-size=1000 --creators=x --watch=0 \
 	--memory=1 --stripe-count=-1; do
 	expect 2 1 $bad "$WORK/s.%r" "$WORK/d2"
-	check "few lines for $bad" test "$(wc -l <err)" -le 3
+	check "few lines for $bad" test "$(grep -cE "^(ebt-drain: |Try )" err)" -le 3
 done
 expect 2 2 "$WORK/s.%r"
 expect 2 2 "$WORK/s.%r" "$WORK/d2" extra
@@ -392,7 +425,7 @@ again
 expect 0 3 "$WORK/s.%r" "$WORK/d"
 exec 9<s.1/.ebt/lock
 flock 9
-expect 1 3 "$WORK/s.%r" "$WORK/d2"
+expect 1 3 --wait=0 "$WORK/s.%r" "$WORK/d2"
 says "s.1"
 absent d2
 exec 9<&-

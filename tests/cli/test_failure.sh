@@ -27,10 +27,10 @@ nothing_visible b.0 b.1 b.2
 cat >each.sh <<'X'
 #!/bin/sh
 "$@"
-echo $? >"$EACH/status.$PMI_RANK"
+echo $? >"$EACH/status.$EBT_RANK"
 X
 chmod +x each.sh
-EACH=$WORK timeout "$LIMIT" mpiexec -n 4 ./each.sh "$STAGE" --per-rank nosuch "$WORK/c.%r" \
+EACH=$WORK timeout "$LIMIT" "$LAUNCH" -n 4 ./each.sh "$STAGE" --per-rank nosuch "$WORK/c.%r" \
 	>/dev/null 2>&1
 check "status of each rank" test "$(cat status.0 status.1 status.2 status.3 | tr -d '\n')" = 1111
 
@@ -39,7 +39,7 @@ head -c 400000000 /dev/zero | tr '\0' x >big
 # interrupt SIGNAL: status in $got, seconds it took to end in $took
 interrupt() {
 	rm -rf s.0 s.1 s.2
-	mpiexec -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/s.%r" >out 2>err </dev/null &
+	"$LAUNCH" -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/s.%r" >out 2>err </dev/null &
 	local pid=$! began
 	for _ in $(seq 1000); do
 		[ -n "$(ls s.0/.ebt/incoming/*/tree/big 2>/dev/null)" ] && break
@@ -52,10 +52,11 @@ interrupt() {
 	took=$(($(date +%s) - began))
 }
 for sig in TERM INT USR1; do
-	# On a fast machine a run may end before the signal has found its way: then once more.
+	# On a fast machine a run may end before the signal has found its way: then once more. mpiexec
+	# of Open MPI says 1 of that run too.
 	for _ in 1 2 3 4 5; do
 		interrupt $sig
-		[ "$got" -ne 0 ] && break
+		[ "$got" -eq 0 ] || grep -q '^staged' out || break
 	done
 	check "status after $sig" test "$got" -ne 0
 	check "within 30 s after $sig" test "$took" -le 30
@@ -65,12 +66,12 @@ done
 
 # A rank that is killed takes the job along; what is left is invisible, the next run removes it.
 for victim in 0 1 2; do
-	mpiexec -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/k.%r" >out 2>err </dev/null &
+	"$LAUNCH" -n 3 "$STAGE" --per-rank --parcel=128K --memory=8M big "$WORK/k.%r" >out 2>err </dev/null &
 	pid=$!
 	rank=
 	for _ in $(seq 200); do
 		for p in $(pgrep -x ebt-stage); do
-			tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "PMI_RANK=$victim" &&
+			tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "EBT_RANK=$victim" &&
 				grep -qF "$WORK/k." "/proc/$p/cmdline" && rank=$p
 		done
 		[ -n "$rank" ] && break

@@ -37,8 +37,9 @@ xattr=
 setfattr -n user.ebt -v value "$tree/a/hello" 2>/dev/null && xattr=1
 
 what=manifest
-expect 0 2 --json "$tree" "$WORK/n%r"
+expect 0 2 --json --done="$WORK/done" "$tree" "$WORK/n%r"
 keep
+cat "$WORK/done" >>"$JSON" || fail "--done"
 "$STAGE" --list --json "$WORK/n0" >"$WORK/list" || fail "--list"
 cat "$WORK/list" >>"$JSON"
 check "manifest has entries" test "$(wc -l <"$WORK/list")" -gt 60
@@ -62,7 +63,7 @@ expect 0 2 --json --verify "$WORK/n%r"
 keep
 expect 0 2 --json --recover "$WORK/n%r"
 keep
-expect 1 2 --json "$tree" "$WORK/n%r"
+expect 1 2 --json --overwrite=refuse "$tree" "$WORK/n%r"
 keep
 "$STAGE" --json --simulate=nodes=100,bytes=1G >>"$JSON" || fail "--simulate"
 
@@ -75,8 +76,9 @@ done
 ln "$WORK/n0/out/of-0/file" "$WORK/n0/out/of-0/same"
 drain 0 2 --json --dry-run --conflict=suffix "$WORK/n%r/out" "$WORK/dest"
 keep
-drain 0 2 --json --conflict=suffix "$WORK/n%r/out" "$WORK/dest"
+drain 0 2 --json --conflict=suffix --done="$WORK/done" "$WORK/n%r/out" "$WORK/dest"
 keep
+cat "$WORK/done" >>"$JSON" || fail "--done"
 host=$(hostname)
 for i in 0 1; do
 	"$READ" journal "$man/ebt-journal.5" "$WORK/n$i/out/.ebt/drain" "$host.0" "$host.1" \
@@ -93,8 +95,26 @@ check "all that is in place is sealed" diff "$WORK/found" "$WORK/sealed"
 inode=$(stat -c %i "$WORK/n1/out/of-1/file")
 size=$(stat -c %s "$WORK/n1/out/of-1/file")
 check "sources" grep -q "^source $host.1 $inode $size " "$WORK"/journal.?
+awk '/^inode/ { inode = $2 } /^seal/ { n++ } /^source/ { s = 1 } /^name/ { if (s) print inode, $2 } /^inode/ { s = 0 }' \
+	"$WORK"/journal.? | sort >"$WORK/inodes"
+check "inodes" diff <(find "$WORK/dest" -type f -printf '%i %P\n' | sort) "$WORK/inodes"
 sort -u "$WORK"/journal.? | grep '^split ' >"$WORK/splits"
 check "splits" test "$(cat "$WORK/splits")" = "split both"
+# By default what differs goes under its node's name, and next to what is there.
+mkdir -p "$WORK/aside/out-of-job" "$WORK/aside/of-0"
+echo theirs >"$WORK/aside/of-0/file"
+drain 4 2 --json "$WORK/n%r/out" "$WORK/aside"
+keep
+for i in 0 1; do
+	"$READ" journal "$man/ebt-journal.5" "$WORK/n$i/out/.ebt/drain" "$host.0" "$host.1" \
+		>"$WORK/journal.$i" || fail "the page does not describe the journal of node $i with other names"
+done
+check "other names" test "$(cd "$WORK/aside" && ls -d both* of-0/file* | paste -sd ' ')" = \
+	"both.$host.0 both.$host.1 of-0/file of-0/file.ebt-new"
+sed -n 's/^name //p' "$WORK"/journal.? | grep -E '^(both|of-0/file)' | sort -u >"$WORK/sealed"
+for name in "both.$host.0" "both.$host.1" of-0/file.ebt-new; do
+	check "$name is sealed" grep -qxF "$name" "$WORK/sealed"
+done
 drain 1 2 --json "$WORK/n%r/out" "$WORK/n0"
 keep
 "$DRAIN" --json --simulate=nodes=10,targets=4,files=100,size=1M >>"$JSON" || fail "--simulate"
@@ -103,7 +123,7 @@ keep
 version() {
 	local want
 	want=$(sed -n 's/^ *[0-9]* *[0-9]* *version  *\([0-9]*\).*/\1/p' "$man/$3")
-	check "$1 --version" grep -q "^$2 format $want," <("$BIN/$1" --version)
+	check "$1 --version" grep -qx "$2 format $want" <("$BIN/$1" --version)
 }
 version ebt-stage manifest ebt-manifest.5
 version ebt-drain journal ebt-journal.5

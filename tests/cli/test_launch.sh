@@ -22,10 +22,14 @@ alone() {
 refused() {
 	alone 1 "$@"
 	says "started as one rank although"
-	says "--mpi=pmi2"
+	says "the MPI in use ($library)"
+	says "Use $mpiexec, with Slurm srun --mpi=$pmi;"
 	check "said once: $*" test "$(grep -c 'started as' err)" = 1
 	nothing_visible s d
 }
+library=$("$STAGE" --version | sed -n 's/.* running with //p')
+mpiexec=$("$LAUNCH" --mpiexec)
+case $("$LAUNCH" --mpi) in ompi) pmi=pmix ;; *) pmi=pmi2 ;; esac
 slurm=(SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_STEP_ID=0)
 for several in "SLURM_STEP_NUM_TASKS=4" PMI_SIZE=4 OMPI_COMM_WORLD_SIZE=4; do
 	rm -rf s d
@@ -49,10 +53,34 @@ rm -rf s
 alone 0 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=0 "$STAGE" src s
 same src s/src
 rm -rf s
-alone 0 SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=0 mpiexec -n 1 "$STAGE" src s
+alone 0 SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=0 "$LAUNCH" -n 1 "$STAGE" src s
 same src s/src
-alone 0 SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=0 mpiexec -n 1 "$BIN/ebt-drain" s d
-alone 0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0 mpiexec -n 3 "$STAGE" --per-rank src "$WORK/m.%r"
+alone 0 SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=0 "$LAUNCH" -n 1 "$BIN/ebt-drain" --local-dest s d
+alone 0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_ID=0 "$LAUNCH" -n 3 "$STAGE" --per-rank src "$WORK/m.%r"
 same src m.2/src
 alone 0 SLURM_STEP_NUM_TASKS=4 "$STAGE" --list s
+
+# mpiexec of the other MPI, where this machine has one.
+other=
+case $("$LAUNCH" --mpi) in
+mpich) other=$(command -v mpiexec.openmpi) size=OMPI_COMM_WORLD_SIZE ;;
+ompi) other=$(command -v mpiexec.mpich) size=PMI_SIZE ;;
+esac
+if [ "$other" ]; then
+	rm -rf s
+	root=(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1)
+	refused "${root[@]}" "$other" -n 3 "$STAGE" src s
+	says "$size is 3"
+else
+	echo "not tried: mpiexec of another MPI, none here"
+fi
+
+# What --version says is so: the version that MPI has, and one of those that were tested with.
+for program in ebt-stage ebt-drain; do
+	alone 0 "$BIN/$program" --version
+	version=$(sed -n 's/^built with \(.*\), running with .*/\1/p' out)
+	says "built with $version, running with $library"
+	check "$program names what was tested" grep -q "^tested with MPICH [0-9.]*, Open MPI [0-9.]*$" out
+	check "$library is $version" test "${library##*[ v]}" = "${version##* }"
+done
 finish

@@ -17,6 +17,9 @@ says "exist already"
 says "d/f1"
 check "old content stays" test "$(cat t.1/d/f1)" = "content 1"
 check "no incoming is left" test -z "$(ls t.1/.ebt/incoming 2>/dev/null)"
+expect 1 3 --overwrite=refuse s/. "$WORK/t.%r"
+says "exist already"
+check "old content stays" test "$(cat t.1/d/f1)" = "content 1"
 
 # A second staging beside the first is no conflict, and both are in the manifest.
 mkdir -p u/d
@@ -83,10 +86,69 @@ expect 1 2 s "$WORK/plant.%r"
 check "nothing behind the planted link" test -z "$(ls -A elsewhere)"
 nothing_visible plant.0
 
+# What an earlier staging brought, from wherever, and what it left, is no target that exists.
+mkdir -p a/d b one w2.0 w2.1
+for i in 1 2 3; do echo "auto $i" >a/d/f$i; done
+: >a/d/empty
+ln -s f1 a/d/link
+ln a/d/f2 a/d/hard
+cp -a a/. copy
+expect 0 3 a/. "$WORK/v.%r"
+before=$(stat -c '%n %i %Z' v.?/d/*)
+expect 0 3 --json copy/. "$WORK/v.%r"
+check "nothing travels" grep -q '"bytes":0,' out
+check "all of it is unchanged" grep -q '"unchanged":6,' out
+check "nothing is touched" test "$before" = "$(stat -c '%n %i %Z' v.?/d/*)"
+expect 1 3 --overwrite=refuse copy/. "$WORK/v.%r"
+says "exist already"
+expect 0 3 --verify "$WORK/v.%r"
+# More of it: only that comes.
+echo more >copy/d/more
+expect 0 3 --json copy/. "$WORK/v.%r"
+check "what is new travels" grep -q '"bytes":5,' out
+check "more" cmp copy/d/more v.2/d/more
+# Nodes that another run had not: they get it, and the others keep what they have or its like.
+rm -rf v.3
+expect 0 4 copy/. "$WORK/v.%r"
+for r in 0 1 2 3; do same copy v.$r; done
+expect 0 4 --verify "$WORK/v.%r"
+# spoiled NAME COMMAND: after that, on one node, it is refused there and nothing is touched
+spoiled() {
+	local name=$1
+	shift
+	cp -a v.1 kept
+	"$@"
+	expect 1 4 copy/. "$WORK/v.%r"
+	says "$WORK/v.1: 1 target exist already, and differ or are not by EBT's hand (see --overwrite): $name"
+	rm -rf v.1
+	mv kept v.1
+}
+change_f1() { echo changed >v.1/d/f1; }
+spoiled d/f1 change_f1
+spoiled d/f3 touch v.1/d/f3
+spoiled d/f1 chmod 0600 v.1/d/f1
+spoiled d/link ln -sfn f2 v.1/d/link
+# What is not in the manifest may say what it wants.
+cp -a copy/d/f1 copy/d/empty copy/d/link one/
+expect 0 2 b "$WORK/w2.%r"
+for name in f1 empty link; do
+	cp -a copy/d/$name w2.1/
+	expect 1 2 one/. "$WORK/w2.%r"
+	says "w2.1: 1 target exist already"
+	says ": $name"
+	check "nothing of it on the other node" test "$(ls w2.0)" = b
+	rm w2.1/$name
+done
+expect 0 2 one/. "$WORK/w2.%r"
+# Another size or time at the source is another file.
+touch copy/d/f1
+expect 1 4 copy/. "$WORK/v.%r"
+says "d/f1"
+
 # One run at a time.
 expect 0 1 s "$WORK/lock.%r"
 exec 9<lock.0/.ebt/lock
 flock 9
-expect 1 1 u "$WORK/lock.%r"
+expect 1 1 --wait=0 u "$WORK/lock.%r"
 says "lock.0"
 finish

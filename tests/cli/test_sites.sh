@@ -40,7 +40,7 @@ accepted() {
 	local -a options
 	CHECKS=$((CHECKS + 1))
 	mapfile -d '' -t options < <(sourced "$1" "((\${#$2[@]} == 0)) || printf '%s\\0' \"\${$2[@]}\"")
-	timeout -k 5 "$LIMIT" mpiexec -n 1 "$BIN/$3" -n "${options[@]}" "$4" "$5" \
+	timeout -k 5 "$LIMIT" "$LAUNCH" -n 1 "$BIN/$3" -n "${options[@]}" "${@:4}" \
 		>"$WORK/out" 2>"$WORK/err" </dev/null || {
 		fail "${1##*/}: $3 -n ${options[*]}"
 		show
@@ -106,7 +106,7 @@ judge() {
 		END { exit bad || n < 5 }' "$1" >&2 || fail "$name: values without a source"
 
 	accepted "$1" EBT_SITE_STAGE_OPTIONS ebt-stage "$WORK/source" "$WORK/staged"
-	accepted "$1" EBT_SITE_DRAIN_OPTIONS ebt-drain "$WORK/store" "$WORK/drained"
+	accepted "$1" EBT_SITE_DRAIN_OPTIONS ebt-drain --local-dest "$WORK/store" "$WORK/drained"
 	check "$name: dry runs write nothing" test ! -e "$WORK/staged" -a ! -e "$WORK/drained"
 }
 
@@ -130,7 +130,7 @@ done
 for name in frontier perlmutter example; do
 	launches $name '^srun .*--ntasks=4 --ntasks-per-node=1 .*program' "${slurm[@]}"
 done
-launches frontier ' PFS=plain$' "${slurm[@]}"
+launches frontier ' PFS=$' "${slurm[@]}"
 launches perlmutter ' PFS=$' "${slurm[@]}"
 for name in aurora polaris; do
 	launches $name '^mpiexec -n 4 -ppn 1 .*program' "${pbs[@]}"

@@ -72,12 +72,14 @@ nothing_lost() {
 		cmp -s s.$r/shared keep.$r/shared || fail "$what: the piece of node $r is lost"
 	done
 }
-# again ARG...: the same run once more; what was seen before stays the very same files
+# again ARG...: the same run once more; what was seen before, but for $anew, stays the very same
+# files. Status $again, if that is set.
 again() {
 	local missing
-	seen >before
-	expect 0 $N "${args[@]}" "$@" "$WORK/s.%r" "$WORK/top/d" || fail "$what: run again"
-	arrived want top/d
+	seen | grep -v " ${anew:-/}\$" >before
+	expect ${again:-0} $N "${args[@]}" "$@" "$WORK/s.%r" "$WORK/top/d" || fail "$what: run again"
+	# Its directory was done with.
+	arrived${anew:+_beside} want top/d
 	CHECKS=$((CHECKS + 1))
 	missing=$(seen | comm -23 before - | head -3)
 	[ -z "$missing" ] || fail "$what: written twice: $missing"

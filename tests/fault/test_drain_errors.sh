@@ -12,9 +12,9 @@ for d in keep.1 want; do setfattr -n user.x -v y $d/$some 2>/dev/null || echo "n
 # traced OPTION...: ranks run under strace with these, see TRACED for which of them
 cat >traced.sh <<'Y'
 #!/bin/bash
-case $TRACED in *"$PMI_RANK"*) ;; *) exec "$@" ;; esac
+case $TRACED in *"$EBT_RANK"*) ;; *) exec "$@" ;; esac
 eval "options=($OPTIONS)"
-exec strace -f -y -ttt -qq -s 0 -o "$TRACES/trace.$PMI_RANK" "${options[@]}" "$@"
+exec strace -f -y -ttt -qq -s 0 -o "$TRACES/trace.$EBT_RANK" "${options[@]}" "$@"
 Y
 chmod 755 traced.sh
 mkdir traces
@@ -25,7 +25,7 @@ trace() {
 	rm -f traces/*
 	fresh
 	TRACED=$ranks TRACES=$WORK/traces OPTIONS=$options timeout -k 5 "$LIMIT" \
-		mpiexec -n $N ./traced.sh "$STAGE" --per-rank --memory=32M "${args[@]}" "$@" "$WORK/s.%r" "$WORK/top/d" \
+		"$LAUNCH" -n $N ./traced.sh "$STAGE" --per-rank --memory=32M "${args[@]}" "$@" "$WORK/s.%r" "$WORK/top/d" \
 		>out 2>err </dev/null
 	status=$?
 }
@@ -89,13 +89,18 @@ while read -r call error when ranks only; do
 	what="$call fails with $error, $when $only"
 	only=${only/LARGE/-P $WORK/s.1/$large}
 	only=${only/JOURNAL/-P $WORK/s.1/.ebt/drain}
+	# The libraries below MPI look at files too, and more of them where more are installed.
+	only=${only/MANY/-P $WORK/s.1/many}
 	trace "$ranks" "-e trace=$call -e inject=$call:error=$error:when=$when $only" --delete
 	injected=$(cat traces/* | grep -c INJECTED)
 	check "$what: was reached" test "$injected" -gt 0
 	faults=$((faults + 1))
-	check "$what: status $status" test $status -le 3 -a $status -ne 2
+	check "$what: status $status" test $status -le 4 -a $status -ne 2
 	[ $status = 0 ] || check "$what: it is said" test -s err
 	[ $status != 0 ] || hidden=$((hidden + 1))
+	# What is home without an attribute comes anew when there is room for that.
+	anew=
+	[ $call != fsetxattr ] || anew=$some
 	settle --delete
 done <<'Y'
 fsync EIO 3 1
@@ -113,7 +118,7 @@ write EIO 2+ 1 JOURNAL
 renameat2 EIO 2 1
 renameat2 ENOSPC 3+ 2
 utimensat EIO 2 0
-utimensat EPERM 3 2
+utimensat EIO 3 2
 fsetxattr ENOSPC 1 012
 linkat EIO 1 012
 symlinkat ENOSPC 1 012
@@ -123,7 +128,7 @@ unlinkat EACCES 1+ 2
 openat2 EMFILE 5 1
 openat2 EACCES 4 2
 fchmod EPERM 3 0
-newfstatat EIO 20 1
+newfstatat EIO 20 1 MANY
 Y
 echo "$faults calls of 26 made to fail: $hidden were made good, $partly runs left a part"
 finish

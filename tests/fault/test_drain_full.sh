@@ -22,7 +22,7 @@ gone() {
 full() {
 	local text=$1
 	shift
-	start "$@"
+	start --strict "$@"
 	ended 60
 	check "$what: status $status" test $status -eq 1
 	says "$text"
@@ -66,7 +66,7 @@ roomy --atomic
 # It fills up because of somebody else, and room comes back.
 what="somebody else fills it"
 small size=30m
-start --rate=10M
+start --strict --rate=10M
 until_there 'top/d/deep/large*' || fail "$what: too late"
 head -c 40000000 /dev/zero >top/other 2>/dev/null
 ended 60

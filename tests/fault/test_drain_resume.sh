@@ -46,7 +46,7 @@ inside() { find top/.d.ebt-drain-*/ -name '.ebt*' -prune -o ! -type d -printf '%
 hidden=0
 for how in rank0 term rank2 launcher rank1; do
 	for share in 2 4 end; do
-		over && break 2
+		[ $hidden -gt 0 ] && over && break 2
 		what="--atomic, $how after $share"
 		if [ $share = end ]; then
 			fresh
@@ -86,8 +86,9 @@ arrived want top/e
 check "$what: the first is left alone still" diff before <(seen)
 rm -rf top/e
 
-# The end of the journal is torn: a record that was being written when all died.
-torn=(1 7 "zeros" "noise" "half")
+# The end of the journal is torn: a record that was being written when all died. One that says it
+# ends before the file does was written as a whole, so it is damaged, which is told.
+torn=(1 7 "zeros" "noise" "half" "short")
 for ((k = 0; k < ${#torn[@]}; k++)); do
 	over && break
 	what="a journal torn: ${torn[k]}"
@@ -96,12 +97,14 @@ for ((k = 0; k < ${#torn[@]}; k++)); do
 		[ -s s.$r/.ebt/drain ] || continue
 		case ${torn[k]} in
 		zeros) head -c 100 /dev/zero >>s.$r/.ebt/drain ;;
-		noise) head -c 100 /dev/urandom >>s.$r/.ebt/drain ;;
-		half) tail -c 40 s.$r/.ebt/drain >tail && cat tail >>s.$r/.ebt/drain ;;
+		noise) { printf '\377\377\377\377' && head -c 100 /dev/urandom; } >>s.$r/.ebt/drain ;;
+		half) { printf '\377\377\0\0' && tail -c 40 s.$r/.ebt/drain; } >tail && cat tail >>s.$r/.ebt/drain ;;
+		short) { printf '\1\0\0\0' && tail -c 40 s.$r/.ebt/drain; } >tail && cat tail >>s.$r/.ebt/drain && again=3 ;;
 		*) head -c "${torn[k]}" s.$r/.ebt/drain >tail && cat tail >>s.$r/.ebt/drain ;;
 		esac
 	done
 	again
+	again=
 done
 # What was proven is cut off, too: the targets are somebody's then, unless the user says so.
 for cut in 1 60 1000; do
@@ -114,7 +117,7 @@ for cut in 1 60 1000; do
 	expect 0 $N "${args[@]}" --overwrite=update "$WORK/s.%r" "$WORK/top/d"
 	content_of_want
 done
-# Damaged altogether: as if it were not there. What belonged to that run cannot be told then.
+# Damaged altogether: as if it were not there, which is told unless it is empty. What belonged to that run cannot be told then.
 for damage in noise zeros empty flipped; do
 	over && break
 	what="a damaged journal: $damage"
@@ -127,7 +130,10 @@ for damage in noise zeros empty flipped; do
 		flipped) printf '\377' | dd of=s.$r/.ebt/drain bs=1 seek=$((5 + r * 90)) conv=notrunc status=none ;;
 		esac
 	done
-	expect 0 $N "${args[@]}" --restart --overwrite=update "$WORK/s.%r" "$WORK/top/d"
+	case $damage in
+	noise | flipped) expect 3 $N "${args[@]}" --restart --overwrite=update "$WORK/s.%r" "$WORK/top/d" ;;
+	*) expect 0 $N "${args[@]}" --restart --overwrite=update "$WORK/s.%r" "$WORK/top/d" ;;
+	esac
 	content_of_want
 done
 what="a planted journal"
@@ -135,9 +141,16 @@ fresh
 mkdir -m 700 s.1/.ebt
 echo precious >precious
 ln -s "$WORK/precious" s.1/.ebt/drain
-expect 1 $N "${args[@]}" "$WORK/s.%r" "$WORK/top/d"
+expect 1 $N "${args[@]}" --strict "$WORK/s.%r" "$WORK/top/d"
 says ".ebt/drain is a link"
 nothing_at top/d
+check "$what: what it points to is left alone" test "$(cat precious)" = precious
+fresh
+mkdir -m 700 s.1/.ebt
+ln -s "$WORK/precious" s.1/.ebt/drain
+expect 3 $N "${args[@]}" "$WORK/s.%r" "$WORK/top/d"
+says ".ebt/drain is a link"
+content_of_want
 check "$what: what it points to" test "$(cat precious)" = precious
 
 # Killed again and again.
@@ -178,8 +191,14 @@ arrived_beside want top/d
 halfway
 mapfile -t there < <(in_place | head -n 2)
 echo somebody >top/d/"${there[1]}"
-expect 1 $N "${args[@]}" "$WORK/s.%r" "$WORK/top/d"
+expect 1 $N "${args[@]}" --overwrite=refuse "$WORK/s.%r" "$WORK/top/d"
 says "${there[1]}"
 check "$what: somebody's file" test "$(cat top/d/"${there[1]}")" = somebody
+expect 4 $N "${args[@]}" "$WORK/s.%r" "$WORK/top/d"
+check "$what: somebody's file stays" test "$(cat top/d/"${there[1]}")" = somebody
+check "$what: ours beside it" cmp want/"${there[1]}" top/d/"${there[1]}.ebt-new"
+rm top/d/"${there[1]}.ebt-new"
+cp -p want/"${there[1]}" top/d/"${there[1]}"
+check "$what: the rest" diff -r --no-dereference want top/d
 echo "$tried kills while freeing: $complete complete, $partly partly there, $nothing without a trace"
 finish

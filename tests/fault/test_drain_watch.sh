@@ -129,6 +129,20 @@ for how in "" --delete; do
 	is "$what: all are there" 41 "$(find d ! -type d | wc -l)"
 done
 
+# Between passes all nodes ask together whether to stop, however long each of them sleeps.
+what="a node sleeps longer than the others"
+rm -rf s.? d
+mkdir s.0 s.1 s.2
+AS=(env "LD_PRELOAD=$2/failing.so" EBT_TEST_RANK=1 EBT_TEST_DROWSY=1)
+begin -vv --json --watch=1100ms --delete "$WORK/s.%r" "$WORK/d"
+AS=()
+all_ranks >/dev/null
+for i in 1 2 3; do
+	echo $i >s.$((i % 3))/f$i
+	check "$what: pass $i" eventually 20 test -e d/f$i
+done
+stop
+
 # A full store has no room for a journal: that is said once, and so is what is left out. When
 # there is room the next pass makes one.
 what="a store without room"

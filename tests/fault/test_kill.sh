@@ -3,7 +3,7 @@
 # Death at any moment: SIGKILL of one rank and SIGTERM, spread over the whole life of a run and
 # once more over its publication. Afterwards either nothing is visible anywhere, or recovery
 # brings every store to the whole tree; the next run works and removes what is left.
-BUDGET=${BUDGET:-70}
+BUDGET=${BUDGET:-30}
 . "$(dirname "$0")/fault.sh"
 
 mkdir src
@@ -52,11 +52,37 @@ settle() {
 }
 complete=0 recovered=0 nothing=0 tried=0
 
+# Kills that hit the publication for sure, then the recovery itself.
+for name in "f*" .ebt/publish; do
+	for victim in 0 1 2; do
+		[ $recovered -gt 0 ] && over && break 2
+		what="rank $victim killed when d.$victim/$name is there"
+		begin src/. "$WORK/d.%r"
+		pid=$(rank $victim)
+		until_there "d.$victim/$name" && kill -KILL "$pid" 2>/dev/null
+		ended 30
+		tried=$((tried + 1))
+		if [ $status -ne 0 ]; then
+			check "$what: has begun" begun "${D[@]}"
+			what="recovery, rank $victim killed"
+			begin --recover "$WORK/d.%r"
+			pid=$(rank $victim)
+			until_there "d.$victim/d*" && kill -KILL "$pid" 2>/dev/null
+			ended 30
+			if [ $status -eq 0 ]; then
+				for d in "${D[@]}"; do same src "$d"; done
+			fi
+			status=1
+		fi
+		settle
+	done
+done
+
 # Each step up to the commit: the store made, the tree begun, content, sealed.
 moments=(".ebt/lock" ".ebt/incoming/*/tree/d1" ".ebt/incoming/*/tree/large"
 	".ebt/incoming/*/boot" ".ebt/incoming/*/manifest")
 for ((k = 0; k < ${#moments[@]}; k++)); do
-	over && break
+	[ $nothing -gt 0 ] && over && break
 	victim=$((k % N))
 	what="rank $victim killed when d.$victim/${moments[k]} is there"
 	begin src/. "$WORK/d.%r"
@@ -80,32 +106,6 @@ for ((victim = 0; victim < N; victim++)); do
 	ended 30
 	tried=$((tried + 1))
 	settle
-done
-
-# Kills that hit the publication for sure, then the recovery itself.
-for victim in 0 1 2; do
-	for name in .ebt/publish "f*"; do
-		over && break
-		what="rank $victim killed when d.$victim/$name is there"
-		begin src/. "$WORK/d.%r"
-		pid=$(rank $victim)
-		until_there "d.$victim/$name" && kill -KILL "$pid" 2>/dev/null
-		ended 30
-		tried=$((tried + 1))
-		if [ $status -ne 0 ]; then
-			check "$what: has begun" begun "${D[@]}"
-			what="recovery, rank $victim killed"
-			begin --recover "$WORK/d.%r"
-			pid=$(rank $victim)
-			until_there "d.$victim/d*" && kill -KILL "$pid" 2>/dev/null
-			ended 30
-			if [ $status -eq 0 ]; then
-				for d in "${D[@]}"; do same src "$d"; done
-			fi
-			status=1
-		fi
-		settle
-	done
 done
 
 # The whole life.

@@ -100,7 +100,7 @@ kill_at() {
 }
 names=(.ebt/publish n1 n25 n50 large)
 for ((k = 0; k < 15; k++)); do
-	over && break
+	[ $recovered -gt 0 ] && [ $kept -gt 0 ] && over && break
 	kill_at $((k % N)) $((k * 5 % 12))
 	kill_when $((k % N)) "${names[k % 5]}"
 done

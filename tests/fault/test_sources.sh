@@ -7,6 +7,7 @@
 mkdir src
 for i in $(seq 10 49); do head -c 1000000 /dev/urandom >"src/f$i"; done
 head -c 8000000 /dev/urandom >src/z-large
+: >src/z-none
 cp -a src keep
 D=("$WORK/d.0" "$WORK/d.1" "$WORK/d.2")
 
@@ -52,6 +53,16 @@ what="a file becomes a link"
 relink() { mv src/z-large src/y && ln -s y src/z-large; }
 changed relink
 fails_naming z-large "${D[@]}"
+what="a file without content is touched"
+changed touch -d yesterday src/z-none
+fails_naming z-none "${D[@]}"
+what="a file without content vanishes"
+changed rm src/z-none
+fails_naming z-none "${D[@]}"
+what="a file without content gets some"
+fills() { echo more >src/z-none; }
+changed fills
+fails_naming z-none "${D[@]}"
 
 # Somebody writes all the time, and puts back the time: some run or other must notice or
 # the content must be whole; here only that nothing hangs and nothing torn becomes visible.
@@ -70,6 +81,24 @@ for i in 1 2 3 4 5; do
 		says "src/"
 		nothing_visible "${D[@]}"
 	fi
+	rm -rf "${D[@]}"
+done
+kill -TERM $mutator
+wait $mutator 2>/dev/null
+
+# What the rules leave out may come and go all the time: no run fails.
+what="names that are left out come and go during the scan"
+rm -rf src
+mkdir src
+for i in $(seq 300); do echo $i >src/m$i.pyc; done
+( trap 'exit 0' TERM
+  while :; do for i in $(seq 300); do : >src/m$i.pyc.$i; done; rm -f src/*.pyc.*; done ) 2>/dev/null &
+mutator=$!
+for i in $(seq 12); do
+	begin --exclude='*.pyc.*' src/. "$WORK/d.%r"
+	ended 30
+	check "$what: run $i, status $status" test $status -eq 0
+	check "$what: all is there" test "$(ls d.1 | wc -l)" = 300
 	rm -rf "${D[@]}"
 done
 kill -TERM $mutator

@@ -35,12 +35,14 @@ static size_t use(const uint8_t *data, size_t size)
 
 	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
 		FUZZ_CHECK(rec.start < rec.end && rec.end == s.at && s.at <= size);
-		FUZZ_CHECK((rec.kind == JOURNAL_HEAD) == (rec.start == START) && !ended);
+		FUZZ_CHECK(
+			(rec.kind == JOURNAL_HEAD) == (rec.start == START) && !ended);
 		if (rec.kind == JOURNAL_HEAD) {
-			FUZZ_CHECK(strlen(rec.head.id) == 32 && rec.head.dest[0] == '/');
+			FUZZ_CHECK(
+				strlen(rec.head.id) == 32 && rec.head.dest[0] == '/');
 			journal_put_head(
 				&again, rec.head.id, rec.head.dest, rec.head.atomic);
-		} else if (rec.kind == JOURNAL_SEAL) {
+		} else if (journal_is_seal(&rec)) {
 			use_seal(&rec.seal);
 			journal_put_seal(&again, &rec.seal);
 		} else if (rec.kind == JOURNAL_SPLIT) {
@@ -54,7 +56,7 @@ static size_t use(const uint8_t *data, size_t size)
 	FUZZ_CHECK(buf_ok(&again) && again.len == s.at);
 	/* But for the version: earlier ones are read as well. */
 	FUZZ_CHECK(s.at == 0 ||
-		memcmp(again.data + START, data + START, s.at - START) == 0);
+		   memcmp(again.data + START, data + START, s.at - START) == 0);
 	return s.at;
 }
 
@@ -100,14 +102,20 @@ bool fuzz_seed(unsigned n, struct buf *out)
 	static const struct journal_source sources[] = {
 		{.where = 7, .ino = 8, .size = 1, .mtime = 2, .mtime_ns = 3},
 		{.size = 1ull << 40, .mtime = -1, .mtime_ns = 999999999}};
-	struct journal_seal s = {.names = names, .n_names = 3, .size = 1ull << 40,
-		.mtime = -1, .mtime_ns = 999999999, .sources = sources, .n_sources = 2};
+	struct journal_seal s = {.names = names,
+		.n_names = 3,
+		.size = 1ull << 40,
+		.mtime = -1,
+		.mtime_ns = 999999999,
+		.sources = sources,
+		.n_sources = 2};
 
-	journal_put_head(out, "0123456789abcdef0123456789abcdef", "/scratch/dest", n & 1);
+	journal_put_head(
+		out, "0123456789abcdef0123456789abcdef", "/scratch/dest", n & 1);
 	if (n > 0)
 		journal_put_seal(out, &s);
 	s.n_names = 1;
-	s.n_sources = 0;
+	s.ino = 1ull << 63;
 	if (n > 1)
 		journal_put_seal(out, &s);
 	if (n > 2)

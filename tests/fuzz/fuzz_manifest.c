@@ -68,6 +68,29 @@ static void merge_halves(const struct manifest *m)
 	merge(m, &half);
 }
 
+/* Whatever a look may find, right or wrong, a tree stays one. */
+static void settle(struct manifest *m)
+{
+	SCOPED(manifest_doubts_release) struct manifest_doubts d = {0};
+	SCOPED_FREE uint32_t *found = NULL;
+	uint32_t one = 0;
+
+	FUZZ_CHECK(manifest_doubts(m, &d, NULL) == 0);
+	if (!d.n)
+		return;
+	found = calloc(d.first[d.n], sizeof(*found));
+	FUZZ_CHECK(found);
+	for (uint32_t c = 0; c < d.n; c++) {
+		FUZZ_CHECK(d.first[c + 1] >= d.first[c] + 2);
+		for (uint32_t k = d.first[c]; k < d.first[c + 1]; k++) {
+			FUZZ_CHECK(d.members[k] < m->count);
+			found[k] = (uint32_t)m->entries[d.members[k]].mtime % 6;
+		}
+	}
+	FUZZ_CHECK(manifest_settle(m, &d, found, &one) <= d.first[d.n]);
+	FUZZ_CHECK(one < m->count);
+}
+
 static void use(const struct manifest *m)
 {
 	SCOPED_MANIFEST struct manifest *back = NULL;
@@ -89,8 +112,10 @@ static void use(const struct manifest *m)
 	FUZZ_CHECK(manifest_new(&flat, NULL) == 0);
 	FUZZ_CHECK(manifest_append(flat, m, NULL) == 0);
 	FUZZ_CHECK(manifest_append(flat, m, NULL) == 0);
-	if (manifest_arrange(flat, NULL) == 0)
-		merge(flat, flat);
+	if (manifest_arrange(flat, NULL) < 0)
+		return;
+	settle(flat);
+	merge(flat, flat);
 }
 
 static void make_right(unsigned char *data, size_t size)
@@ -140,6 +165,8 @@ static void seed_entry(struct manifest *m, uint8_t kind, const char *name)
 		e.size = 1 << 21;
 		e.ino = (uint64_t)name[strlen(name) - 1] % 4;
 		e.nlink = 2;
+		e.dev = name[0] == 'd' ? manifest_dev(1, 2) : manifest_dev(2, 1);
+		e.mtime = name[strlen(name) - 1] == 'f' ? 3 : 0;
 		e.extents = name[0] == 'd' ? data : NULL;
 		e.n_extents = name[0] == 'd' ? 2 : 0;
 		e.xattrs = xattrs;
@@ -167,6 +194,9 @@ bool fuzz_seed(unsigned n, struct buf *out)
 	}
 	if (n != 1)
 		FUZZ_CHECK(manifest_arrange(m, NULL) == 0);
+	if (m->count)
+		m->entries[m->count - 1].copy =
+			(struct manifest_copy){.ino = 7, .changed = 8, .mode = 0644};
 	encode(m, out);
 	return n < 3;
 }

@@ -3,7 +3,7 @@
 # /local on every node. Gone when the test ends, however it does. After this lib.sh is in use.
 . "$(dirname "$0")/../cli/lib.sh"
 lab=$(cd "$(dirname "$0")/../.." && pwd)/bench/lab
-export LAB=t$$
+export LAB=t$$ EBT_LAUNCH=$LAUNCH
 N=${LAB_NODES:-4}
 RATE=${LAB_RATE:-200mbit}
 S=
@@ -68,4 +68,22 @@ same_on_nodes() { # SOURCE STORE
 		diff -a <(bash "$WORK/list.sh" "$1" | tr '\0' '\n') \
 			<(on $i bash "$WORK/list.sh" "$2" | tr '\0' '\n') | head -6 >&2
 	done
+}
+# liar: a folder with an ebt-drain that says 0 and has done nothing, as a launcher may do that is
+# stopped before its ranks have begun
+liar() {
+	mkdir -p "$WORK/liar"
+	printf '#!/bin/sh\n' >"$WORK/liar/ebt-drain"
+	chmod 755 "$WORK/liar" "$WORK/liar/ebt-drain"
+	echo "$WORK/liar"
+}
+# only_mpich: for what starts MPICH only: srun --mpi=pmi2, and job scripts that give options of
+# MPICH's to mpiexec. That one is on PATH then.
+only_mpich() {
+	[ "$("$LAUNCH" --mpi)" = mpich ] || skip "this is for MPICH, and the build has another MPI"
+	mkdir -p "$WORK/mpich"
+	# No link: Hydra looks for its proxy beside the name that it was called by.
+	printf '#!/bin/sh\nexec "%s" "$@"\n' "$(readlink -f "$("$LAUNCH" --mpiexec)")" >"$WORK/mpich/mpiexec"
+	chmod 755 "$WORK/mpich/mpiexec"
+	PATH=$WORK/mpich:$PATH
 }

@@ -7,13 +7,21 @@
  *   layout count FILE N [SIZE]                         delayed creation, V1 without a list
  *   layout empty FILE                                  delayed creation, no layout; write
  *   layout get PATH                                    magic size count offset: OSTs
+ *   layout parts PATH PART...                          composite, of a new file, or the
+ *                                                      default of a directory
+ *   layout pool PATH POOL COUNT [OSTS]                 the same with one V3 layout
  *   layout drain FILE OSTS                             as one drained file: 1 MiB
  *   layout rename FROM TO FLAGS                        renameat2
+ *
+ * A PART is END:PATTERN:SIZE:COUNT:POOL[:OSTS]; END 0 is the end of the file, sizes are in KiB.
+ * Of a composite layout `get` prints a line a part: flags, start, end (KiB), pattern, stripe
+ * size (KiB), count, pool ("-" for none): OSTs.
  *
  * Prints "ok", or the call that failed and the name of its errno; status 0 for both.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +64,61 @@ static int create(const char *path)
 	return fd;
 }
 
+/* V1, V3 with a pool, or SPECIFIC with a list, at @at. Its length. */
+static size_t put_plain(size_t at, uint64_t pattern, uint64_t size, uint64_t count,
+	const char *pool, char *list)
+{
+	size_t n = 0, head = list || *pool ? 48 : 32;
+
+	put(at, list ? 0x0bd50bd0 : *pool ? 0x0bd30bd0 : 0x0bd10bd0, 4);
+	put(at + 4, pattern, 4);
+	put(at + 24, size, 4);
+	put(at + 28, count, 2);
+	put(at + 30, 0xffff, 2);
+	if (head == 48)
+		strncpy((char *)bytes + at + 32, pool, 15);
+	for (char *ost; list && (ost = strsep(&list, ",")); n++)
+		put(at + 48 + 24 * n + 20, strtoul(ost, NULL, 0), 4);
+	return head + 24 * n;
+}
+
+static void set_bytes(const char *path, size_t len)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		must("set", setxattr(path, LOV, bytes, len, 0));
+	else
+		must("set", fsetxattr(create(path), LOV, bytes, len, 0));
+}
+
+static void set_parts(const char *path, int n, char **part)
+{
+	size_t len = 32 + 48 * (size_t)n;
+	uint64_t start = 0;
+
+	put(0, 0x0bd60bd0, 4);
+	put(14, (uint64_t)n, 2);
+	for (int k = 0; k < n; k++) {
+		size_t entry = 32 + 48 * (size_t)k, size;
+		uint64_t end = strtoull(strsep(&part[k], ":"), NULL, 0) << 10;
+		uint64_t pattern = strtoull(strsep(&part[k], ":"), NULL, 0);
+		uint64_t stripe = strtoull(strsep(&part[k], ":"), NULL, 0) << 10;
+		uint64_t count = strtoull(strsep(&part[k], ":"), NULL, 0);
+		const char *pool = strsep(&part[k], ":");
+
+		size = put_plain(len, pattern, stripe, count, pool, part[k]);
+		put(entry + 8, start, 8);
+		put(entry + 16, end ? end : UINT64_MAX, 8);
+		put(entry + 24, len, 4);
+		put(entry + 28, size, 4);
+		start = end;
+		len += size;
+	}
+	put(4, len, 4);
+	set_bytes(path, len);
+}
+
 static void set(int fd, char *list, uint64_t size, uint64_t pattern, uint64_t offset)
 {
 	size_t n = 0;
@@ -70,12 +133,35 @@ static void set(int fd, char *list, uint64_t size, uint64_t pattern, uint64_t of
 	must("set", fsetxattr(fd, LOV, bytes, 48 + 24 * n, 0));
 }
 
+static void show_parts(void)
+{
+	for (size_t k = 0; k < get(14, 2); k++) {
+		size_t entry = 32 + 48 * k, at = get(entry + 24, 4);
+		size_t end = at + get(entry + 28, 4);
+		bool v3 = get(at, 4) == 0x0bd30bd0;
+
+		printf("%#x %llu %llu %#x %llu %llu %s:", (unsigned)get(entry + 4, 4),
+			(unsigned long long)get(entry + 8, 8) >> 10,
+			(unsigned long long)(get(entry + 16, 8) + 1) >> 10,
+			(unsigned)get(at + 4, 4),
+			(unsigned long long)get(at + 24, 4) >> 10,
+			(unsigned long long)get(at + 28, 2),
+			v3 && bytes[at + 32] ? (char *)bytes + at + 32 : "-");
+		for (at += v3 ? 48 : 32; at < end; at += 24)
+			printf(" %u", (unsigned)get(at + 20, 4));
+		printf("\n");
+	}
+	exit(0);
+}
+
 static void show(const char *path)
 {
 	ssize_t len = getxattr(path, LOV, bytes, sizeof(bytes));
 	size_t head;
 
 	must("get", len);
+	if (get(0, 4) == 0x0bd60bd0)
+		show_parts();
 	head = get(0, 4) == 0x0bd10bd0 ? 32 : 48;
 	printf("%#x %#x %u %u %#x:", (unsigned)get(0, 4), (unsigned)get(4, 4),
 		(unsigned)get(24, 4), (unsigned)get(28, 2), (unsigned)get(30, 2));
@@ -128,6 +214,11 @@ int main(int argc, char **argv)
 		put(28, number(argc, argv, 3, 0), 2);
 		put(30, 0xffff, 2);
 		must("set", fsetxattr(create(argv[2]), LOV, bytes, 32, 0));
+	} else if (strcmp(what, "parts") == 0 && argc > 3) {
+		set_parts(argv[2], argc - 3, argv + 3);
+	} else if (strcmp(what, "pool") == 0 && argc > 4) {
+		set_bytes(argv[2], put_plain(0, 1, 1 << 20, number(argc, argv, 4, 0),
+					   argv[3], argc > 5 ? argv[5] : NULL));
 	} else if (strcmp(what, "empty") == 0) {
 		must("write", write(create(argv[2]), "x", 1));
 	} else if (strcmp(what, "get") == 0) {

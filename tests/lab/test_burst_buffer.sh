@@ -4,6 +4,7 @@
 # is not root: directives are checked, stores are made and filled before the job, outputs are
 # drained after it, also after one that was killed, before its nodes are free; then the stores go.
 . "$(dirname "$0")/lab.sh"
+only_mpich
 top=$(cd "$(dirname "$0")/../.." && pwd)
 slurm=$top/bench/slurm
 timeout -k 5 60 "$slurm" check 2>"$WORK/err"
@@ -32,7 +33,7 @@ cp "$top"/share/jobs/slurm/*.sh "$WORK/conf/"
 chmod 755 "$WORK"/conf/*.sh
 sed -i 's/^patience=.*/patience=60/' "$WORK/conf/epilog.sh"
 sed -e "s|^local scripts = .*|local scripts = \"$state\"|" \
-	-e "s|^local launch = .*|local launch = {\"env\", \"-i\", \"PATH=$WORK/bin:/usr/bin:/bin\", \"UCX_TLS=tcp,self\", \"UCX_NET_DEVICES=eth0\", \"mpiexec.hydra\", \"-launcher\", \"ssh\", \"-launcher-exec\", \"/run/ebt-lab-$LAB/rsh\"}|" \
+	-e "s|^local launch = .*|local launch = {\"env\", \"-i\", \"PATH=$WORK/bin:/usr/bin:/bin\", \"UCX_TLS=tcp,self\", \"UCX_NET_DEVICES=eth0\", \"$("$LAUNCH" --mpiexec)\", \"-launcher\", \"ssh\", \"-launcher-exec\", \"/run/ebt-lab-$LAB/rsh\"}|" \
 	"$top/share/jobs/slurm/burst_buffer.lua" >"$WORK/conf/burst_buffer.lua"
 cat >"$WORK/conf/slurm.conf" <<X
 BurstBufferType=burst_buffer/lua
@@ -150,6 +151,25 @@ check "what links point to" test -e "$WORK/precious/deep/file"
 no_stores "with links"
 check "a store cannot be made beside them" test -z \
 	"$(on 0 setpriv --reuid=$user --regid=$user --clear-groups mkdir /local/ebt/999 2>/dev/null && echo made)"
+
+# A drain of which the launcher says 0 and that did nothing, as one that is stopped too early: the
+# store stays.
+mv "$WORK/bin/ebt-drain" "$WORK/ebt-drain"
+cp "$(liar)/ebt-drain" "$WORK/bin/ebt-drain"
+# shellcheck disable=SC2016 # expanded in the job
+job=$(submit "#BB_LUA ebt drain=$WORK/out.d/nothing" \
+	'srun sh -c '\''echo "by $(hostname)" >"$EBT_STORE/out/of.$(hostname)"'\')
+for _ in $(seq 300); do
+	[ -n "$(on 0 ls -d "/local/ebt/.kept.$job" 2>/dev/null)" ] && break
+	sleep 0.1
+done
+for ((i = 0; i < N; i++)); do
+	check "the store of node $i stays without proof" on $i test -e "/local/ebt/$job/out/of.n$i"
+	on $i rm -rf "/local/ebt/$job" "/local/ebt/.kept.$job"
+done
+check "the log says why" grep -q "nothing proves that all was done" "$state/slurmctld.log"
+timeout -k 5 60 "$slurm" run scancel --hurry "$job" 2>/dev/null
+mv "$WORK/ebt-drain" "$WORK/bin/ebt-drain"
 
 # A drain that fails: the store stays, and a drain by hand brings the rest.
 mkdir "$WORK/out.d/closed"

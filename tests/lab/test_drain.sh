@@ -9,7 +9,7 @@ LAB_RATE=1gbit
 cli=$(cd "$(dirname "$0")/../cli" && pwd)
 . "$(dirname "$0")/lab.sh"
 . "$cli/drain.sh"
-emul=$(cd "$(dirname "$0")/../.." && pwd)/bench/emulated-lustre
+. "$(dirname "$0")/emul.sh"
 cd "$WORK" || exit 99
 
 mkdir -p want/d0/deep want/empty
@@ -77,6 +77,10 @@ on 0 sh -c 'echo zero >/local/job/d1/both'
 run 0 --conflict=suffix --exclude=/shared /local/job "$WORK/d"
 is "both" "zero one" "$(cat d/d1/both.n0 d/d1/both.n1 | paste -sd ' ')"
 rm -rf d
+run 4 --json --exclude=/shared /local/job "$WORK/d"
+is "both by default" "zero one" "$(cat d/d1/both.n0 d/d1/both.n1 | paste -sd ' ')"
+is "whose they are" "n0 n1" "$(grep '"type":"look"' out | grep -o '"node":"[^"]*"' | cut -d'"' -f4 | sort | paste -sd ' ')"
+rm -rf d
 on 2 rm -rf /local/job
 run 1 --exclude=/shared --exclude=both /local/job "$WORK/d"
 says /local/job
@@ -91,7 +95,7 @@ rm -rf d
 fill
 cat >rank.sh <<'Y'
 #!/bin/sh
-echo $$ >"$EACH/rank.$PMI_RANK"
+echo $$ >"$EACH/rank.$EBT_RANK"
 exec "$@"
 Y
 chmod +x rank.sh
@@ -122,26 +126,12 @@ check "something was in place" test -s before
 rm -rf d
 
 # From here on an emulated Lustre.
-[ -n "$EMUL_SERVER" ] && [ -n "$LAYOUT" ] || { echo "not tried: no emulated Lustre was built"; finish; }
-export EMUL_SERVER EMUL=$LAB
-timeout -k 5 60 "$emul" check 2>err
-case $? in
-0) ;;
-77) echo "not tried: $(cat err)"; finish ;;
-*) cat err >&2; exit 99 ;;
-esac
-emul_end() {
-	timeout -k 5 60 "$emul" down
-	lab_end
-}
-trap emul_end EXIT
+emul_begin lab_end || { echo "not tried: $LACKS"; finish; }
 O=$WORK/fs
 timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
 	ost-rate=none mds-rate=none mds-latency=0 handover=0 stripe-count=1 || exit 99
 eval "$("$emul" env)"
-set_() { check "set $*" timeout -k 5 20 "$emul" set "$@"; }
 stats() { timeout -k 5 20 "$emul" stats --json >stats; }
-reset() { timeout -k 5 20 "$emul" stats --reset >/dev/null; }
 total_of() { sed 's/"osts":.*//' stats | grep -o "\"$1\":[0-9]*" | tail -n 1 | cut -d: -f2; }
 of_ost() { grep -o "{\"ost\":$1,[^}]*" stats | grep -o "\"$2\":[0-9]*" | cut -d: -f2; }
 # level OST...: largest by mean of what they were written, in per cent
@@ -219,14 +209,15 @@ for fault in failing full readonly; do
 	is "OST 6 $fault: files on the nodes" 0 "$(on_nodes)"
 done
 
-# All of them fill up: an error, nothing half-visible, nothing freed that is not there.
+# All of them fill up: what has no room is named, nothing half-visible, nothing freed that is
+# not there.
 set_ ost-rate=5M window=1M
 rm -rf "$O/out"
 fill
 reset
 timeout -k 5 60 bash midway.sh "$emul" ost=all full &
 midway=$!
-run 1 --conflict=merge --delete /local/job /lustre/out
+run 3 --conflict=merge --delete /local/job /lustre/out
 wait $midway
 says "No space left"
 seen_well() {
@@ -236,7 +227,7 @@ seen_well() {
 	done
 }
 seen_well "all full"
-is "all full: files on the nodes" "$outputs" "$(on_nodes)"
+check "all full: files on the nodes: $(on_nodes)" test "$(on_nodes)" -gt 0
 set_ ost=all healthy ost-rate=none window=8M
 run 0 --conflict=merge --delete /local/job /lustre/out
 arrived want "$O/out"
@@ -245,17 +236,17 @@ is "afterwards: files on the nodes" 0 "$(on_nodes)"
 rm -rf "$O/out"
 fill
 set_ quota=20M
-run 1 --conflict=merge /local/job /lustre/out
+run 3 --conflict=merge /local/job /lustre/out
 says "uota"
 seen_well "over quota"
 set_ quota=none
 run 0 --conflict=merge /local/job /lustre/out
 arrived want "$O/out"
 
-# A file system that says it took a layout and did not.
+# A file system that says it took a layout and did not, as every file has one.
 for how in 1 default; do
 	set_ refuse-layouts=$how
-	drained 0
+	drained 0 --stripe-count=1
 	arrived want "$O/out"
 	# By chance the default may be what was wanted.
 	check "refused layouts ($how): $(number refused)" test "$(number refused)" -gt $((files * 3 / 4))

@@ -8,21 +8,9 @@ LAB_RATE=1gbit LAB_NODES=3
 cli=$(cd "$(dirname "$0")/../cli" && pwd)
 . "$(dirname "$0")/lab.sh"
 . "$cli/drain.sh"
-emul=$(cd "$(dirname "$0")/../.." && pwd)/bench/emulated-lustre
+. "$(dirname "$0")/emul.sh"
 cd "$WORK" || exit 99
-[ -n "$EMUL_SERVER" ] && [ -n "$LAYOUT" ] || skip "no emulated Lustre was built"
-export EMUL_SERVER EMUL=$LAB
-timeout -k 5 60 "$emul" check 2>err
-case $? in
-0) ;;
-77) skip "$(cat err)" ;;
-*) cat err >&2; exit 99 ;;
-esac
-emul_end() {
-	timeout -k 5 60 "$emul" down
-	lab_end
-}
-trap emul_end EXIT
+emul_begin lab_end || skip "$LACKS"
 
 mkdir -p want/many want/sub/deep
 for i in $(seq 60); do head -c $((100000 + i * 1999)) /dev/urandom >want/many/f$i; done
@@ -55,9 +43,7 @@ O=$WORK/fs
 timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
 	ost-rate=none mds-rate=none mds-latency=0 handover=0 stripe-count=1 || exit 99
 eval "$("$emul" env)"
-set_() { check "set $*" timeout -k 5 20 "$emul" set "$@"; }
 requests() { timeout -k 5 20 "$emul" stats --json | grep -o '"mds":{"total":[0-9]*' | head -n 1 | cut -d: -f3; }
-reset() { timeout -k 5 20 "$emul" stats --reset >/dev/null; }
 
 # loses OST:FAULT...: one after the other, each when 2 MB more are written. The last line tells
 # how many it got to.
@@ -115,6 +101,23 @@ run 0 --conflict=merge --delete /local/job /lustre/out
 arrived want "$O/out"
 is "$what: files on the nodes afterwards" 0 "$(on_nodes)"
 
+# A client's view of the targets is seconds old on a real file system: a file over several of
+# which some take nothing, and the file system says that all is well.
+what="targets that are gone and nobody says so" again=0
+for faults in "ost=0-2 full" "ost=0-1 readonly ost=2-3 full" "ost=5-7 failing" "ost=0,3,6 full ost=1,4 failing ost=2,5 readonly"; do
+	fill
+	for ((i = 0; i < N; i++)); do on $i find /local/job -type f ! -name shared -delete; done
+	set_ ost-state=stale
+	set_ $faults
+	run 0 --json --conflict=merge --delete /local/job /lustre/out
+	check "$what: $faults: content" cmp want/shared "$O/out/shared"
+	again=$((again + $(number retries)))
+	is "$what: $faults: files on the nodes" 0 "$(on_nodes)"
+	is "$what: $faults: left" "" "$(find "$O/out" -name '.ebt*')"
+	set_ ost-state=now ost=all healthy
+done
+check "$what: placed again $again times" test "$again" -gt 2
+
 # Times are cut off to what the file system keeps: nothing seems to have changed by that.
 for unit in 1s 1us; do
 	what="times in units of $unit"
@@ -143,7 +146,7 @@ fill
 for ((i = 0; i < N; i++)); do on $i rm /local/job/shared; done
 cat >rank.sh <<'X'
 #!/bin/sh
-echo $$ >"$EACH/rank.$PMI_RANK"
+echo $$ >"$EACH/rank.$EBT_RANK"
 exec "$@"
 X
 chmod +x rank.sh

@@ -3,20 +3,9 @@
 # The emulated Lustre does what its usage text says: layouts and their errors, data seen alike
 # by all clients, counts, rates, faults, and that it leaves nothing behind.
 . "$(dirname "$0")/../cli/lib.sh"
-export EMUL_SERVER=$2 EMUL=t$$
-LAYOUT=$3
-emul=$(cd "$(dirname "$0")/../.." && pwd)/bench/emulated-lustre
-timeout -k 5 60 "$emul" check 2>"$WORK/err"
-case $? in
-0) ;;
-77) skip "$(cat "$WORK/err")" ;;
-*) cat "$WORK/err" >&2; exit 99 ;;
-esac
-emul_end() {
-	timeout -k 5 60 "$emul" down
-	cleanup
-}
-trap emul_end EXIT
+. "$(dirname "$0")/emul.sh"
+EMUL_SERVER=$2 LAYOUT=$3
+emul_begin cleanup t$$ || skip "$LACKS"
 A=$WORK/fs/c0 B=$WORK/fs/c1 O=$WORK/fs/observer
 
 # is NAME WANT GOT
@@ -34,7 +23,6 @@ up() {
 	timeout -k 5 60 "$emul" up --mount "$WORK/fs" --clients 2 --observer "$O" --osts 8 \
 		--capacity 256M "$@" || exit 99
 }
-set_() { check "set $*" timeout -k 5 20 "$emul" set "$@"; }
 reset() { timeout -k 5 20 "$emul" stats --reset >"$WORK/stats"; }
 # stat_of NAME: a number of the JSON object that stands in front of the lists
 stat_of() {
@@ -82,6 +70,7 @@ refuses() {
 up ost-rate=none mds-rate=none mds-latency=0 handover=0
 
 # Layouts, as bytes.
+head -c 10000000 /dev/urandom >"$WORK/layout-data"
 gives ok create "$A/list" 5,1,3
 gives "0xbd10bd0 0x1 1048576 3 0xffff: 5 1 3" get "$B/list"
 is "bytes of the attribute" 104 "$(getfattr -n lustre.lov --absolute-names --only-values "$A/list" | wc -c)"
@@ -118,6 +107,77 @@ gives "write EBADF" empty "$A/e6"
 gives "get ENODATA" get "$A/e6"
 gives ok set "$A/plain" 1,2,3
 is "a layout stays" 1 "$("$LAYOUT" get "$A/plain" | cut -d' ' -f4)"
+
+# Pools: round robin within one, nothing outside it.
+set_ pool=flash:0-2 pool=disk:3-7 pool=one:4
+is "members of a pool" "emul-OST0000_UUID emul-OST0001_UUID emul-OST0002_UUID" \
+	"$(paste -sd ' ' "/run/ebt-emul-$EMUL/sysfs"/lov/emul-clilov-*/pools/flash)"
+gives ok pool "$A/p1" flash 2 2,0
+gives "0xbd30bd0 0x1 1048576 2 0xffff: 2 0" get "$B/p1"
+gives "set EINVAL" pool "$A/p2" flash 1 3
+gives "set EINVAL" pool "$A/p3" nopool 1
+gives "set EINVAL" pool "$A/p4" nopool 1 3
+gives ok pool "$A/p5" disk 65535
+is "all of a pool" "3 4 5 6 7" \
+	"$("$LAYOUT" get "$A/p5" | sed 's/.*: //' | tr ' ' '\n' | sort | paste -sd ' ')"
+mkdir "$A/pooled"
+gives "set EINVAL" pool "$A/pooled" nopool 1
+gives "set EINVAL" pool "$A/pooled" flash 1 2
+gives ok pool "$A/pooled" flash 1
+mkdir "$A/pooled/below"
+for k in 1 2 3 4 5 6; do echo x >"$A/pooled/below/$k"; done
+is "default in a pool, each OST as often" "0 0 1 1 2 2" \
+	"$(for k in 1 2 3 4 5 6; do "$LAYOUT" get "$A/pooled/below/$k" | sed 's/.*: //'; done |
+		sort | paste -sd ' ')"
+set_ pool=one:5
+gives ok pool "$A/p6" one 1
+is "a pool with other members" 5 "$("$LAYOUT" get "$A/p6" | sed 's/.*: //')"
+
+# Composite layouts: one blob, objects where somebody wrote, data on the MDT.
+mkdir "$A/orion"
+gives ok parts "$A/orion" 256:0x100:256:0: 8192:1:1024:1:flash 0:1:1024:2:disk
+mkdir "$A/orion/below"
+gives "0 0 256 0x100 256 0 -:
+0 256 8192 0x1 1024 1 flash:
+0 8192 0 0x1 1024 2 disk:" get "$A/orion/below"
+reset
+head -c 262144 "$WORK/layout-data" >"$A/orion/below/tiny"
+is "a file that fits on the MDT" 0 "$(stat_of layoutintent)"
+gives "0x10 0 256 0x100 256 0 -:
+0 256 8192 0x1 1024 1 flash:
+0 8192 0 0x1 1024 2 disk:" get "$A/orion/below/tiny"
+head -c 300000 "$WORK/layout-data" >"$A/orion/below/small"
+is "a part that was missing" 1 "$(stat_of layoutintent)"
+is "its objects" "1 0" "$("$LAYOUT" get "$A/orion/below/small" | sed 's/.*://' |
+	sed -n '2p;3p' | wc -w) $("$LAYOUT" get "$A/orion/below/small" | sed -n '3s/.*://p' | wc -w)"
+cp "$WORK/layout-data" "$A/orion/below/large"
+check "data of three parts" cmp "$WORK/layout-data" "$B/orion/below/large"
+for ost in $("$LAYOUT" get "$A/orion/below/large" | sed -n '3s/.*://p'); do
+	check "OST $ost is of the disk pool" test "$ost" -ge 3
+done
+set_ attr-cache=60s
+stat "$A/orion/below/large" >/dev/null
+gives ok parts "$A/chosen" 256:0x100:256:0: 8192:1:1024:1:flash 0:1:1024:2:disk:6,4
+reset
+truncate -s 20M "$A/chosen"
+is "as long as three parts" "1 1" "$(stat_of layoutintent) $(stat_of setattr)"
+is "size" 20971520 "$(stat -c %s "$B/chosen")"
+is "as it was chosen" "0x10 8192 0 0x1 1024 2 disk: 6 4" "$("$LAYOUT" get "$B/chosen" | tail -n 1)"
+put if="$WORK/layout-data" of="$A/chosen" bs=1M
+check "data where it was chosen" cmp -n 10000000 "$WORK/layout-data" "$B/chosen"
+truncate -s 100000 "$B/chosen"
+check "shortened" cmp "$A/chosen" <(head -c 100000 "$WORK/layout-data")
+truncate -s 9M "$A/chosen"
+is "zeros behind" 0 "$(tail -c 9000000 "$B/chosen" | tr -d '\0' | wc -c)"
+gives "set EINVAL" parts "$A/c1" 256:0x100:256:0: 0:1:1024:1:disk:2
+gives "set EINVAL" parts "$A/c2" 256:1:1024:1: 0:1:1024:1:disk
+gives "set EINVAL" parts "$A/c3" 1024:1:1024:1: 0:0x100:1024:0:
+gives "set EINVAL" parts "$A/c4" 1024:1:1024:1:
+gives "set EINVAL" parts "$A/c5" 1024:1:1024:1: 0:1:1024:1:nopool
+set_ ost=6 full
+gives "set ENOSPC" parts "$A/c6" 1024:1:1024:1: 0:1:1024:1:disk:6
+set_ ost=6 healthy
+rm -r "$A/orion" "$A/chosen" "$A"/p[1-6] "$A/pooled"
 
 # Silent refusal: nothing done, or the default in its place.
 set_ refuse-layouts=1

@@ -11,13 +11,13 @@ cat >"$WORK/status.sh" <<'X'
 #!/bin/sh
 "$@"
 status=$?
-echo $status >"$EACH/status.$PMI_RANK"
+echo $status >"$EACH/status.$EBT_RANK"
 exit $status
 X
 # The launcher must see the death of the rank itself: no shell in between.
 cat >"$WORK/rank.sh" <<'X'
 #!/bin/sh
-echo $$ >"$EACH/rank.$PMI_RANK"
+echo $$ >"$EACH/rank.$EBT_RANK"
 exec "$@"
 X
 chmod +x "$WORK/status.sh" "$WORK/rank.sh"

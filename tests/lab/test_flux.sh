@@ -13,9 +13,9 @@ mkdir -p "$WORK/src" "$WORK/env/bin" "$WORK/wait" "$WORK/bin" "$WORK/runs"
 cat >"$WORK/env/bin/application" <<'X'
 #!/bin/sh
 out=${2#--output=}
-echo "begun by $PMI_RANK" >"$out/begun.$PMI_RANK"
+echo "begun by $EBT_RANK" >"$out/begun.$EBT_RANK"
 [ -e "${1#--input=}/wait" ] || exit 0
-trap 'echo "stopped $PMI_RANK" >"$out/stopped.$PMI_RANK"; exit 0' TERM
+trap 'echo "stopped $EBT_RANK" >"$out/stopped.$EBT_RANK"; exit 0' TERM
 while :; do sleep 0.1; done
 X
 chmod 555 "$WORK/env/bin/application" "$WORK/env/bin"
@@ -116,7 +116,8 @@ no_stores
 job_script "$WORK/env" "$WORK/wait" -e 's|^WATCH=.*|WATCH=1s|'
 begin
 for _ in $(seq 300); do
-	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = "$N" ] && break
+	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = "$N" ] &&
+		[ -z "$(find "$WORK/results" -name '.*' -print -quit)" ] && break
 	sleep 0.1
 done
 results begun
@@ -142,4 +143,18 @@ timeout -k 5 "$LIMIT" bash "$top/share/jobs/flux-resume.sh" "${args[@]}" >"$WORK
 rm -f "$WORK"/results/stopped.*
 results begun
 no_stores
+
+# A status of 0 alone removes no store.
+job_script "$WORK/env" "$WORK/src"
+PATH=$(liar):$PATH job
+check "status of a job whose drain did nothing" test $? -eq 1
+says "not all drained; on n[0-$((N - 1))]"
+PATH=$(liar):$PATH timeout -k 5 "$LIMIT" bash "$top/share/jobs/flux-resume.sh" "${args[@]}" \
+	>"$WORK/out" 2>"$WORK/err" </dev/null
+check "status of a second job whose drain did nothing" test $? -eq 1
+timeout -k 5 "$LIMIT" bash "$top/share/jobs/flux-resume.sh" "${args[@]}" >"$WORK/out" 2>"$WORK/err" </dev/null ||
+	{ fail "resume"; show; }
+results begun
+no_stores
+check "nothing is left beside the results" test -z "$(ls -d "$WORK"/results.* 2>/dev/null)"
 finish

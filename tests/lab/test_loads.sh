@@ -63,19 +63,20 @@ expect_load() {
 	fail "status $got, or not '$text': $*"
 	show
 }
+mpicc=$("$LAUNCH" --mpicc) || skip "nothing to compile the loads with"
 for program in epoch_reader import_make import_storm; do
-	check "compiling $program" mpicc -O1 -D_GNU_SOURCE -pthread -o "$WORK/$program" "$bench/$program.c"
+	check "compiling $program" "$mpicc" -O1 -D_GNU_SOURCE -pthread -o "$WORK/$program" "$bench/$program.c"
 done
 mkdir "$WORK/set"
 "$WORK/epoch_reader" make "$WORK/set" 2 8 5000 >/dev/null
 read_set=("$WORK/epoch_reader" -e 2 -b 3 read "$WORK/set" 2 8 5000)
-expect_load 0 '"records":16' mpiexec -n 3 "${read_set[@]}"
+expect_load 0 '"records":16' "$LAUNCH" -n 3 "${read_set[@]}"
 printf X | dd of="$WORK/set/part-00001-of-00002" bs=1 seek=31234 conv=notrunc status=none
-expect_load bad "record in $WORK/set/part-00001-of-00002" mpiexec -n 3 "${read_set[@]}"
-expect_load bad "of-00003: No such file" mpiexec -n 3 "$WORK/epoch_reader" read "$WORK/set" 3 8 5000
+expect_load bad "record in $WORK/set/part-00001-of-00002" "$LAUNCH" -n 3 "${read_set[@]}"
+expect_load bad "of-00003: No such file" "$LAUNCH" -n 3 "$WORK/epoch_reader" read "$WORK/set" 3 8 5000
 
 "$WORK/import_make" "$WORK/env" "$WORK/trace" 60 4000 >/dev/null
-import=(mpiexec -n 2 "$WORK/import_storm")
+import=("$LAUNCH" -n 2 "$WORK/import_storm")
 expect_load 0 '"type":"replay"' "${import[@]}" "$WORK/env" "$WORK/trace"
 file=$(awk '$1 == "read" { f = $4 } END { print f }' "$WORK/trace")
 printf X | dd of="$WORK/env/$file" bs=1 seek=1234 conv=notrunc status=none

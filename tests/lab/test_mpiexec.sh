@@ -4,6 +4,7 @@
 # and the results: stage, run, drain; stopped; killed outright and resumed under its name.
 # mpiexec is told by its own variables how to reach the nodes.
 . "$(dirname "$0")/lab.sh"
+only_mpich
 top=$(cd "$(dirname "$0")/../.." && pwd)
 export USER=${USER:-root}
 
@@ -123,4 +124,17 @@ check "resume of what is not there" test $? -eq 1
 job resume
 check "resume without a name" test $? -eq 1
 says "resume which run"
+
+# A status of 0 alone removes no store.
+job_script "$WORK/env" "$WORK/src"
+PATH=$(liar):$PATH job
+check "status of a run whose drain did nothing" test $? -eq 1
+says "not all drained; on n0 n1"
+name=$(sed -n 's/^if killed: HOSTS=.* resume //p' "$WORK/out")
+PATH=$(liar):$PATH job resume "$name"
+check "status of a second run whose drain did nothing" test $? -eq 1
+job resume "$name" || { fail "resume"; show; }
+results begun
+no_stores
+check "nothing is left beside the results" test -z "$(ls -d "$WORK"/results.* 2>/dev/null)"
 finish

@@ -4,6 +4,7 @@
 # gives to a job stands in for it: PBS_NODEFILE, PBS_JOBID, the script on the first node, TERM
 # from qdel. mpiexec is told how to reach the others, which PBS would have told it.
 . "$(dirname "$0")/lab.sh"
+only_mpich
 top=$(cd "$(dirname "$0")/../.." && pwd)
 export USER=${USER:-root}
 
@@ -110,7 +111,8 @@ job_script "$WORK/env" "$WORK/wait" 100 -e 's|^WATCH=.*|WATCH=1s|'
 job &
 pid=$!
 for _ in $(seq 300); do
-	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = $((2 * N)) ] && break
+	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = $((2 * N)) ] &&
+		[ -z "$(find "$WORK/results" -name '.*' -print -quit)" ] && break
 	sleep 0.1
 done
 results begun
@@ -120,15 +122,19 @@ check "status of a job that was stopped while it was watched" test $? -eq 143
 results begun stopped
 no_stores
 
-# resume: with what the job printed, as qsub would start it
-resume() {
+# in_resume: with what the job printed, as qsub would start it
+in_resume() {
 	local variables
 	variables=$(sed -n 's/^if killed: qsub .* -v \([^ ]*\) pbs-resume[.]sh$/\1/p' "$WORK/out")
 	check "the nodes of the job" grep -q "^if killed: qsub -l select=1:host=n0+1:host=n1" "$WORK/out"
-	CHECKS=$((CHECKS + 1))
 	# shellcheck disable=SC2086 # STORE=... RESULTS=...
 	(in_job env ${variables//,/ } bash "$top/share/jobs/pbs-resume.sh") \
-		>"$WORK/out" 2>"$WORK/err" </dev/null || { fail "resume"; show; }
+		>"$WORK/out" 2>"$WORK/err" </dev/null
+}
+# resume: and that brings all
+resume() {
+	CHECKS=$((CHECKS + 1))
+	in_resume || { fail "resume"; show; }
 	results begun
 	no_stores
 }
@@ -164,4 +170,16 @@ check "status of a job that was not drained" test $? -eq 1
 says "not all drained; on n0 n1"
 rm "$WORK/results"
 resume
+
+# A status of 0 alone removes no store.
+job_script "$WORK/env" "$WORK/src" 100
+PATH=$(liar):$PATH job
+check "status of a job whose drain did nothing" test $? -eq 1
+says "not all drained; on n0 n1"
+cp "$WORK/out" "$WORK/first"
+PATH=$(liar):$PATH in_resume && fail "a second job whose drain did nothing"
+says "not all drained"
+cp "$WORK/first" "$WORK/out"
+resume
+check "nothing is left beside the results" test -z "$(ls -d "$WORK"/results.* 2>/dev/null)"
 finish

@@ -4,6 +4,7 @@
 # of a rank ends the step, ranks that do not find each other do nothing, and the job scripts for
 # Slurm do what they say: also at a time limit, and when a job is killed outright.
 . "$(dirname "$0")/lab.sh"
+only_mpich
 top=$(cd "$(dirname "$0")/../.." && pwd)
 slurm=$top/bench/slurm
 timeout -k 5 60 "$slurm" check 2>"$WORK/err"
@@ -114,7 +115,8 @@ clear_nodes
 start_step
 timeout -k 5 60 "$slurm" run scancel --signal=TERM "$(timeout -k 5 60 "$slurm" run squeue -h -t R -o %i)"
 ends "stopped"
-check "status $status after a stop signal" test $status -eq 1
+# Tasks of a step that is aborted are killed.
+check "status $status after a stop signal" test $status -eq 137
 says "stopped by signal 15"
 for ((i = 0; i < N; i++)); do
 	check "store of a stopped run on node $i" on $i test ! -e /local/job
@@ -238,7 +240,8 @@ no_stores
 job_script "$WORK/env" "$WORK/wait" -e 's|^WATCH=.*|WATCH=1s|'
 start_application
 for _ in $(seq 300); do
-	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = "$N" ] && break
+	[ "$(find "$WORK/results" -name 'begun.*' 2>/dev/null | wc -l)" = "$N" ] &&
+		[ -z "$(find "$WORK/results" -name '.*' -print -quit)" ] && break
 	sleep 0.1
 done
 results begun
@@ -277,4 +280,16 @@ check "status of a job that was not drained" test $? -eq 1
 says "not all drained; on n[0-$((N - 1))]"
 rm "$WORK/results"
 resume
+
+# A status of 0 alone removes no store, neither at the end of the job nor in the second one.
+job_script "$WORK/env" "$WORK/src"
+PATH=$(liar):$PATH batch
+check "status of a job whose drain did nothing" test $? -eq 1
+says "not all drained; on n[0-$((N - 1))]"
+read -r -a args < <(sed -n 's/^if killed: sbatch //p' "$WORK/err")
+PATH=$(liar):$PATH timeout -k 5 "$LIMIT" "$slurm" sbatch -o "$WORK/said" \
+	"${args[@]/#slurm-resume.sh/$top/share/jobs/slurm-resume.sh}" >"$WORK/out" 2>&1 </dev/null
+check "status of a second job whose drain did nothing" test $? -eq 1
+resume
+check "nothing is left beside the results" test -z "$(ls -d "$WORK"/results.* 2>/dev/null)"
 finish

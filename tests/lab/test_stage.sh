@@ -48,7 +48,7 @@ fi
 cat >"$WORK/traced.sh" <<'X'
 #!/bin/sh
 exec strace -ff -qq -y -e trace=open,openat,openat2,read,pread64,readv,preadv,mmap,copy_file_range,sendfile \
-	-s 0 -o "$TRACES/trace.$PMI_RANK" "$@"
+	-s 0 -o "$TRACES/trace.$EBT_RANK" "$@"
 X
 chmod +x "$WORK/traced.sh"
 # Large enough for many parcels, and small files.

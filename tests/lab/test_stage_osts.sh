@@ -6,19 +6,8 @@
 EMUL_SERVER=$2 LAYOUT=$3
 LAB_RATE=1gbit
 . "$(dirname "$0")/lab.sh"
-export EMUL_SERVER EMUL=$LAB
-emul=$(cd "$(dirname "$0")/../.." && pwd)/bench/emulated-lustre
-timeout -k 5 60 "$emul" check 2>"$WORK/err"
-case $? in
-0) ;;
-77) skip "$(cat "$WORK/err")" ;;
-*) cat "$WORK/err" >&2; exit 99 ;;
-esac
-emul_end() {
-	timeout -k 5 60 "$emul" down
-	lab_end
-}
-trap emul_end EXIT
+. "$(dirname "$0")/emul.sh"
+emul_begin lab_end || skip "$LACKS"
 mkdir "$WORK/observer"
 timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$WORK/observer" --osts 8 \
 	ost-rate=none mds-rate=none mds-latency=0 || exit 99
@@ -47,7 +36,6 @@ for k in $(seq 30); do head -c $((k * 999)) /dev/urandom >"$O/src/small/$k"; don
 # A stripe of half a leaf: large, and dealt as the small ones are.
 striped src/small/fine 0,4 65536 17000
 
-reset() { timeout -k 5 20 "$emul" stats --reset >/dev/null; }
 # A line a client: name, opens, bytes of each OST
 reads() {
 	timeout -k 5 20 "$emul" stats --json | tee "$WORK/stats" | sed 's/.*"clients"://' |

@@ -14,7 +14,7 @@ echo "case b" >"$WORK/scratch/cases/b/input"
 cat >"$WORK/scratch/env/bin/application" <<'X'
 #!/bin/sh
 [ ! -e "${1#--input=}/fail" ] || exit 7
-{ cat "${1#--input=}/input"; hostname; } >"${2#--output=}/of.$PMI_RANK"
+{ cat "${1#--input=}/input"; hostname; } >"${2#--output=}/of.$EBT_RANK"
 X
 chmod 755 "$WORK/scratch/env/bin/application"
 # Reaches the nodes as srun would; further options of srun that are named here are taken.
@@ -72,6 +72,14 @@ SLURM_JOB_ID=7 PARSL_NUM_NODES=$N \
 results "$WORK/scratch/of parsl" "case a" $((2 * N))
 no_stores Parsl
 
+# A status of 0 alone does not make it done.
+CHECKS=$((CHECKS + 1))
+PATH=$(liar):$PATH SLURM_JOB_ID=7 PARSL_NUM_NODES=$N \
+	PARSL_MPI_PREFIX="srun --ntasks $((2 * N)) --ntasks-per-node 2 --nodelist n0,n1 --nodes $N" \
+	timeout -k 5 "$LIMIT" bash "$WORK/app.sh" >"$WORK/out" 2>"$WORK/err" </dev/null && fail "the Parsl app, not drained"
+no_stores "Parsl, not drained"
+check "Parsl: nothing is left beside the results" test -z "$(ls -d "$WORK"/scratch/*.done* 2>/dev/null)"
+
 if ! command -v snakemake >/dev/null; then
 	echo "the Snakefile is not run: no snakemake (package snakemake)"
 	finish
@@ -92,4 +100,7 @@ mkdir "$WORK/scratch/cases/c"
 check "a case that fails" test "$(snakemake cases=c; echo $?)" = 1
 check "has no results" test ! -e "$WORK/scratch/results/c"
 no_stores "snakemake, failed"
+check "a drain that did nothing" test "$(PATH=$(liar):$PATH snakemake cases=a --forceall; echo $?)" = 1
+check "snakemake: nothing is left beside the results" test -z "$(ls -d "$WORK"/scratch/results/*.done* 2>/dev/null)"
+no_stores "snakemake, not drained"
 finish

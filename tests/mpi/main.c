@@ -159,5 +159,5 @@ int main(int argc, char **argv)
 	MPI_Allreduce(MPI_IN_PLACE, &status, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
 	remove_tmpdirs();
 	CU_cleanup_registry();
-	transport_leave_all(status);
+	transport_leave_all(status, status == 0, NULL, NULL);
 }

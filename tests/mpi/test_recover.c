@@ -18,7 +18,7 @@
 #include "ranks.h"
 #include "stage/run.h"
 
-#define ID "0123456789abcdef0123456789abcdef"
+#define ID	 "0123456789abcdef0123456789abcdef"
 #define INCOMING ".ebt/incoming/" ID
 
 /* What one node holds of run ID; see src/stage/recover.c. */
@@ -28,7 +28,8 @@ enum part {
 	SEALED,
 	RECORDED,
 	PUBLISHED,
-	UNTIDY, /* published, and died before the incoming tree was gone */
+	UNTIDY,	  /* published, and died before the incoming tree was gone */
+	GIVEN_UP, /* recorded, and given up before anything was renamed */
 };
 
 /* Stores side by side, one a rank. */
@@ -85,7 +86,8 @@ static bool has(const struct field *f, const char *name)
 static void write_file(int dirfd, const char *name)
 {
 	static const struct timespec times[2];
-	SCOPED_FD int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	SCOPED_FD int fd =
+		openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	must(fd >= 0 && write(fd, "hello", 5) == 5, name);
 	must(fchmod(fd, 0600) == 0 && futimens(fd, times) == 0, name);
@@ -141,10 +143,17 @@ static void put(const struct field *f, enum part part)
 	SCOPED_MANIFEST struct manifest *m = make_manifest(1);
 	SCOPED(store_closep) struct store *s = NULL;
 
-	must(store_open(f->mine, true, &s, NULL) == 0, f->mine);
+	must(store_open(f->mine, STORE_CREATE, &s, NULL) == 0, f->mine);
+	struct store_gave_up gave;
+
 	if (part == NOTHING)
 		return;
 	bring(s, m, true, part != UNSEALED);
+	if (part == GIVEN_UP) {
+		must(store_commit(s, ID, STORE_REFUSE, NULL) == 0, "commit");
+		must(store_give_up(s, NULL, &gave, NULL) == 1, "give up");
+		return;
+	}
 	if (part >= RECORDED)
 		must(store_commit(s, ID, STORE_REFUSE, NULL) == 0, "commit");
 	if (part >= PUBLISHED)
@@ -199,7 +208,7 @@ static void all_that_a_death_leaves_is_finished_or_removed(MPI_Comm comm)
 		put(&f, cases[i].part[f.rank % 2]);
 		want = 0;
 		forward = cases[i].part[0] == RECORDED ||
-			(f.size > 1 && cases[i].part[1] == RECORDED);
+			  (f.size > 1 && cases[i].part[1] == RECORDED);
 		for (int k = 0; forward && k < f.size; k++)
 			want += cases[i].part[k % 2] < PUBLISHED;
 		MPI_Barrier(comm);
@@ -217,7 +226,8 @@ static void a_node_that_lost_its_part_is_named_and_nothing_touched(MPI_Comm comm
 	uint32_t done;
 	bool victim;
 
-	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]) && mpi_size(comm) > 1; i++) {
+	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]) && mpi_size(comm) > 1;
+		i++) {
 		open_field_all(&f, comm);
 		victim = f.rank == f.size - 1;
 		put(&f, victim ? lost[i] : f.rank % 2 ? SEALED : RECORDED);
@@ -225,24 +235,22 @@ static void a_node_that_lost_its_part_is_named_and_nothing_touched(MPI_Comm comm
 		CU_ASSERT_EQUAL(recover_all(&f, &done), -ENODATA);
 		CU_ASSERT_EQUAL(done, 0);
 		CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "has nothing of run " ID));
-		CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "/t.%r/.ebt/publish on all nodes"));
+		CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "--recover --give-up "));
 		CU_ASSERT(mpi_same_all(comm, &f.err, sizeof(f.err)));
 		CU_ASSERT_FALSE(has(&f, "d"));
 		CU_ASSERT_EQUAL(has(&f, ".ebt/publish"), !victim && f.rank % 2 == 0);
 		CU_ASSERT_EQUAL(has(&f, INCOMING "/manifest"), !victim);
-		CU_ASSERT_EQUAL(has(&f, INCOMING "/tree/d/f0"), !victim || lost[i] != NOTHING);
+		CU_ASSERT_EQUAL(
+			has(&f, INCOMING "/tree/d/f0"), !victim || lost[i] != NOTHING);
 		/* The way out that the message names. */
 		MPI_Barrier(comm);
-		if (has(&f, ".ebt/publish")) {
-			char path[128];
-
-			snprintf(path, sizeof(path), "%s/.ebt/publish", f.mine);
-			must(unlink(path) == 0, path);
-		}
-		MPI_Barrier(comm);
+		f.o.give_up = true;
+		CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
+		CU_ASSERT_EQUAL(done, (uint32_t)f.size - 1);
+		check_settled(&f, false);
+		f.o.give_up = false;
 		CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
 		CU_ASSERT_EQUAL(done, 0);
-		check_settled(&f, false);
 	}
 }
 
@@ -260,7 +268,9 @@ static void a_publication_that_cannot_end_names_the_way_out(MPI_Comm comm)
 	MPI_Barrier(comm);
 	CU_ASSERT(recover_all(&f, &done) < 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "the next run tries again"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "/t.%r/.ebt/publish on all nodes"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "move it away"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(f.err.text, "ebt-stage --per-rank --recover --give-up "));
 	CU_ASSERT_EQUAL(has(&f, ".ebt/publish"), f.rank == f.size - 1);
 	MPI_Barrier(comm);
 	if (f.rank == f.size - 1)
@@ -268,6 +278,140 @@ static void a_publication_that_cannot_end_names_the_way_out(MPI_Comm comm)
 	MPI_Barrier(comm);
 	CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
 	check_settled(&f, true);
+}
+
+/* Nodes in turn: one gave up, the others are as a death leaves them. None is stuck. */
+static void a_node_that_gave_up_holds_up_no_other(MPI_Comm comm)
+{
+	static const struct {
+		enum part part[2]; /* of the last node, of all others */
+		bool published;	   /* there */
+	} cases[] = {
+		{{GIVEN_UP, RECORDED}, true},
+		{{GIVEN_UP, SEALED}, false},
+		{{GIVEN_UP, PUBLISHED}, true},
+		{{GIVEN_UP, NOTHING}, false},
+		{{GIVEN_UP, GIVEN_UP}, false},
+	};
+	struct field f;
+	uint32_t done;
+	bool gave_up;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_field_all(&f, comm);
+		gave_up = f.rank == f.size - 1;
+		put(&f, cases[i].part[!gave_up]);
+		MPI_Barrier(comm);
+		CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
+		CU_ASSERT_EQUAL(
+			done, cases[i].part[1] == RECORDED ? (uint32_t)f.size - 1 : 0);
+		CU_ASSERT_EQUAL(has(&f, "d/f0"), !gave_up && cases[i].published);
+		CU_ASSERT_FALSE(has(&f, ".ebt/publish"));
+		CU_ASSERT_EQUAL(matches(&f, f.rank, ".ebt/incoming/*"), 0);
+		MPI_Barrier(comm);
+		CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
+		CU_ASSERT_EQUAL(done, 0);
+	}
+}
+
+/* A death between the steps of giving up: the ID is noted, the sealed tree still there. */
+static void a_node_that_died_giving_up_has_given_up(MPI_Comm comm)
+{
+	struct field f;
+	uint32_t done;
+	bool gave_up;
+
+	if (mpi_size(comm) < 2)
+		return;
+	open_field_all(&f, comm);
+	gave_up = f.rank == f.size - 1;
+	put(&f, gave_up ? GIVEN_UP : RECORDED);
+	if (gave_up) {
+		SCOPED_MANIFEST struct manifest *m = make_manifest(1);
+		SCOPED(store_closep) struct store *s = NULL;
+
+		must(store_open(f.mine, STORE_CREATE, &s, NULL) == 0, f.mine);
+		bring(s, m, false, true);
+	}
+	MPI_Barrier(comm);
+	CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
+	CU_ASSERT_EQUAL(done, (uint32_t)f.size - 1);
+	CU_ASSERT_EQUAL(has(&f, "d/f0"), !gave_up);
+	CU_ASSERT_FALSE(has(&f, ".ebt/publish"));
+}
+
+/* Something is in the way on one node: it gives up alone, the others keep what they have. */
+static void one_node_may_give_up_by_itself(MPI_Comm comm)
+{
+	struct field f, alone;
+	uint32_t done;
+	char path[128];
+	bool stuck;
+
+	open_field_all(&f, comm);
+	stuck = f.rank == f.size - 1;
+	put(&f, RECORDED);
+	snprintf(path, sizeof(path), "%s/d", f.mine);
+	if (stuck)
+		must(symlink("elsewhere", path) == 0, path);
+	MPI_Barrier(comm);
+	CU_ASSERT(recover_all(&f, &done) < 0);
+	MPI_Barrier(comm);
+	if (stuck) {
+		alone = f;
+		alone.comm = MPI_COMM_SELF;
+		alone.o.dest = f.mine;
+		alone.o.give_up = true;
+		CU_ASSERT_EQUAL(recover_all(&alone, &done), 0);
+		CU_ASSERT_EQUAL(done, 1);
+	}
+	MPI_Barrier(comm);
+	CU_ASSERT_EQUAL(recover_all(&f, &done), 0);
+	CU_ASSERT_EQUAL(done, 0);
+	CU_ASSERT_EQUAL(has(&f, "d/f0"), !stuck);
+	CU_ASSERT_EQUAL(has(&f, ".ebt/manifest"), !stuck);
+	if (stuck)
+		must(unlink(path) == 0, path);
+}
+
+/* Its content is merged into: it has to be known before anything gets a name. */
+static void a_manifest_that_cannot_be_read_stops_a_run_at_its_start(MPI_Comm comm)
+{
+	struct field f;
+	const char *source = "/etc/hostname";
+	struct ebt_stage_report rep;
+	char path[128];
+	uint32_t done;
+	bool victim;
+
+	open_field_all(&f, comm);
+	victim = f.rank == f.size - 1;
+	snprintf(path, sizeof(path), "%s/.ebt/manifest", f.mine);
+	put(&f, PUBLISHED);
+	if (victim)
+		must(truncate(path, 100) == 0, path);
+	if (f.rank == 0) {
+		f.o.sources = &source;
+		f.o.n_sources = 1;
+	}
+	MPI_Barrier(comm);
+	CU_ASSERT_EQUAL(ebt_stage_all(comm, &f.o, &rep, &f.err), -EBADMSG);
+	ebt_stage_report_free(&rep);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "/.ebt/manifest: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "may be removed"));
+	CU_ASSERT(mpi_same_all(comm, &f.err, sizeof(f.err)));
+	CU_ASSERT_FALSE(has(&f, "hostname"));
+	CU_ASSERT_FALSE(has(&f, ".ebt/publish"));
+	CU_ASSERT_EQUAL(matches(&f, f.rank, ".ebt/incoming/*"), 0);
+	MPI_Barrier(comm);
+	CU_ASSERT_EQUAL(recover_all(&f, &done), -EBADMSG);
+	MPI_Barrier(comm);
+	if (victim)
+		must(unlink(path) == 0, path);
+	MPI_Barrier(comm);
+	CU_ASSERT_EQUAL(ebt_stage_all(comm, &f.o, &rep, &f.err), 0);
+	ebt_stage_report_free(&rep);
+	CU_ASSERT(has(&f, "hostname"));
 }
 
 /*
@@ -289,7 +433,8 @@ static void nobody_publishes_before_all_have_a_record(MPI_Comm comm)
 	snprintf(path, sizeof(path), "%s/" INCOMING, f.mine);
 	snprintf(aside, sizeof(aside), "%s/aside", f.mine);
 	if (victim)
-		must(rename(path, aside) == 0 && symlink("../../aside", path) == 0, path);
+		must(rename(path, aside) == 0 && symlink("../../aside", path) == 0,
+			path);
 	MPI_Barrier(comm);
 	CU_ASSERT(recover_all(&f, &done) < 0);
 	CU_ASSERT_FALSE(has(&f, "d"));
@@ -407,7 +552,8 @@ static void no_tree_goes_while_a_record_is_left(MPI_Comm comm)
 }
 
 /* Different content of entry @at on the @wrong ranks from rank 1 on, each its own. */
-static int disagree_all(MPI_Comm comm, uint32_t at, int wrong, bool head, struct ebt_err *err)
+static int disagree_all(
+	MPI_Comm comm, uint32_t at, int wrong, bool head, struct ebt_err *err)
 {
 	SCOPED(stage_close) struct stage st;
 	struct ebt_stage_options o = {.run.per_rank = true};
@@ -420,7 +566,8 @@ static int disagree_all(MPI_Comm comm, uint32_t at, int wrong, bool head, struct
 	if (rank >= 1 && rank <= wrong && head)
 		st.m->id[0] = '9';
 	else if (rank >= 1 && rank <= wrong)
-		manifest_sum_digest(st.m, at, (struct ebt_digest){.lo = (uint64_t)rank});
+		manifest_sum_digest(
+			st.m, at, (struct ebt_digest){.lo = (uint64_t)rank});
 	r = stage_publish_all(&st, &keep, err);
 	CU_ASSERT(keep); /* untouched: it ended long before a record */
 	return r;
@@ -455,6 +602,10 @@ const struct mpi_test recover_tests[] = {
 	MPI_TEST(all_that_a_death_leaves_is_finished_or_removed),
 	MPI_TEST(a_node_that_lost_its_part_is_named_and_nothing_touched),
 	MPI_TEST(a_publication_that_cannot_end_names_the_way_out),
+	MPI_TEST(a_node_that_gave_up_holds_up_no_other),
+	MPI_TEST(a_node_that_died_giving_up_has_given_up),
+	MPI_TEST(one_node_may_give_up_by_itself),
+	MPI_TEST(a_manifest_that_cannot_be_read_stops_a_run_at_its_start),
 	MPI_TEST(nobody_publishes_before_all_have_a_record),
 	MPI_TEST(a_commit_that_fails_somewhere_leaves_nothing),
 	MPI_TEST(no_tree_goes_while_a_record_is_left),

@@ -370,6 +370,40 @@ static void a_stop_on_one_rank_stops_all(MPI_Comm comm)
 	close_field(&f);
 }
 
+static bool always(void *arg)
+{
+	return true;
+}
+
+static void a_run_in_a_hurry_leaves_the_rest_to_the_next(MPI_Comm comm)
+{
+	struct field f;
+	int left;
+
+	open_field_all(&f, comm);
+	if (f.rank == 0)
+		put_file(f.source, "big", "0123456789abcdef0123456789abcdef", BIG);
+	f.o.parcel = 128 << 10;
+	f.o.memory = 4 << 20;
+	f.o.readers = 1;
+	f.o.run.stopped = stop_in_the_middle;
+	f.o.run.stopped_arg = &f;
+	f.o.run.hurried = always;
+	MPI_Barrier(comm);
+	check_failed(&f, stage_field_all(&f), -EINTR, "signal 10");
+	CU_ASSERT_FALSE(exists(f.mine, "big"));
+	CU_ASSERT_FALSE(exists(f.mine, ".ebt/publish"));
+	left = matches(&f, ".ebt/incoming/*/tree/big") > 0;
+	MPI_Allreduce(MPI_IN_PLACE, &left, 1, MPI_INT, MPI_MAX, comm);
+	CU_ASSERT_EQUAL(left, 1);
+	f.o.run.stopped = NULL;
+	CU_ASSERT_EQUAL(stage_field_all(&f), 0);
+	check_staged(&f, f.mine);
+	CU_ASSERT(exists(f.mine, "big"));
+	CU_ASSERT_EQUAL(matches(&f, ".ebt/incoming/*"), 0);
+	close_field(&f);
+}
+
 /* The caller arms its watchdog with this: it has to come before others are waited for. */
 struct late {
 	struct field *f;
@@ -460,6 +494,7 @@ static void ranks_that_share_a_node_share_its_store(MPI_Comm comm)
 		CU_ASSERT_EQUAL(f.rep.ranks, (uint32_t)f.size);
 	}
 	/* Nobody gets ahead of the only rank that works. */
+	f.o.overwrite = EBT_OVERWRITE_REFUSE;
 	r = stage_field_all(&f);
 	check_failed(&f, r, -EEXIST, "hello");
 	close_field(&f);
@@ -489,6 +524,7 @@ const struct mpi_test stage_tests[] = {
 	MPI_TEST(no_sources_is_the_same_on_all),
 	MPI_TEST(failing_is_told_once),
 	MPI_TEST(a_stop_on_one_rank_stops_all),
+	MPI_TEST(a_run_in_a_hurry_leaves_the_rest_to_the_next),
 	MPI_TEST(failing_is_told_before_others_are_waited_for),
 	MPI_TEST(ranks_that_share_a_node_share_its_store),
 	MPI_TEST(parts_of_a_job_stage_side_by_side),

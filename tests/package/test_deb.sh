@@ -37,7 +37,7 @@ git -C "$clone" ls-files | sort >"$WORK/known"
 check "the tarball has what git has" diff "$WORK/known" "$WORK/packed"
 tar -xzf "$tarball" -C "$WORK"
 
-export DEB_BUILD_OPTIONS="noautodbgsym parallel=2 ${DEB_BUILD_OPTIONS-}"
+export DEB_BUILD_OPTIONS="noopt noautodbgsym parallel=2 ${DEB_BUILD_OPTIONS-}"
 run "share/deb" bash "$WORK/$name/share/deb" "$WORK/packages"
 grep -v '^W: ' "$WORK/err"
 for package in ebt libebt0.1 libebt-dev; do
@@ -78,6 +78,7 @@ done
 make_tree "$WORK/tree"
 BIN=$WORK/system/usr/bin
 STAGE=$BIN/ebt-stage
+LAUNCH=$top/share/launch # as it stands: MPICH, with which packages are built
 expect 0 2 "$WORK/tree" "$WORK/n%r"
 same "$WORK/tree" "$WORK/n1/tree"
 echo result >"$WORK/n0/result"

@@ -64,7 +64,7 @@ awk '/^#include/ { code = 1 } /^\.Ed/ { code = 0 } code' "$top/share/man/libebt.
 export PKG_CONFIG_PATH=$lib/pkgconfig
 flags=$(pkg-config --define-variable=prefix="$base" --cflags --libs ebt) || fail "pkg-config"
 # Where MPI is no matter of pkg-config, its compiler adds it.
-if pkg-config --print-requires ebt | grep -q mpi; then cc=cc; else cc=mpicc; fi
+if pkg-config --print-requires ebt | grep -q mpi; then cc=cc; else cc=$("$LAUNCH" --mpicc); fi
 # shellcheck disable=SC2086 # several arguments
 check "the program of libebt(3) compiles" \
 	"$cc" -Wall -Wextra -Werror "$WORK/program.c" -o "$WORK/program" $flags
@@ -76,7 +76,7 @@ else
 	echo "not tried: no C++ compiler"
 fi
 run_program() {
-	LD_LIBRARY_PATH=$lib timeout "$LIMIT" mpiexec -n 2 "$WORK/program" "$@" \
+	LD_LIBRARY_PATH=$lib timeout "$LIMIT" "$LAUNCH" -n 2 "$WORK/program" "$@" \
 		>"$WORK/out" 2>"$WORK/err" </dev/null
 }
 check "the program stages" run_program "$WORK/source" "$WORK/store"

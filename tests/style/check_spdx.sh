@@ -5,7 +5,7 @@ set -eu
 cd "$1"
 list() {
 	find src include tests bench share .ci -type d -name 'build*' -prune -o -type f \
-		\( -name '*.[ch]' -o -name '*.sh' -o -name meson.build -o -perm -u+x \) -print
+		\( -name '*.[ch]' -o -name '*.sh' -o -name meson.build -o -name meson_options.txt -o -perm -u+x \) -print
 	for f in meson.build meson_options.txt meson.options; do
 		[ ! -f "$f" ] || echo "$f"
 	done

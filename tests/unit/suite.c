@@ -56,7 +56,8 @@ int suite_tmpdir(char path[64])
 	return fd;
 }
 
-int suite_main(const char *name, const struct test *tests, size_t n, int argc, char **argv)
+int suite_main(
+	const char *name, const struct test *tests, size_t n, int argc, char **argv)
 {
 	unsigned failures;
 	CU_pSuite suite;

@@ -18,9 +18,13 @@ struct test {
 	const char *name;
 	void (*run)(void);
 };
-#define TEST(fn) {#fn, fn}
+#define TEST(fn)                                                                       \
+	{                                                                              \
+#fn, fn                                                                \
+	}
 
-int suite_main(const char *name, const struct test *tests, size_t n, int argc, char **argv);
+int suite_main(
+	const char *name, const struct test *tests, size_t n, int argc, char **argv);
 
 #define SUITE(name, tests)                                                             \
 	int main(int argc, char **argv)                                                \

@@ -31,7 +31,7 @@ local base = "/local/ebt"
 local scripts = "/usr/local/share/ebt/jobs/slurm"
 local launch = {"env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "mpiexec", "-launcher", "ssh"}
 
-local conflicts = {error = true, merge = true, newest = true, suffix = true}
+local conflicts = {auto = true, error = true, merge = true, newest = true, suffix = true}
 
 -- One word for sh.
 local function quote(word)
@@ -129,14 +129,33 @@ local function job_of(id)
 	return {id = id, uid = uid, gid = gid, hosts = list, store = base .. "/" .. id}
 end
 
-local function on_nodes(job, words)
-	return run(join(launch, {"-hosts", table.concat(job.hosts, ","), "-ppn", "1",
-		"-n", tostring(#job.hosts)}, words))
+local function on_nodes(job, words, hosts)
+	hosts = hosts or job.hosts
+	return run(join(launch, {"-hosts", table.concat(hosts, ","), "-ppn", "1",
+		"-n", tostring(#hosts)}, words))
 end
 
-local function as_user(job, words)
+local function as_user(job, words, hosts)
 	return on_nodes(job, join({"setpriv", "--reuid=" .. job.uid, "--regid=" .. job.gid,
-		"--init-groups", "--inh-caps=-all"}, words))
+		"--init-groups", "--inh-caps=-all"}, words), hosts)
+end
+
+-- As as_user with what makes the file given, on the first node: a launcher that is stopped
+-- before it has begun may say 0. What cannot be told by a status is not asked by one either.
+local function proven(job, words, file)
+	local first = {job.hosts[1]}
+	local ok, said = as_user(job, {"rm", "-f", file}, first)
+	if ok then
+		-- A status of 4 says that some outputs have another name: all are there.
+		local done
+		done, said = as_user(job, words)
+		local _, proof = as_user(job, {"cat", file}, first)
+		ok = proof:find('"type":"done"', 1, true) ~= nil
+		if done and not ok then
+			said = "nothing proves that all was done"
+		end
+	end
+	return ok, said
 end
 
 local function mark(job, kind)
@@ -212,8 +231,9 @@ function slurm_bb_post_run(job_id, job_script)
 	if not job then
 		return failed(job_id, "ebt-drain", "nodes of the job are not known")
 	end
-	local ok, said = as_user(job, {"ebt-drain", "--conflict=" .. (asked.conflict or "error"),
-		job.store .. "/out", (asked.drain:gsub("%%j", job.id))})
+	local file = job.store .. "/drained." .. os.time() -- of this attempt
+	local ok, said = proven(job, {"ebt-drain", "--conflict=" .. (asked.conflict or "auto"),
+		"--done=" .. file, job.store .. "/out", (asked.drain:gsub("%%j", job.id))}, file)
 	if not ok then
 		-- Stores stay, for slurm-resume.sh.
 		on_nodes(job, {"mv", "-T", mark(job, "drain"), mark(job, "kept")})

@@ -57,7 +57,11 @@ $each_node mkdir -m 700 "$store" "$store/out"
 $each_node ebt-stage '{env}' '{case}' "$store"
 $PARSL_MPI_PREFIX "$store/env/bin/application" --input="$store/$(basename '{case}')" \
 --output="$store/out"
-$each_node ebt-drain "$store/out" '{results}'
+# A status alone does not prove it, and 4 says that some outputs have another name; rm without -f
+# fails where the file is not there.
+rm -f '{results}'.done.$$
+$each_node ebt-drain --done='{results}'.done.$$ "$store/out" '{results}' || :
+rm '{results}'.done.$$
 """
 
 

@@ -28,7 +28,8 @@ static void a_single_bit_anywhere_changes_a_leaf(void)
 
 static void the_same_bytes_elsewhere_differ(void)
 {
-	CU_ASSERT_FALSE(digest_equal(digest_leaf("abc", 3, 0), digest_leaf("abc", 3, 1)));
+	CU_ASSERT_FALSE(
+		digest_equal(digest_leaf("abc", 3, 0), digest_leaf("abc", 3, 1)));
 }
 
 static struct ebt_digest run_of(unsigned n, unsigned swapped)
@@ -36,8 +37,10 @@ static struct ebt_digest run_of(unsigned n, unsigned swapped)
 	struct digest_run run = {0};
 
 	for (unsigned i = 0; i < n; i++)
-		digest_run_add(&run,
-			(struct ebt_digest){i == swapped ? i + 1 : i == swapped + 1 ? i - 1 : i, 1});
+		digest_run_add(&run, (struct ebt_digest){i == swapped	    ? i + 1
+							 : i == swapped + 1 ? i - 1
+									    : i,
+					     1});
 	return digest_run_end(&run);
 }
 

@@ -11,9 +11,10 @@ static void sizes_are_binary(void)
 	static const struct {
 		const char *text;
 		uint64_t bytes;
-	} good[] = {{"0", 0}, {"1", 1}, {"64M", 64 << 20}, {"1.5k", 1536}, {"2GiB", 2ull << 30},
-		{"4T", 4ull << 40}, {"17b", 17}};
-	static const char *bad[] = {"", "M", "-1", "1X", "1 M", "nan", "inf", "0x10", "1e30T", "+1"};
+	} good[] = {{"0", 0}, {"1", 1}, {"64M", 64 << 20}, {"1.5k", 1536},
+		{"2GiB", 2ull << 30}, {"4T", 4ull << 40}, {"17b", 17}};
+	static const char *bad[] = {
+		"", "M", "-1", "1X", "1 M", "nan", "inf", "0x10", "1e30T", "+1"};
 	uint64_t v;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -29,9 +30,9 @@ static void rates_are_decimal_and_bits_are_said(void)
 	static const struct {
 		const char *text;
 		double rate;
-	} good[] = {{"25G", 25e9}, {"25GB/s", 25e9}, {"200mbit", 25e6}, {"200Mbit/s", 25e6},
-		{"100gbit", 12.5e9}, {"1.5k", 1500}, {"200Mb/s", 25e6}, {"200MB/s", 200e6},
-		{"8b", 1}};
+	} good[] = {{"25G", 25e9}, {"25GB/s", 25e9}, {"200mbit", 25e6},
+		{"200Mbit/s", 25e6}, {"100gbit", 12.5e9}, {"1.5k", 1500},
+		{"200Mb/s", 25e6}, {"200MB/s", 200e6}, {"8b", 1}};
 	double v;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -58,9 +59,12 @@ static void names_are_made_safe_for_a_terminal(void)
 	char out[64];
 
 	CU_ASSERT_STRING_EQUAL(text_name("plain", out, sizeof(out)), "plain");
-	CU_ASSERT_STRING_EQUAL(text_name("a\nb\\c\x1b", out, sizeof(out)), "a\\nb\\\\c\\033");
-	CU_ASSERT_STRING_EQUAL(text_name("gr\xc3\xbc\xc3\x9f", out, sizeof(out)), "gr\xc3\xbc\xc3\x9f");
-	CU_ASSERT_STRING_EQUAL(text_name("x\xff\xc0\x80", out, sizeof(out)), "x\\377\\300\\200");
+	CU_ASSERT_STRING_EQUAL(
+		text_name("a\nb\\c\x1b", out, sizeof(out)), "a\\nb\\\\c\\033");
+	CU_ASSERT_STRING_EQUAL(text_name("gr\xc3\xbc\xc3\x9f", out, sizeof(out)),
+		"gr\xc3\xbc\xc3\x9f");
+	CU_ASSERT_STRING_EQUAL(
+		text_name("x\xff\xc0\x80", out, sizeof(out)), "x\\377\\300\\200");
 	CU_ASSERT_STRING_EQUAL(text_name("0123456789abcdef", out, 12), "01234...");
 }
 

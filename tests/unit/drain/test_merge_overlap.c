@@ -6,7 +6,7 @@
 #include "suite.h"
 
 #define SPACE 64 /* bytes of the small files that are laid over one another */
-#define MOST  6  /* sources */
+#define MOST  6	 /* sources */
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -40,7 +40,8 @@ static int check(const struct merge_parts *parts, uint32_t n, bool has[MOST][SPA
 		const struct merge_part *p = merge_part(parts, i);
 		const uint32_t *s = merge_sources(parts, i);
 
-		bad += p->off < end || p->len == 0 || p->n == 0 || p->off + p->len > SPACE;
+		bad += p->off < end || p->len == 0 || p->n == 0 ||
+		       p->off + p->len > SPACE;
 		end = p->off + p->len;
 		for (uint32_t k = 0; k < p->n && !bad; k++) {
 			bad += (k && s[k] <= s[k - 1]) || s[k] >= n;
@@ -127,7 +128,7 @@ static void votes_count_what_differs_and_not_zeros(void)
 			CU_ASSERT_EQUAL(v[k].digest.lo == 0, k >= n);
 		for (uint32_t k = 1; k < n; k++)
 			CU_ASSERT(v[k].digest.lo > v[k - 1].digest.lo ||
-				v[k].source > v[k - 1].source);
+				  v[k].source > v[k - 1].source);
 	}
 }
 
@@ -157,9 +158,10 @@ static void blocks_agree_where_bytes_are_equal_or_zero(void)
 
 		for (int k = 0; k < 3; k++) {
 			for (int b = 0; b < 4; b++)
-				bytes[k][b] = t[i].version[k][b] == '.'
-					? 0
-					: (unsigned char)t[i].version[k][b];
+				bytes[k][b] =
+					t[i].version[k][b] == '.'
+						? 0
+						: (unsigned char)t[i].version[k][b];
 			version[k] = bytes[k];
 		}
 		r = merge_or(version, 3, 4, out, &whole, &clash);
@@ -192,10 +194,13 @@ static void pieces_that_belong_together_are_joined(void)
 	merge_add_piece(&b, 600, 100, 1, false);
 	CU_ASSERT_EQUAL(merge_join_pieces(&b), 5);
 	p = (const struct drain_piece *)b.data;
-	CU_ASSERT(p[0].off == 0 && p[0].len == 200 && p[0].source == 0 && !p[0].overlaps);
-	CU_ASSERT(p[1].off == 200 && p[1].len == 100 && p[1].source == 1 && p[1].overlaps);
+	CU_ASSERT(
+		p[0].off == 0 && p[0].len == 200 && p[0].source == 0 && !p[0].overlaps);
+	CU_ASSERT(p[1].off == 200 && p[1].len == 100 && p[1].source == 1 &&
+		  p[1].overlaps);
 	CU_ASSERT(p[2].off == 200 && p[2].source == 2 && p[2].overlaps);
-	CU_ASSERT(p[3].off == 300 && p[3].len == 200 && p[3].source == 1 && !p[3].overlaps);
+	CU_ASSERT(p[3].off == 300 && p[3].len == 200 && p[3].source == 1 &&
+		  !p[3].overlaps);
 	CU_ASSERT(p[4].off == 600 && p[4].len == 100);
 	b.len = 0;
 	CU_ASSERT_EQUAL(merge_join_pieces(&b), 0);

@@ -4,27 +4,56 @@
 #include "drain/task.h"
 #include "suite.h"
 
-static const unsigned char xattrs[] = {6, 0, 3, 0, 0, 0, 'u', 's', 'e', 'r', '.', 'a', 1, 0, 2};
-static const char links[] = "other/name\0third";
-static struct drain_source sources[] = {
-	{.file = {.where = 1ull << 63, .ino = 9, .size = 1 << 20, .mtime = -9,
-		 .mtime_ns = 999999999},
-		.node = 3, .entry = 17},
+static const unsigned char xattrs[] = {
+	6, 0, 3, 0, 0, 0, 'u', 's', 'e', 'r', '.', 'a', 1, 0, 2};
+/* Marks, path, what the job called it, an older version, an ending. */
+static const char names[] = "\2d/file\0\0\0.ebt-new\0"
+			    "\60other/name\0old\0other/name.n1\0.n1\0"
+			    "\0third\0\0\0.ebt-new";
+static struct drain_source sources[] = {{.file = {.where = 1ull << 63,
+						 .ino = 9,
+						 .size = 1 << 20,
+						 .mtime = -9,
+						 .mtime_ns = 999999999},
+						.node = 3,
+						.entry = 17},
 	{.file = {.size = 5, .mtime = 6, .mtime_ns = 7}, .node = 0, .entry = 1}};
-static struct drain_piece pieces[] = {
-	{0, 4096, 0, false}, {4096, 8192, 1, true}, {4096, 100, 0, true}, {1 << 19, 1 << 19, 0, false}};
+static struct drain_piece pieces[] = {{0, 4096, 0, false}, {4096, 8192, 1, true},
+	{4096, 100, 0, true}, {1 << 19, 1 << 19, 0, false}};
 static uint32_t targets[] = {5, 0, UINT32_MAX};
 
 static struct drain_task full(void)
 {
-	return (struct drain_task){
-		.e = {.name = "d/file", .kind = MANIFEST_FILE, .mode = 04755, .uid = 1000,
-			.gid = UINT32_MAX, .nlink = 3, .size = 1 << 20, .allocated = 8192,
-			.mtime = -1, .mtime_ns = 1, .atime = 1ll << 40, .atime_ns = 999999999,
-			.xattrs = xattrs, .xattrs_len = sizeof(xattrs)},
-		.replaces = true, .n_links = 2, .links = links,
-		.sources = sources, .n_sources = 2, .pieces = pieces, .n_pieces = 4,
-		.stripe_count = 3, .stripe_size = 1ull << 33, .targets = targets, .big = true};
+	return (struct drain_task){.e = {.name = "d/file",
+					   .kind = MANIFEST_FILE,
+					   .mode = 04755,
+					   .uid = 1000,
+					   .gid = UINT32_MAX,
+					   .nlink = 3,
+					   .size = 1 << 20,
+					   .allocated = 8192,
+					   .mtime = -1,
+					   .mtime_ns = 1,
+					   .atime = 1ll << 40,
+					   .atime_ns = 999999999,
+					   .xattrs = xattrs,
+					   .xattrs_len = sizeof(xattrs)},
+		.contested = true,
+		.lacks = 5,
+		.n_names = 3,
+		.names = names,
+		.sources = sources,
+		.n_sources = 2,
+		.pieces = pieces,
+		.n_pieces = 4,
+		.stripe_count = 3,
+		.stripe_size = 1ull << 33,
+		.targets = targets,
+		.tier = 3,
+		.early = 2,
+		.early_target = 70000,
+		.pool = 2,
+		.big = true};
 }
 
 static void encode(const struct drain_task *t, struct buf *b)
@@ -70,15 +99,29 @@ static void a_task_comes_back_with_all_it_points_to(void)
 	const struct drain_task t = full();
 	SCOPED_BUF struct buf b = {0};
 	SCOPED_TASK struct drain_task *got = NULL;
+	struct drain_name n;
+	const char *at;
 
 	encode(&t, &b);
 	got = decode(&b);
 	memset(b.data, 0xee, b.len); /* nothing points back */
 	check_entry(&t.e, &got->e);
 	CU_ASSERT_FALSE(got->in_place);
-	CU_ASSERT_TRUE(got->replaces);
-	CU_ASSERT_EQUAL(got->n_links, 2);
-	CU_ASSERT_EQUAL(memcmp(got->links, links, sizeof(links)), 0);
+	CU_ASSERT_TRUE(got->contested);
+	CU_ASSERT_EQUAL(got->lacks, 5);
+	CU_ASSERT_EQUAL(got->n_names, 3);
+	CU_ASSERT_EQUAL(memcmp(got->names, names, sizeof(names)), 0);
+	at = drain_name_next(got->names, &n);
+	CU_ASSERT_EQUAL(n.marks, DRAIN_REPLACES);
+	CU_ASSERT_STRING_EQUAL(n.path, "d/file");
+	at = drain_name_next(at, &n);
+	CU_ASSERT_EQUAL(n.marks, DRAIN_IN_WAY | DRAIN_BY_NODE);
+	CU_ASSERT_STRING_EQUAL(n.of, "old");
+	CU_ASSERT_STRING_EQUAL(n.was, "other/name.n1");
+	CU_ASSERT_STRING_EQUAL(n.ending, ".n1");
+	at = drain_name_next(at, &n);
+	CU_ASSERT_STRING_EQUAL(n.path, "third");
+	CU_ASSERT_EQUAL(at, got->names + sizeof(names));
 	CU_ASSERT_EQUAL_FATAL(got->n_sources, 2);
 	for (int i = 0; i < 2; i++) {
 		CU_ASSERT_EQUAL(got->sources[i].node, sources[i].node);
@@ -87,7 +130,8 @@ static void a_task_comes_back_with_all_it_points_to(void)
 		CU_ASSERT_EQUAL(got->sources[i].file.ino, sources[i].file.ino);
 		CU_ASSERT_EQUAL(got->sources[i].file.size, sources[i].file.size);
 		CU_ASSERT_EQUAL(got->sources[i].file.mtime, sources[i].file.mtime);
-		CU_ASSERT_EQUAL(got->sources[i].file.mtime_ns, sources[i].file.mtime_ns);
+		CU_ASSERT_EQUAL(
+			got->sources[i].file.mtime_ns, sources[i].file.mtime_ns);
 	}
 	CU_ASSERT_EQUAL_FATAL(got->n_pieces, 4);
 	for (int i = 0; i < 4; i++) {
@@ -100,14 +144,25 @@ static void a_task_comes_back_with_all_it_points_to(void)
 	CU_ASSERT_EQUAL(memcmp(got->targets, targets, sizeof(targets)), 0);
 	CU_ASSERT_EQUAL(got->stripe_size, 1ull << 33);
 	CU_ASSERT_TRUE(got->big);
+	CU_ASSERT_EQUAL(got->tier, 3);
+	CU_ASSERT_EQUAL(got->early, 2);
+	CU_ASSERT_EQUAL(got->early_target, 70000);
+	CU_ASSERT_EQUAL(got->pool, 2);
 	CU_ASSERT_PTR_NULL(got->next);
 }
 
 static void a_symlink_in_place_needs_little(void)
 {
-	const struct drain_task t = {.e = {.name = "l", .kind = MANIFEST_SYMLINK,
-			.mode = 0777, .target = "../somewhere"}, .in_place = true,
-		.sources = sources, .n_sources = 1, .stripe_count = 4};
+	const struct drain_task t = {.e = {.name = "l",
+					     .kind = MANIFEST_SYMLINK,
+					     .mode = 0777,
+					     .target = "../somewhere"},
+		.in_place = true,
+		.names = "\0l\0\0\0",
+		.n_names = 1,
+		.sources = sources,
+		.n_sources = 1,
+		.stripe_count = 4};
 	SCOPED_BUF struct buf b = {0};
 	SCOPED_TASK struct drain_task *got = NULL;
 
@@ -116,7 +171,7 @@ static void a_symlink_in_place_needs_little(void)
 	check_entry(&t.e, &got->e);
 	CU_ASSERT_TRUE(got->in_place);
 	CU_ASSERT_EQUAL(got->n_pieces, 0);
-	CU_ASSERT_EQUAL(got->n_links, 0);
+	CU_ASSERT_EQUAL(got->n_names, 1);
 	/* A number of stripes without targets is no placement. */
 	CU_ASSERT_EQUAL(got->stripe_count, 0);
 	CU_ASSERT_PTR_NULL(got->targets);
@@ -190,7 +245,7 @@ static void what_contradicts_itself_is_damaged(void)
 	struct drain_piece wraps[] = {{8, UINT64_MAX, 0, false}};
 	struct drain_piece stranger[] = {{0, 1, 2, false}};
 	struct drain_piece backwards[] = {{4096, 1, 0, false}, {0, 1, 0, false}};
-	struct drain_task bad[12];
+	struct drain_task bad[20];
 	size_t n = 0;
 
 #define BAD(...)                                                                       \
@@ -206,7 +261,12 @@ static void what_contradicts_itself_is_damaged(void)
 	BAD(x->n_sources = 0; x->n_pieces = 0);
 	BAD(x->e.name = "../x");
 	BAD(x->e.name = "");
-	BAD(x->links = "/etc/passwd"; x->n_links = 1);
+	BAD(x->names = "\0/etc/passwd\0\0\0"; x->n_names = 1);
+	BAD(x->names = "\0other\0\0\0"; x->n_names = 1);
+	BAD(x->names = "\0d/file\0../x\0\0"; x->n_names = 1);
+	BAD(x->names = "\0d/file\0\0/x\0"; x->n_names = 1);
+	BAD(x->names = "\0d/file\0\0\0/x"; x->n_names = 1);
+	BAD(x->n_names = 0);
 	BAD(x->e.kind = MANIFEST_DIR; x->e.size = 0; x->n_pieces = 0);
 	BAD(x->e.mtime_ns = 1000000000);
 	BAD(x->e.target = "t");

@@ -12,9 +12,16 @@
 static void put(const char *root, const char *dir, const char *name, const char *text)
 {
 	char path[512];
+	size_t at = strlen(root);
 
-	snprintf(path, sizeof(path), "%s%s", root, dir);
-	SCOPED_FD int fd = fsio_mkdirs(path, 0700, NULL);
+	snprintf(path, sizeof(path), "%s%s/", root, dir);
+	for (char *slash; (slash = strchr(path + at + 1, '/'));
+		at = (size_t)(slash - path)) {
+		*slash = '\0';
+		mkdir(path, 0700);
+		*slash = '/';
+	}
+	SCOPED_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CU_ASSERT_TRUE_FATAL(fd >= 0);
 	CU_ASSERT_EQUAL_FATAL(fsio_save(fd, name, text, strlen(text), NULL), 0);
 }

@@ -119,6 +119,38 @@ static void a_very_deep_tree_needs_few_descriptors(void)
 	CU_ASSERT_FALSE(exists(dir, "directory"));
 }
 
+static bool count_down(void *arg)
+{
+	int *left = arg;
+
+	return (*left)-- == 0;
+}
+
+static void the_rest_stays_when_it_is_enough(void)
+{
+	char path[64], name[32];
+	SCOPED_FD int dir = suite_tmpdir(path);
+	int left = 15, there = 0;
+
+	CU_ASSERT_EQUAL(mkdirat(dir, "t", 0700), 0);
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof(name), "t/%d", i);
+		if (i % 3)
+			touch(dir, name);
+		else
+			CU_ASSERT_EQUAL(mkdirat(dir, name, 0700), 0);
+	}
+	CU_ASSERT_EQUAL(fsio_remove_tree_until(dir, "t", count_down, &left, NULL), 1);
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof(name), "t/%d", i);
+		there += exists(dir, name);
+	}
+	CU_ASSERT_TRUE(there >= 15 && there < 30);
+	left = 1000;
+	CU_ASSERT_EQUAL(fsio_remove_tree_until(dir, "t", count_down, &left, NULL), 0);
+	CU_ASSERT_FALSE(exists(dir, "t"));
+}
+
 static void what_cannot_go_is_named(void)
 {
 	struct ebt_err err = {0};
@@ -137,6 +169,7 @@ static const struct test tests[] = {
 	TEST(links_are_not_followed),
 	TEST(directories_without_permission_bits_are_no_obstacle),
 	TEST(a_very_deep_tree_needs_few_descriptors),
+	TEST(the_rest_stays_when_it_is_enough),
 	TEST(what_cannot_go_is_named),
 };
 SUITE("fsio_remove", tests)

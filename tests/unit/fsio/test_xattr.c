@@ -97,7 +97,7 @@ static void long_lists_and_values_come_whole(void)
 	}
 	CU_ASSERT_EQUAL(fsio_xattrs_get_fd(one, &a), 0);
 	CU_ASSERT_TRUE(a.len > sizeof(value));
-	CU_ASSERT_EQUAL(fsio_xattrs_set(two, a.data, a.len, false), 0);
+	CU_ASSERT_EQUAL(fsio_xattrs_set(two, a.data, a.len, FSIO_OTHERS_KEEP), 0);
 	CU_ASSERT_EQUAL(fsio_xattrs_get_fd(two, &b), 0);
 	CU_ASSERT_EQUAL_FATAL(a.len, b.len);
 	CU_ASSERT_EQUAL(memcmp(a.data, b.data, a.len), 0);
@@ -114,11 +114,11 @@ static void exact_removes_the_others(void)
 	if (!set(one, "user.a", "1") || !set(two, "user.b", "2"))
 		return;
 	CU_ASSERT_EQUAL(fsio_xattrs_get_fd(one, &a), 0);
-	CU_ASSERT_EQUAL(fsio_xattrs_set(two, a.data, a.len, true), 0);
+	CU_ASSERT_EQUAL(fsio_xattrs_set(two, a.data, a.len, FSIO_OTHERS_REMOVE), 0);
 	CU_ASSERT_EQUAL(fsio_xattrs_get_fd(two, &b), 0);
 	CU_ASSERT_EQUAL_FATAL(a.len, b.len);
 	CU_ASSERT_EQUAL(memcmp(a.data, b.data, a.len), 0);
-	CU_ASSERT_EQUAL(fsio_xattrs_set(two, NULL, 0, true), 0);
+	CU_ASSERT_EQUAL(fsio_xattrs_set(two, NULL, 0, FSIO_OTHERS_REMOVE), 0);
 	CU_ASSERT_EQUAL(flistxattr(two, NULL, 0), 0);
 }
 
@@ -143,11 +143,11 @@ static void damaged_or_foreign_attributes_are_refused_whole(void)
 		const char *packed;
 		size_t len;
 	} bad[] = {
-		{"\6\0\1\0\0\0user.a", 12},      /* value missing */
-		{"\6\0\1\0\0", 5},               /* cut in the header */
+		{"\6\0\1\0\0\0user.a", 12},	 /* value missing */
+		{"\6\0\1\0\0", 5},		 /* cut in the header */
 		{"\377\377\1\0\0\0user.a1", 13}, /* name longer than all */
-		{"\6\0\1\0\0\0user\0a1", 13},    /* NUL in a name */
-		{"\0\0\0\0\0\0", 6},             /* no name */
+		{"\6\0\1\0\0\0user\0a1", 13},	 /* NUL in a name */
+		{"\0\0\0\0\0\0", 6},		 /* no name */
 		{"\6\0\1\0\0\0user.a1\13\0\0\0\0\0trusted.lov", 30},
 		{"\20\0\0\0\0\0security.selinux", 22},
 	};
@@ -156,7 +156,8 @@ static void damaged_or_foreign_attributes_are_refused_whole(void)
 	SCOPED_FD int fd = new_file(dir, "f");
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CU_ASSERT_EQUAL(fsio_xattrs_set(fd, bad[i].packed, bad[i].len, false),
+		CU_ASSERT_EQUAL(fsio_xattrs_set(fd, bad[i].packed, bad[i].len,
+					FSIO_OTHERS_KEEP),
 			-EBADMSG);
 	CU_ASSERT_EQUAL(fsio_xattrs_get_fd(fd, &(struct buf){0}), 0);
 	CU_ASSERT_TRUE(fgetxattr(fd, "user.a", NULL, 0) < 0);

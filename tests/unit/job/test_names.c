@@ -19,7 +19,8 @@ static void patterns_stand_for_rank_host_and_user(void)
 		snprintf(user, sizeof(user), "%s", pw->pw_name);
 	snprintf(want, sizeof(want), "/a/%s/%s.1234567%%%s", host, user, user);
 	CU_ASSERT_EQUAL(
-		job_expand("/a/%h/%u.%r%%%u", "DEST", 1234567, got, sizeof(got), NULL), 0);
+		job_expand("/a/%h/%u.%r%%%u", "DEST", 1234567, got, sizeof(got), NULL),
+		0);
 	CU_ASSERT_STRING_EQUAL(got, want);
 }
 
@@ -30,7 +31,8 @@ static void text_without_patterns_stays(void)
 	char got[32];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		CU_ASSERT_EQUAL(job_expand(texts[i], "DEST", 3, got, sizeof(got), NULL), 0);
+		CU_ASSERT_EQUAL(
+			job_expand(texts[i], "DEST", 3, got, sizeof(got), NULL), 0);
 		CU_ASSERT_STRING_EQUAL(got, texts[i]);
 	}
 }
@@ -44,8 +46,8 @@ static void anything_else_after_a_percent_sign_is_refused(void)
 		struct ebt_err err = {0};
 		char got[32];
 
-		CU_ASSERT_EQUAL(
-			job_expand(texts[i], "DEST", 3, got, sizeof(got), &err), -EINVAL);
+		CU_ASSERT_EQUAL(job_expand(texts[i], "DEST", 3, got, sizeof(got), &err),
+			-EINVAL);
 		CU_ASSERT_EQUAL(err.code, -EINVAL);
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, texts[i]));
 	}
@@ -63,7 +65,8 @@ static void the_result_must_fit_with_its_end(void)
 	char got[9];
 
 	memset(got, '#', sizeof(got));
-	CU_ASSERT_EQUAL(job_expand("abc%r", "DEST", 12345, got, 8, NULL), -ENAMETOOLONG);
+	CU_ASSERT_EQUAL(
+		job_expand("abc%r", "DEST", 12345, got, 8, NULL), -ENAMETOOLONG);
 	CU_ASSERT_EQUAL(got[8], '#');
 	CU_ASSERT_EQUAL(job_expand("abc%r", "DEST", 1234, got, 8, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(got, "abc1234");

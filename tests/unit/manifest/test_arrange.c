@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <pthread.h>
 
 #include "manifests.h"
 #include "suite.h"
@@ -173,49 +174,6 @@ static void a_missing_directory_is_named(void)
 	}
 }
 
-static void names_of_one_inode_become_a_group(void)
-{
-	SCOPED_MANIFEST struct manifest *m = empty();
-	struct manifest_entry a = {
-		.nlink = 3, .dev = 1, .ino = 7, .size = 10, .mode = 0600};
-	struct manifest_entry other_dev = {.nlink = 2, .dev = 2, .ino = 7};
-	struct manifest_entry alone = {.nlink = 1, .dev = 1, .ino = 7};
-
-	a.mtime = 5;
-	add_full(m, "/src", "z", a);
-	a.mtime = 4; /* the scan came by earlier */
-	add_full(m, "/src", "d/b", a);
-	add(m, "/src", "d/");
-	add_full(m, "/src", "d/a", a);
-	add_full(m, "/src", "e", other_dev);
-	add_full(m, "/src", "f", alone);
-	arrange(m);
-	CU_ASSERT_STRING_EQUAL(paths_of(m), "d/ d/a d/b e f z");
-	CU_ASSERT_EQUAL(m->entries[1].group, 1);
-	CU_ASSERT_EQUAL(m->entries[2].group, 1);
-	CU_ASSERT_EQUAL(m->entries[3].group, MANIFEST_NONE);
-	CU_ASSERT_EQUAL(m->entries[4].group, MANIFEST_NONE);
-	CU_ASSERT_EQUAL(m->entries[5].group, 1);
-	CU_ASSERT_EQUAL(m->entries[5].mtime, 4);
-	CU_ASSERT_EQUAL(m->entries[5].parent, MANIFEST_ROOT);
-	CU_ASSERT(manifest_has_data(m, 1));
-	CU_ASSERT(!manifest_has_data(m, 2));
-	CU_ASSERT(manifest_has_data(m, 3));
-	CU_ASSERT(!manifest_has_data(m, 0));
-}
-
-static void a_second_link_outside_is_no_group(void)
-{
-	SCOPED_MANIFEST struct manifest *m = empty();
-	struct manifest_entry e = {.nlink = 2, .dev = 1, .ino = 7};
-
-	add_full(m, "/src", "a", e);
-	add_full(m, "/src", "a", e);
-	arrange(m);
-	CU_ASSERT_EQUAL(m->count, 1);
-	CU_ASSERT_EQUAL(m->entries[0].group, MANIFEST_NONE);
-}
-
 static void a_very_deep_tree_is_no_trouble(void)
 {
 	enum { DEPTH = 20000 };
@@ -248,6 +206,40 @@ static void a_very_deep_tree_is_no_trouble(void)
 	CU_ASSERT_EQUAL(manifest_subtree_end(m, 0), 300);
 }
 
+static void *arrange_it(void *arg)
+{
+	return manifest_arrange(arg, NULL) == 0 ? arg : NULL;
+}
+
+/* Each directory within the one before: each sorts after it by one more component. */
+static void nor_does_it_need_much_stack(void)
+{
+	enum { DEPTH = 8000, STACK = 128 << 10 };
+	SCOPED_MANIFEST struct manifest *m = empty();
+	char path[2 * DEPTH + 1];
+	pthread_attr_t attr;
+	void *done = NULL;
+	pthread_t thread;
+
+	for (size_t k = 0; k < DEPTH; k++)
+		memcpy(path + 2 * k, "d/", 2);
+	path[2 * DEPTH] = '\0';
+	for (size_t i = DEPTH; i > 0; i--) {
+		path[2 * i] = '\0';
+		add(m, "/src", path);
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
+	if (pthread_create(&thread, &attr, arrange_it, m) != 0)
+		exit(99);
+	pthread_join(thread, &done);
+	pthread_attr_destroy(&attr);
+	CU_ASSERT_PTR_EQUAL(done, m);
+	CU_ASSERT_EQUAL(m->entries[0].parent, MANIFEST_ROOT);
+	for (uint32_t i = 1; i < DEPTH; i++)
+		CU_ASSERT_EQUAL(m->entries[i].parent, i - 1);
+}
+
 static void nothing_is_a_tree_too(void)
 {
 	SCOPED_MANIFEST struct manifest *m = empty();
@@ -265,9 +257,8 @@ static const struct test tests[] = {
 	TEST(directories_of_several_sources_merge),
 	TEST(what_is_mentioned_twice_is_taken_once),
 	TEST(a_missing_directory_is_named),
-	TEST(names_of_one_inode_become_a_group),
-	TEST(a_second_link_outside_is_no_group),
 	TEST(a_very_deep_tree_is_no_trouble),
+	TEST(nor_does_it_need_much_stack),
 	TEST(nothing_is_a_tree_too),
 };
 SUITE("manifest_arrange", tests)

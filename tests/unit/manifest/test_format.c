@@ -26,7 +26,9 @@ static void add_every_kind(struct manifest *m)
 		.allocated = 262144,
 		.dev = UINT64_MAX,
 		.ino = UINT64_MAX,
-		.digest = {.lo = 1, .hi = UINT64_MAX}};
+		.changed = UINT64_MAX,
+		.digest = {.lo = 1, .hi = UINT64_MAX},
+		.no_owner = true};
 	struct manifest_entry link = {.nlink = 2, .dev = 3, .ino = 4, .size = 5};
 
 	memset(longest, 0xfe, 255);
@@ -47,6 +49,7 @@ static void add_every_kind(struct manifest *m)
 	file.xattrs_len = sizeof(two_xattrs);
 	add_full(m, "/src", "d/x", file);
 	memset(m->id, '7', 32);
+	m->times = (struct fsio_times){INT32_MIN, INT32_MAX, 2000000000};
 }
 
 static bool same_text(const char *a, const char *b)
@@ -66,18 +69,24 @@ static bool same_entry(const struct manifest_entry *a, const struct manifest_ent
 	       same_bytes(a->xattrs, b->xattrs, a->xattrs_len) &&
 	       same_bytes(a->extents, b->extents, a->n_extents * sizeof(*a->extents)) &&
 	       a->size == b->size && a->allocated == b->allocated && a->dev == b->dev &&
-	       a->ino == b->ino && digest_equal(a->digest, b->digest) &&
-	       a->mtime == b->mtime && a->atime == b->atime &&
-	       a->mtime_ns == b->mtime_ns && a->atime_ns == b->atime_ns &&
-	       a->parent == b->parent && a->group == b->group &&
-	       a->source == b->source && a->mode == b->mode && a->uid == b->uid &&
-	       a->gid == b->gid && a->nlink == b->nlink && a->kind == b->kind;
+	       a->ino == b->ino && a->changed == b->changed &&
+	       digest_equal(a->digest, b->digest) && a->mtime == b->mtime &&
+	       a->atime == b->atime && a->mtime_ns == b->mtime_ns &&
+	       a->atime_ns == b->atime_ns && a->parent == b->parent &&
+	       a->group == b->group && a->source == b->source && a->mode == b->mode &&
+	       a->uid == b->uid && a->gid == b->gid && a->nlink == b->nlink &&
+	       a->kind == b->kind && a->no_owner == b->no_owner &&
+	       a->copy.ino == b->copy.ino && a->copy.changed == b->copy.changed &&
+	       a->copy.uid == b->copy.uid && a->copy.gid == b->copy.gid &&
+	       a->copy.mode == b->copy.mode;
 }
 
 static bool same(const struct manifest *a, const struct manifest *b)
 {
 	if (a->count != b->count || a->n_sources != b->n_sources ||
-		a->tree != b->tree || strcmp(a->id, b->id) != 0)
+		a->tree != b->tree || strcmp(a->id, b->id) != 0 ||
+		a->times.unit != b->times.unit || a->times.min != b->times.min ||
+		a->times.max != b->times.max)
 		return false;
 	for (uint32_t i = 0; i < a->n_sources; i++) {
 		if (strcmp(a->sources[i], b->sources[i]) != 0)
@@ -135,7 +144,7 @@ static void an_empty_manifest_travels(void)
 
 		m->tree = tree;
 		encode(m, &b);
-		CU_ASSERT_EQUAL(b.len, 64 + 16);
+		CU_ASSERT_EQUAL(b.len, 88 + 16);
 		CU_ASSERT_EQUAL(manifest_decode(b.data, b.len, &back, NULL), 0);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(back);
 		CU_ASSERT_TRUE(same(m, back));
@@ -263,22 +272,118 @@ static void additions_are_skipped(void)
 	SCOPED_MANIFEST struct manifest *back = NULL;
 	SCOPED_BUF struct buf b = {0};
 	SCOPED_BUF struct buf more = {0};
-	const size_t sources = 64, first = sources + 2 + 4, second = first + 117;
+	const size_t sources = 88, first = sources + 2 + 4, second = first + 153;
 
 	encode(m, &b);
-	CU_ASSERT_EQUAL_FATAL(b.len, second + 117 + 16);
-	buf_put(&more, b.data, 64);
+	CU_ASSERT_EQUAL_FATAL(b.len, second + 153 + 16);
+	buf_put(&more, b.data, sources);
 	buf_put(&more, "later", 5);
 	buf_put(&more, b.data + sources, second - sources);
 	buf_put(&more, "more", 4);
 	buf_put(&more, b.data + second, b.len - second);
-	buf_patch32(&more, 5 + first, 117 + 4);
-	buf_patch32(&more, 24, (uint32_t)(more.len - 64 - 5 - 16));
-	more.data[10] = 64 + 5;
+	buf_patch32(&more, 5 + first, 153 + 4);
+	buf_patch32(&more, 24, (uint32_t)(more.len - sources - 5 - 16));
+	more.data[10] = (unsigned char)sources + 5;
 	seal(more.data, more.len);
 	CU_ASSERT_EQUAL(manifest_decode(more.data, more.len, &back, NULL), 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(back);
 	CU_ASSERT_TRUE(same(m, back));
+}
+
+/* Records of older programs end before the copy, or before the time of the last change. */
+static void shorter_records_are_read(void)
+{
+	static const uint32_t lengths[] = {125, 117};
+	const size_t header = 88, first = header + 2 + 4;
+
+	for (size_t i = 0; i < LENGTH(lengths); i++) {
+		SCOPED_MANIFEST struct manifest *m = tree_of("a");
+		SCOPED_MANIFEST struct manifest *back = NULL;
+		SCOPED_BUF struct buf b = {0};
+		SCOPED_BUF struct buf less = {0};
+
+		encode(m, &b);
+		CU_ASSERT_EQUAL_FATAL(b.len, first + 153 + 16);
+		buf_put(&less, b.data, first + lengths[i]);
+		buf_put(&less, b.data + first + 153, 16);
+		buf_patch32(&less, first, lengths[i]);
+		buf_patch32(&less, 24, (uint32_t)(less.len - header - 16));
+		seal(less.data, less.len);
+		CU_ASSERT_EQUAL(manifest_decode(less.data, less.len, &back, NULL), 0);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+		CU_ASSERT_TRUE(same(m, back));
+	}
+}
+
+/* What each node knows of its own copies is kept, and is nothing to agree on. */
+static void copies_are_kept_and_not_in_the_digest(void)
+{
+	SCOPED_MANIFEST struct manifest *m = tree_of("a b");
+	SCOPED_MANIFEST struct manifest *back = NULL;
+	SCOPED_BUF struct buf b = {0};
+	struct ebt_digest before = manifest_digest(m);
+
+	m->entries[1].copy = (struct manifest_copy){.ino = UINT64_MAX,
+		.changed = 1,
+		.uid = UINT32_MAX,
+		.gid = 2,
+		.mode = 07777};
+	CU_ASSERT_TRUE(digest_equal(before, manifest_digest(m)));
+	encode(m, &b);
+	CU_ASSERT_EQUAL(manifest_decode(b.data, b.len, &back, NULL), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+	CU_ASSERT_TRUE(same(m, back));
+	CU_ASSERT_TRUE(manifest_untouched(&back->entries[1], UINT64_MAX, 1));
+	CU_ASSERT_FALSE(manifest_untouched(&back->entries[1], UINT64_MAX, 2));
+	CU_ASSERT_FALSE(manifest_untouched(&back->entries[0], 0, 0));
+}
+
+/* As it was written before stores said what they make of times: they were held as given. */
+static void a_header_without_times_is_read(void)
+{
+	SCOPED_MANIFEST struct manifest *m = tree_of("a b");
+	SCOPED_MANIFEST struct manifest *back = NULL;
+	SCOPED_BUF struct buf b = {0};
+	SCOPED_BUF struct buf old = {0};
+
+	encode(m, &b);
+	buf_put(&old, b.data, 64);
+	buf_put(&old, b.data + 88, b.len - 88);
+	old.data[10] = 64;
+	seal(old.data, old.len);
+	CU_ASSERT_EQUAL(manifest_decode(old.data, old.len, &back, NULL), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+	CU_ASSERT_TRUE(same(m, back));
+	CU_ASSERT_EQUAL(back->times.unit, 1);
+	CU_ASSERT_EQUAL(back->times.max, INT64_MAX);
+}
+
+static void times_that_nothing_could_hold_are_damage(void)
+{
+	static const struct fsio_times wrong[] = {
+		{0, 0, 1}, {5, -5, 1}, {0, 5, 1ull << 63}, {INT64_MAX, INT64_MIN, 0}};
+
+	for (size_t i = 0; i < LENGTH(wrong); i++) {
+		SCOPED_MANIFEST struct manifest *m = tree_of("a");
+		SCOPED_MANIFEST struct manifest *back = NULL;
+		SCOPED_BUF struct buf b = {0};
+
+		m->times = wrong[i];
+		encode(m, &b);
+		CU_ASSERT_EQUAL(decode_copy(b.data, b.len, &back), -EBADMSG);
+	}
+}
+
+/* Nodes whose stores differ in that hold the same all the same. */
+static void times_of_the_store_are_not_in_the_digest(void)
+{
+	SCOPED_MANIFEST struct manifest *m = tree_of("a");
+	struct ebt_digest before = manifest_digest(m);
+
+	m->times.unit = 1000000000;
+	CU_ASSERT_TRUE(digest_equal(before, manifest_digest(m)));
+	m->entries[0].no_owner = true;
+	CU_ASSERT_FALSE(digest_equal(before, manifest_digest(m)));
 }
 
 /* A few bytes that speak of four billion entries must not cost what those would. */
@@ -446,6 +551,11 @@ static const struct test tests[] = {
 	TEST(a_forged_byte_gives_a_valid_manifest_or_none),
 	TEST(a_later_version_is_not_guessed_at),
 	TEST(additions_are_skipped),
+	TEST(shorter_records_are_read),
+	TEST(copies_are_kept_and_not_in_the_digest),
+	TEST(a_header_without_times_is_read),
+	TEST(times_that_nothing_could_hold_are_damage),
+	TEST(times_of_the_store_are_not_in_the_digest),
 	TEST(small_lies_cost_little),
 	TEST(a_tree_that_is_none_is_refused),
 	TEST(files_are_trees),

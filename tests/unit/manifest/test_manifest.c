@@ -155,6 +155,7 @@ static void appending_renumbers_sources(void)
 static void paths_fit_or_are_refused(void)
 {
 	SCOPED_MANIFEST struct manifest *m = empty();
+	SCOPED_FREE char *own = NULL;
 	char path[64];
 
 	add(m, "/", "d/");
@@ -168,6 +169,8 @@ static void paths_fit_or_are_refused(void)
 	CU_ASSERT_EQUAL(manifest_source_path(m, 2, path, 10), 9);
 	CU_ASSERT_STRING_EQUAL(path, "/d/e/file");
 	CU_ASSERT_EQUAL(manifest_source_path(m, 2, path, 9), -ENAMETOOLONG);
+	own = manifest_path_new(m, 2);
+	CU_ASSERT(own && strcmp(own, "d/e/file") == 0);
 }
 
 static void every_entry_is_found_and_nothing_else(void)
@@ -269,7 +272,8 @@ static void the_digest_of_a_range_sees_its_entries_and_no_others(void)
 	SCOPED_MANIFEST struct manifest *m = tree_of("a/ a/x a/y a/z b");
 	SCOPED_MANIFEST struct manifest *other = tree_of("a/ a/x a/y a/z b");
 
-	CU_ASSERT(digest_equal(manifest_digest_range(m, 0, m->count), manifest_digest(m)));
+	CU_ASSERT(digest_equal(
+		manifest_digest_range(m, 0, m->count), manifest_digest(m)));
 	other->entries[2].mode ^= 1;
 	for (uint32_t from = 0; from < m->count; from++) {
 		for (uint32_t to = from; to <= m->count; to++) {
@@ -280,7 +284,8 @@ static void the_digest_of_a_range_sees_its_entries_and_no_others(void)
 		}
 	}
 	memset(other->id, 'a', 32);
-	CU_ASSERT(!digest_equal(manifest_digest_range(m, 0, 0), manifest_digest_range(other, 0, 0)));
+	CU_ASSERT(!digest_equal(
+		manifest_digest_range(m, 0, 0), manifest_digest_range(other, 0, 0)));
 }
 
 static const struct test tests[] = {

@@ -177,6 +177,20 @@ static void only_trees_merge(void)
 	CU_ASSERT_PTR_NULL(m);
 }
 
+/* What the store makes of times is true of a part of it, too. */
+static void a_part_keeps_what_is_said_of_times(void)
+{
+	SCOPED_MANIFEST struct manifest *m = tree_of("a b");
+	SCOPED_MANIFEST struct manifest *part = NULL;
+	const uint64_t keep = 1;
+
+	m->times = (struct fsio_times){.min = 0, .max = 1000, .unit = 2000000000};
+	CU_ASSERT_EQUAL_FATAL(manifest_select(m, &keep, &part, NULL), 0);
+	CU_ASSERT_EQUAL(part->count, 1);
+	CU_ASSERT_EQUAL(part->times.unit, 2000000000);
+	CU_ASSERT_EQUAL(part->times.max, 1000);
+}
+
 static const struct test tests[] = {
 	TEST(both_sides_are_there),
 	TEST(what_replaces_a_directory_takes_its_content_away),
@@ -186,5 +200,6 @@ static const struct test tests[] = {
 	TEST(the_last_name_left_is_no_group),
 	TEST(groups_of_both_sides_stay_apart),
 	TEST(only_trees_merge),
+	TEST(a_part_keeps_what_is_said_of_times),
 };
 SUITE("manifest_merge", tests)

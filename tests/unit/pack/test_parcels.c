@@ -554,7 +554,8 @@ static void a_long_path_leaves_room_for_the_reason(void)
 		must(manifest_add(m, &e, NULL) == 0, "manifest");
 		strcat(path, "/");
 	}
-	must(manifest_arrange(m, NULL) == 0 && plan_stage(m, NULL, &o, &plan, NULL) == 0 &&
+	must(manifest_arrange(m, NULL) == 0 &&
+			plan_stage(m, NULL, &o, &plan, NULL) == 0 &&
 			packer_new(m, plan, 0, &p, NULL) == 0 &&
 			pool_new(PARCEL, 1, &pool, NULL) == 0,
 		"packer");

@@ -43,7 +43,7 @@ void job_sort(struct job *j)
 
 	for (uint32_t t = 0; t < j->in.n_targets; t++)
 		usable += j->targets[t].usable;
-	j->big_min = place_big_min(j->total, usable);
+	j->big_min = place_big_min(j->total, j->n_files, usable);
 	j->in.n_big = 0;
 	j->in.small_max = 0;
 	memset(j->small_bytes, 0, sizeof(j->small_bytes));

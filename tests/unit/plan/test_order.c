@@ -6,7 +6,7 @@
 #include "plan/plan.h"
 #include "suite.h"
 
-#define NODES 24
+#define NODES	24
 #define STREAMS 6
 #define PARCELS 20
 

@@ -96,7 +96,7 @@ static void stripes_of_a_file_are_on_different_targets(void)
 	CU_ASSERT_EQUAL(bad, 0);
 }
 
-static void evenly_loaded_nodes_keep_their_small_files(void)
+static void evenly_loaded_nodes_keep_their_files(void)
 {
 	unsigned seed = 34;
 
@@ -115,8 +115,9 @@ static void evenly_loaded_nodes_keep_their_small_files(void)
 			}
 			p = job_place(j);
 			job_count(j, p, &o);
-			CU_ASSERT(o.small == j->total);
-			CU_ASSERT(o.small_moved <= o.small / 20);
+			/* With many targets they are few for each, and big. */
+			CU_ASSERT(o.small + o.big == j->total);
+			CU_ASSERT(o.small_moved + o.big_moved <= j->total / 20);
 		}
 	}
 }
@@ -303,14 +304,47 @@ static void targets_have_an_index_usable_or_not(void)
 	CU_ASSERT_EQUAL(place_planned(p, 1), 0);
 }
 
+static void nodes_that_have_files_write_if_they_are_named(void)
+{
+	SCOPED_JOB struct job *j = job_new(9, 16);
+	SCOPED_PLACE struct place *p = NULL;
+	bool writes[9] = {[4] = true, [7] = true};
+	struct outcome o;
+
+	for (uint32_t i = 0; i < 200; i++)
+		job_add(j, i < 100 ? 4 : 7, i % 50 ? 10 * MIB : 100 * MIB);
+	j->in.writes = writes;
+	p = job_place(j);
+	CU_ASSERT_EQUAL(place_writers(p), 2);
+	for (uint32_t t = 0; t < 16; t++)
+		CU_ASSERT_EQUAL(place_owner(p, t), t < 8 ? 4 : 7);
+	job_count(j, p, &o);
+	CU_ASSERT(job_level(j, &o) <= PLACE_LEVEL);
+	CU_ASSERT(o.small_moved + o.big_moved <= (o.small + o.big) / 20);
+	/* More of them than targets share these. */
+	for (uint32_t t = 1; t < 16; t++)
+		j->targets[t].usable = false;
+	place_free(TAKE(p));
+	p = job_place(j);
+	CU_ASSERT_EQUAL(place_writers(p), 2);
+	CU_ASSERT_EQUAL(place_writer(p, 0, 7), 7);
+	CU_ASSERT_EQUAL(place_writer(p, 0, 4), 4);
+	CU_ASSERT(place_writer(p, 0, 5) == 4 || place_writer(p, 0, 5) == 7);
+	writes[4] = writes[7] = false;
+	place_free(TAKE(p));
+	CU_ASSERT_EQUAL(place_new(&j->in, &p, NULL), -EINVAL);
+}
+
 static void input_that_contradicts_itself_is_refused(void)
 {
 	SCOPED_JOB struct job *j = job_new(4, 4);
 	struct place *p = NULL;
 	struct ebt_err err = {0};
 
-	job_add(j, 2, MIB);
+	for (int i = 0; i < 100; i++)
+		job_add(j, 2, MIB);
 	job_sort(j);
+	CU_ASSERT_EQUAL(j->in.n_big, 0);
 	j->in.writers = 5;
 	CU_ASSERT_EQUAL(place_new(&j->in, &p, &err), -EINVAL);
 	j->in.writers = 0;
@@ -335,11 +369,47 @@ static void input_that_contradicts_itself_is_refused(void)
 	CU_ASSERT_PTR_NULL(p);
 }
 
+/* As a default layout asks: so many stripes, of that size, however large the file is. */
+static void stripes_of_a_files_own_are_kept(void)
+{
+	struct place_target t[8] = {0};
+	struct place_file big[32] = {0};
+	SCOPED_PLACE struct place *p = NULL;
+	struct place_input in = {
+		.targets = t, .big = big, .n_targets = 8, .n_big = 32, .nodes = 4};
+	struct place_stripes s;
+	uint32_t seen = 0;
+
+	for (uint32_t i = 0; i < 8; i++)
+		t[i] = (struct place_target){
+			.avail = UINT64_MAX, .index = 3 * i, .usable = i != 5};
+	for (uint32_t i = 0; i < 32; i++)
+		big[i] = (struct place_file){.size = GIB + i,
+			.id = i,
+			.home = i % 4,
+			.stripe_size = 1 << 20,
+			.stripes = i == 0 ? UINT32_MAX : 2};
+	CU_ASSERT_EQUAL_FATAL(place_new(&in, &p, NULL), 0);
+	for (uint32_t i = 0; i < 32; i++) {
+		const uint32_t *on = place_big(p, i, &s);
+
+		CU_ASSERT_EQUAL(s.size, 1 << 20);
+		CU_ASSERT_EQUAL(s.count, i == 0 ? 7 : 2);
+		CU_ASSERT_NOT_EQUAL(on[0], on[1]);
+	}
+	CU_ASSERT(place_level(p) <= PLACE_LEVEL);
+	CU_ASSERT_FALSE(place_has(p, 5));
+	CU_ASSERT_FALSE(place_has(p, 8));
+	for (uint32_t i = 0, at = 6; i < 7; i++, at = place_next(p, at))
+		seen |= 1u << at;
+	CU_ASSERT_EQUAL(seen, 0xdf);
+}
+
 static const struct test tests[] = {
 	TEST(each_target_has_one_owner_and_owners_have_as_many),
 	TEST(shared_targets_are_written_from_home_or_by_their_sharers),
 	TEST(stripes_of_a_file_are_on_different_targets),
-	TEST(evenly_loaded_nodes_keep_their_small_files),
+	TEST(evenly_loaded_nodes_keep_their_files),
 	TEST(one_full_node_moves_nobody_elses_files),
 	TEST(large_files_alike_stay_at_home),
 	TEST(direct_writers_move_nothing),
@@ -347,6 +417,8 @@ static const struct test tests[] = {
 	TEST(ten_thousand_nodes_are_placed_in_a_second),
 	TEST(forty_files_are_split_over_160_targets),
 	TEST(targets_have_an_index_usable_or_not),
+	TEST(nodes_that_have_files_write_if_they_are_named),
+	TEST(stripes_of_a_files_own_are_kept),
 	TEST(input_that_contradicts_itself_is_refused),
 };
 SUITE("plan_place", tests)

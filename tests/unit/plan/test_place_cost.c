@@ -153,6 +153,51 @@ static void the_fullest_link_counts(void)
 	near(c.chosen.seconds, 50);
 }
 
+/* All is on one node: what leaves it takes as long to other nodes as to the PFS. */
+static void one_full_node_writes_where_its_link_sets_the_pace(void)
+{
+	struct place_rates r = PLACE_RATES;
+	struct place_work w = work(8, 16, 100 * GB, 16);
+	struct place_choice c;
+
+	w.most_bytes = w.bytes;
+	w.most_files = w.files;
+	w.holders = 1;
+	r.link = 1 * GB;
+	CU_ASSERT_EQUAL(place_cost(&w, &r, 0, &c, NULL), 0);
+	CU_ASSERT_TRUE(c.is_home);
+	CU_ASSERT_EQUAL(c.chosen.writers, 1);
+	near(c.chosen.moved, 0);
+	near(c.chosen.seconds, 100);
+	near(c.owners.seconds, 100);
+	/* What it could send faster than write it sends. */
+	r.link = 25 * GB;
+	r.read = 25 * GB;
+	CU_ASSERT_EQUAL(place_cost(&w, &r, 0, &c, NULL), 0);
+	CU_ASSERT_FALSE(c.is_home);
+	CU_ASSERT_EQUAL(c.chosen.writers, 8);
+	/* More hands for the metadata of many files. */
+	w = work(8, 16, 1 * GB, 1000000);
+	w.most_bytes = w.bytes;
+	w.most_files = w.files;
+	w.holders = 1;
+	r.mds = 1e6;
+	CU_ASSERT_EQUAL(place_cost(&w, &r, 0, &c, NULL), 0);
+	CU_ASSERT_FALSE(c.is_home);
+	/* Not known, all of them, or the user's word. */
+	w.holders = 0;
+	CU_ASSERT_EQUAL(place_cost(&w, &r, 0, &c, NULL), 0);
+	CU_ASSERT_FALSE(c.is_home);
+	w = work(8, 16, 100 * GB, 16);
+	w.holders = 8;
+	CU_ASSERT_EQUAL(place_cost(&w, &r, 0, &c, NULL), 0);
+	CU_ASSERT_FALSE(c.is_home);
+	w.holders = 1;
+	CU_ASSERT_EQUAL(place_cost(&w, &r, 4, &c, NULL), 0);
+	CU_ASSERT_FALSE(c.is_home);
+	CU_ASSERT_EQUAL(c.chosen.writers, 4);
+}
+
 static void nothing_to_do_takes_no_time(void)
 {
 	struct place_rates r = PLACE_RATES;
@@ -193,6 +238,7 @@ static const struct test tests[] = {
 	TEST(a_fixed_number_of_writers_is_only_predicted),
 	TEST(the_fullest_node_counts),
 	TEST(the_fullest_link_counts),
+	TEST(one_full_node_writes_where_its_link_sets_the_pace),
 	TEST(nothing_to_do_takes_no_time),
 	TEST(rates_of_nothing_are_refused),
 };

@@ -247,7 +247,7 @@ static void any_few_files_are_level_where_a_stripe_is_small(void)
 			if (kind == 2)
 				size = (1ull << shift) >> rand_r(&seed) % 14;
 			job_add(j, (uint32_t)((uint64_t)i * j->in.nodes / n),
-				size > PLACE_BIG_MIN ? size : PLACE_BIG_MIN);
+				size > 16 * MIB ? size : 16 * MIB);
 		}
 		if (j->total / j->in.n_targets <
 			(j->in.rules.plain ? n : 1) * 40 * (uint64_t)PLACE_STRIPE_SIZE)

@@ -3,13 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/place.h"
+#include "plan/place_internal.h"
 #include "suite.h"
 
 #define KIB 1024ull
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 #define TIB (1ull << 40)
+
+/* Those of a file of @size bytes where each of @usable targets takes the same of @total. */
+static struct place_stripes stripes_of(
+	const struct place_rules *r, uint64_t size, uint64_t total, uint32_t usable)
+{
+	uint64_t share = total / usable + (total % usable != 0);
+
+	return place_stripes_of(r, size, place_count_min(r, size, share, usable));
+}
 
 static void stripes_follow_from_size_and_rules(void)
 {
@@ -47,9 +56,13 @@ static void stripes_follow_from_size_and_rules(void)
 		{4, 0, 0, 100 * GIB, 100 * GIB, 16, 4, 4 * MIB},
 		{4, 0, 0, 100 * GIB, 100 * GIB, 2, 2, 4 * MIB},
 		{4, 0, MIB, 100 * GIB, 100 * GIB, 16, 4, MIB},
-		/* but small files have one */
-		{4, 0, 0, 16 * MIB - 1, 16 * MIB, 16, 1, 4 * MIB},
-		{4, 0, 0, GIB, 160 * GIB, 16, 1, 4 * MIB},
+		/* but no object is empty */
+		{4, 0, 0, 16 * MIB - 1, 16 * MIB, 16, 4, 4 * MIB},
+		{4, 0, 0, 12 * MIB, 16 * MIB, 16, 3, 4 * MIB},
+		{4, 0, 0, 4 * MIB, 16 * MIB, 16, 1, 4 * MIB},
+		{4, 0, 0, 1, 1, 16, 1, 4 * MIB},
+		{4, 0, 0, 0, 0, 16, 1, 4 * MIB},
+		{4, 0, MIB, 4 * MIB, 16 * MIB, 16, 4, MIB},
 		{4, 0, 0, GIB, 128 * GIB, 16, 4, 4 * MIB},
 	};
 
@@ -57,8 +70,8 @@ static void stripes_follow_from_size_and_rules(void)
 		struct place_rules r = {.stripe_count = cases[i].count,
 			.max_stripe_count = cases[i].max,
 			.stripe_size = cases[i].stripe};
-		struct place_stripes s = place_stripes(
-			&r, cases[i].size, cases[i].total, cases[i].usable);
+		struct place_stripes s =
+			stripes_of(&r, cases[i].size, cases[i].total, cases[i].usable);
 
 		CU_ASSERT_EQUAL(place_rules_check(&r, NULL), 0);
 		if (s.count != cases[i].want_count || s.size != cases[i].want_size) {
@@ -78,7 +91,7 @@ static void without_targets_each_writer_has_one_range(void)
 	for (int c = 0; c < 20000; c++) {
 		uint64_t size = (uint64_t)rand_r(&seed) << rand_r(&seed) % 20;
 		uint32_t writers = 1 + (uint32_t)rand_r(&seed) % 100;
-		struct place_stripes s = place_stripes(&r, size, size, writers);
+		struct place_stripes s = stripes_of(&r, size, size, writers);
 
 		bad += s.size == 0 || s.size % PLACE_STRIPE_SIZE != 0;
 		bad += s.count < 1 || s.count > writers;
@@ -151,12 +164,17 @@ static void big_files_are_few(void)
 	for (int c = 0; c < 20000; c++) {
 		uint64_t total = (uint64_t)rand_r(&seed) << rand_r(&seed) % 24;
 		uint32_t usable = 1 + (uint32_t)rand_r(&seed) % 2000;
-		uint64_t min = place_big_min(total, usable);
+		uint64_t most = (uint64_t)PLACE_BIG_PER_TARGET * usable;
+		uint64_t files = 1 + (uint64_t)rand_r(&seed) % (4 * most);
+		uint64_t min = place_big_min(total, files, usable);
 
-		bad += min < PLACE_BIG_MIN;
-		bad += total / min > (uint64_t)PLACE_BIG_PER_TARGET * usable;
+		bad += files <= most ? min != 1 : total / min > most;
+		/* Nor fewer than need be: a byte less, and there could be too many. */
+		bad += files > most && min > 1 && total / (min - 1) < most;
 	}
 	CU_ASSERT_EQUAL(bad, 0);
+	CU_ASSERT_EQUAL(place_big_min(1000, 10, 0), UINT64_MAX);
+	CU_ASSERT_EQUAL(place_big_min(UINT64_MAX, UINT64_MAX, 1), UINT64_MAX / 8 + 1);
 }
 
 static const struct test tests[] = {

@@ -47,6 +47,35 @@ static void large_files_take_what_the_targets_take(void)
 	CU_ASSERT((double)res.most_target_bytes <= 1.05 * (double)res.mean_target);
 }
 
+/* What is placed is as level without what comes first as with it, which has its own targets. */
+static void first_bytes_of_files_go_to_a_pool_of_their_own(void)
+{
+	struct place_machine m = PLACE_MACHINE;
+	struct place_result res, flat;
+
+	m.files = 3200;
+	m.size = 64 * MIB;
+	m.spread = 8;
+	flat = run(&m);
+	m.early = 8 * MIB;
+	m.early_targets = 4;
+	m.early_rate = 4 * PLACE_RATE_OST;
+	res = run(&m);
+	CU_ASSERT_EQUAL(res.bytes, flat.bytes);
+	CU_ASSERT(res.mean_early > 0);
+	CU_ASSERT(res.mean_target * 16 + res.mean_early * 4 <= res.bytes);
+	CU_ASSERT(res.mean_target * 16 + res.mean_early * 4 > res.bytes - 32);
+	CU_ASSERT((double)res.most_target_bytes <= 1.05 * (double)res.mean_target);
+	CU_ASSERT((double)res.most_early <= 1.05 * (double)res.mean_early);
+	CU_ASSERT(res.seconds < flat.seconds);
+	/* All that files have: nothing is left to be placed. */
+	m.spread = 1;
+	m.early = 64 * MIB;
+	res = run(&m);
+	CU_ASSERT_EQUAL(res.mean_target, 0);
+	CU_ASSERT_EQUAL(res.mean_early, 800 * 64 * MIB);
+}
+
 static void one_file_is_written_by_all_targets(void)
 {
 	struct place_machine m = PLACE_MACHINE;
@@ -187,6 +216,7 @@ static void a_machine_of_nothing_is_refused(void)
 static const struct test tests[] = {
 	TEST(large_files_take_what_the_targets_take),
 	TEST(one_file_is_written_by_all_targets),
+	TEST(first_bytes_of_files_go_to_a_pool_of_their_own),
 	TEST(predictions_hold_where_nodes_are_equal),
 	TEST(a_slow_target_costs_less_when_it_is_known),
 	TEST(a_full_node_moves_only_its_own_surplus),

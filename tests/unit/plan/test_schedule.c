@@ -5,9 +5,9 @@
 
 #include "suite.h"
 
-#define NODES 64
+#define NODES	64
 #define PARCELS 40
-#define NEVER UINT64_MAX
+#define NEVER	UINT64_MAX
 
 static const enum schedule_algo algos[] = {
 	SCHEDULE_CHAIN, SCHEDULE_TWO_TREE, SCHEDULE_CIRCULANT, SCHEDULE_BINOMIAL};

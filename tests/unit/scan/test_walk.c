@@ -65,8 +65,10 @@ static void a_directory_reached_by_a_link_has_its_own_attributes(void)
 	if (!make_linked(tmp, dir))
 		return;
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		SCOPED_MANIFEST struct manifest *direct = scan_root(tmp, "real", flags[i]);
-		SCOPED_MANIFEST struct manifest *linked = scan_root(tmp, "link", flags[i]);
+		SCOPED_MANIFEST struct manifest *direct =
+			scan_root(tmp, "real", flags[i]);
+		SCOPED_MANIFEST struct manifest *linked =
+			scan_root(tmp, "link", flags[i]);
 		const struct manifest_entry *want = entry_of(direct, "real");
 		const struct manifest_entry *got = entry_of(linked, "link");
 
@@ -103,7 +105,8 @@ static void a_long_path_does_not_hide_the_reason(void)
 	path[sizeof(path) - 1] = '\0';
 	scan_init(&s);
 	CU_ASSERT_EQUAL(scan_tree(&s, path, 1, &m, &err), -ENOENT);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "...: stat: No such file or directory"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(err.text, "...: stat: No such file or directory"));
 }
 
 struct removal {

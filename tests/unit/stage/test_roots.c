@@ -45,6 +45,18 @@ static const struct row plain[] = {
 	{{".."}, {{"/w/..", SCAN_FOLLOW, ""}}},
 	{{"/"}, {{"/", SCAN_FOLLOW, ""}}},
 	{{"//"}, {{"/", SCAN_FOLLOW, ""}}},
+	/* one place has one name */
+	{{"./a"}, {{"/w", 0, "a"}}},
+	{{".//a/.//./b"}, {{"/w/a", 0, "b"}}},
+	{{"a//b", "a/b", "./a/b/"},
+		{{"/w/a", 0, "b"}, {"/w/a", 0, "b"}, {"/w/a", SCAN_FOLLOW, "b"}}},
+	{{"/./x", "//x", "/x"}, {{"/", 0, "x"}, {"/", 0, "x"}, {"/", 0, "x"}}},
+	{{"./.", ".//", "/w/."}, {{"/w", SCAN_FOLLOW, ""}, {"/w", SCAN_FOLLOW, ""},
+					 {"/w", SCAN_FOLLOW, ""}}},
+	{{"/.", "/./"}, {{"/", SCAN_FOLLOW, ""}, {"/", SCAN_FOLLOW, ""}}},
+	{{".a/.b"}, {{"/w/.a", 0, ".b"}}},
+	{{"./a/.././b"}, {{"/w/a/..", 0, "b"}}},
+	{{"a/./.."}, {{"/w/a/..", SCAN_FOLLOW, ""}}},
 	/* ".." inside stays: links make it more than text */
 	{{"a/../b"}, {{"/w/a/..", 0, "b"}}},
 	{{"../b"}, {{"/w/..", 0, "b"}}},

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -191,7 +192,7 @@ struct store *fixture_open(const char *dest)
 {
 	struct store *s = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(store_open(dest, true, &s, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(store_open(dest, STORE_CREATE, &s, NULL), 0);
 	return s;
 }
 
@@ -274,6 +275,14 @@ uint64_t fixture_verify(const char *dest, const struct manifest *m)
 	return bad;
 }
 
+bool fixture_needs_root(void)
+{
+	if (geteuid() == 0)
+		return false;
+	printf("not tried: other users' files need root ");
+	return true;
+}
+
 static int count_one(void *arg, const char *name, unsigned char d_type)
 {
 	++*(int *)arg;
@@ -290,4 +299,43 @@ int fixture_incoming(const char *dest)
 	if (fd >= 0)
 		CU_ASSERT_EQUAL(fsio_list(fd, count_one, &n), 0);
 	return n;
+}
+
+static void die_at_zero(void *arg)
+{
+	int *left = arg;
+
+	if ((*left)-- == 0)
+		_exit(9); /* as by SIGKILL: nothing is put in order */
+}
+
+bool fixture_until(const char *dest, int k, int (*act)(struct store *s))
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct store *s = NULL;
+
+		if (store_open(dest, STORE_EXISTING, &s, NULL) < 0)
+			_exit(2);
+		s->step = die_at_zero;
+		s->step_arg = &k;
+		_exit(act(s) < 0 ? 3 : 0);
+	}
+	CU_ASSERT_TRUE_FATAL(pid > 0);
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
+	CU_ASSERT_TRUE_FATAL(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 9);
+	return WEXITSTATUS(status) == 9;
+}
+
+static int publish(struct store *s)
+{
+	return store_publish(s, NULL, NULL);
+}
+
+bool fixture_publish_until(const char *dest, int k)
+{
+	return fixture_until(dest, k, publish);
 }

@@ -128,6 +128,30 @@ static void the_owner_is_set_as_root_only(void)
 	}
 }
 
+static void the_owner_can_be_left_alone(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct store_made made = store_made_file();
+	struct manifest_entry e = entry(06755), link = entry(0777);
+	SCOPED_FD int fd = new_file(dir, &made);
+	struct stat st;
+
+	e.uid = link.uid = 12345;
+	e.gid = link.gid = 12346;
+	e.no_owner = link.no_owner = true;
+	link.name = "l";
+	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	CU_ASSERT_EQUAL(st.st_uid, geteuid());
+	CU_ASSERT_EQUAL(st.st_gid, getegid());
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0755);
+	CU_ASSERT_EQUAL(symlinkat("nowhere", dir, "l"), 0);
+	CU_ASSERT_EQUAL(store_set_link_attributes(dir, &link, NULL), 0);
+	CU_ASSERT_EQUAL(fstatat(dir, "l", &st, AT_SYMLINK_NOFOLLOW), 0);
+	CU_ASSERT_EQUAL(st.st_uid, geteuid());
+}
+
 /* 0, a negative code of store_set_attributes, or 1 where a user namespace cannot be had. */
 static int set_in_a_namespace(int fd, const struct manifest_entry *e)
 {
@@ -189,6 +213,7 @@ static const struct test tests[] = {
 	TEST(attributes_of_a_read_only_file_are_set),
 	TEST(an_existing_file_loses_other_attributes),
 	TEST(the_owner_is_set_as_root_only),
+	TEST(the_owner_can_be_left_alone),
 	TEST(a_group_that_a_container_does_not_know_is_left_alone),
 	TEST(a_symlink_gets_its_time),
 };

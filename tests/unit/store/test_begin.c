@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -98,6 +99,33 @@ static void a_run_given_up_leaves_no_trace(void)
 	CU_ASSERT_FALSE(exists(dir, "d"));
 }
 
+static bool at_once(void *arg)
+{
+	return true;
+}
+
+static void a_run_given_up_in_a_hurry_goes_with_the_next_cleaning(void)
+{
+	char tmp[64], dest[128], id[33];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(one), ID_A);
+	SCOPED_STORE struct store *s = fixture_open(fixture_dest(tmp, "d", dest));
+
+	fixture_prepare(s, ID_A, m, NULL, ITEMS(one), -1);
+	store_limit_removal(s, at_once, NULL);
+	CU_ASSERT_EQUAL(store_abandon(s, ID_A, NULL), 1);
+	CU_ASSERT_EQUAL(store_has_incoming(s, ID_A), 0);
+	CU_ASSERT_EQUAL(fixture_incoming(dest), 1);
+	CU_ASSERT_EQUAL(store_clean(s, NULL, NULL), 1);
+	store_close(s);
+	s = fixture_open(dest);
+	CU_ASSERT_EQUAL(store_pending(s, id, NULL, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(id, "");
+	CU_ASSERT_EQUAL(store_clean(s, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(fixture_incoming(dest), 0);
+	CU_ASSERT_TRUE(exists(dir, "d"));
+}
+
 static void a_record_is_taken_back_before_what_it_speaks_of_goes(void)
 {
 	char tmp[64];
@@ -149,6 +177,57 @@ static void giving_up_keeps_what_other_runs_published(void)
 	CU_ASSERT_FALSE(exists(dir, "d/g"));
 }
 
+/* In place of the C library's: before @going_for is made, directory @going goes, once. */
+static const char *going, *going_for;
+
+int mkdirat(int fd, const char *name, mode_t mode)
+{
+	if (going && strcmp(name, going_for) == 0) {
+		CU_ASSERT_EQUAL(rmdir(going), 0);
+		going = NULL;
+	}
+	return (int)syscall(SYS_mkdirat, fd, name, mode);
+}
+
+/* By a run that gives up, which made them: the next one makes them anew. */
+static void directories_that_go_while_a_store_is_opened_are_made_again(void)
+{
+	static const char *const cases[][2] = {
+		{"a", "b"}, {"a/b", "c"}, {"a/b/c", ".ebt"}};
+	char tmp[64], dest[128], gone[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		SCOPED_STORE struct store *s = NULL;
+
+		going_for = cases[i][1];
+		going = fixture_dest(tmp, cases[i][0], gone);
+		s = fixture_open(fixture_dest(tmp, "a/b/c", dest));
+		CU_ASSERT_PTR_NULL(going);
+		CU_ASSERT_TRUE(exists(dir, "a/b/c/.ebt/lock"));
+		CU_ASSERT_EQUAL(store_abandon(s, ID_A, NULL), 0);
+		CU_ASSERT_FALSE(exists(dir, "a"));
+	}
+}
+
+static void what_another_store_lies_in_goes_with_the_last(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *a = fixture_open(fixture_dest(tmp, "x/y/a", dest));
+	SCOPED_STORE struct store *b = fixture_open(fixture_dest(tmp, "x/y/b", dest));
+
+	CU_ASSERT_FALSE(store_unmake(a)); /* not given up */
+	CU_ASSERT_EQUAL(store_abandon(a, ID_A, NULL), 0);
+	CU_ASSERT_FALSE(exists(dir, "x/y/a"));
+	CU_ASSERT_TRUE(exists(dir, "x/y/b/.ebt"));
+	CU_ASSERT_FALSE(store_unmake(a));
+	CU_ASSERT_EQUAL(store_abandon(b, ID_A, NULL), 0);
+	CU_ASSERT_TRUE(exists(dir, "x/y"));
+	CU_ASSERT_TRUE(store_unmake(a));
+	CU_ASSERT_FALSE(exists(dir, "x"));
+}
+
 /* A record or manifest that was being saved when the process died. */
 static void cleaning_removes_what_was_being_saved(void)
 {
@@ -173,7 +252,10 @@ static const struct test tests[] = {
 	TEST(cleaning_keeps_what_it_is_told_to),
 	TEST(cleaning_removes_what_was_being_saved),
 	TEST(a_run_given_up_leaves_no_trace),
+	TEST(a_run_given_up_in_a_hurry_goes_with_the_next_cleaning),
 	TEST(a_record_is_taken_back_before_what_it_speaks_of_goes),
+	TEST(directories_that_go_while_a_store_is_opened_are_made_again),
+	TEST(what_another_store_lies_in_goes_with_the_last),
 	TEST(giving_up_leaves_a_directory_that_was_there),
 	TEST(giving_up_keeps_what_other_runs_published),
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static uint64_t conflicts(
 	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
 	SCOPED_STORE struct store *s = fixture_open(tmp);
 	uint64_t n = 99;
-	int r = store_conflicts(s, m, how, max, text, 256, &n, NULL);
+	int r = store_conflicts(s, m, NULL, how, max, text, 256, &n, NULL);
 
 	CU_ASSERT_EQUAL(r, n > 0);
 	return n;
@@ -74,9 +75,11 @@ static void names_that_do_not_fit_are_counted_all_the_same(void)
 	fixture_write(dir, "d", "");
 	fixture_write(dir, "l", "");
 	fixture_write(dir, "new\nline", "");
-	CU_ASSERT_EQUAL(store_conflicts(s, m, STORE_REFUSE, 9, text, 4, &n, NULL), 1);
+	CU_ASSERT_EQUAL(
+		store_conflicts(s, m, NULL, STORE_REFUSE, 9, text, 4, &n, NULL), 1);
 	CU_ASSERT_EQUAL(n, 3);
-	CU_ASSERT_EQUAL(store_conflicts(s, m, STORE_REFUSE, 9, NULL, 0, &n, NULL), 1);
+	CU_ASSERT_EQUAL(
+		store_conflicts(s, m, NULL, STORE_REFUSE, 9, NULL, 0, &n, NULL), 1);
 }
 
 static const struct item linked[] = {PLAIN("f", "content"),
@@ -195,10 +198,12 @@ static int conflicts_of_stranger(const char *tmp)
 
 		if (setegid(STRANGER) < 0 || seteuid(STRANGER) < 0)
 			_exit(99);
-		SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
-		if (store_open(tmp, true, &s, NULL) < 0)
+		SCOPED_MANIFEST struct manifest *m =
+			fixture_manifest(ITEMS(items), ID_A);
+		if (store_open(tmp, STORE_CREATE, &s, NULL) < 0)
 			_exit(98);
-		_exit(-store_conflicts(s, m, STORE_ALWAYS, 5, text, 256, &n, NULL));
+		_exit(-store_conflicts(
+			s, m, NULL, STORE_ALWAYS, 5, text, 256, &n, NULL));
 	}
 	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
 	CU_ASSERT_TRUE(WIFEXITED(status));
@@ -229,12 +234,125 @@ static void what_cannot_be_put_in_place_is_refused_in_time(void)
 	CU_ASSERT_EQUAL(conflicts_of_stranger(tmp), 0);
 }
 
+/* What store_conflicts says after directory "d" of the store at @tmp was changed. */
+static int conflicts_with(const char *tmp, int dir, mode_t top, mode_t mode, uid_t uid,
+	struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+	SCOPED_STORE struct store *s = NULL;
+	uint64_t n;
+
+	CU_ASSERT_EQUAL(fchmod(dir, top), 0);
+	CU_ASSERT_EQUAL(fchownat(dir, "d", uid, uid, 0), 0);
+	CU_ASSERT_EQUAL(fchmodat(dir, "d", mode, 0), 0);
+	s = fixture_open(tmp);
+	return store_conflicts(s, m, NULL, STORE_ALWAYS, 0, NULL, 0, &n, err);
+}
+
+static void what_others_could_replace_is_not_filled(void)
+{
+	static const struct {
+		mode_t top, mode;
+		uid_t uid;
+		int result;
+	} cases[] = {
+		{0755, 0755, 0, 0},
+		{0755, 01777, 0, 0},
+		{0755, 0777, 0, -EPERM},
+		{0755, 0755, STRANGER, -EPERM},
+		{01777, 0777, STRANGER, -EPERM},
+		/* Nobody gets in, but that of somebody else was his before, perhaps. */
+		{0700, 0777, 0, 0},
+		{0700, 0755, STRANGER, -EPERM},
+	};
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	struct ebt_err err;
+
+	if (fixture_needs_root())
+		return;
+	CU_ASSERT_EQUAL(mkdirat(dir, "d", 0755), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CU_ASSERT_EQUAL(conflicts_with(tmp, dir, cases[i].top, cases[i].mode,
+					cases[i].uid, &err),
+			cases[i].result);
+		if (cases[i].result)
+			CU_ASSERT_PTR_NOT_NULL(
+				strstr(err.text, "/d: others could replace"));
+	}
+}
+
+static void directories_of_others_that_were_staged_are_filled_again(void)
+{
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_STORE struct store *s = NULL;
+	struct ebt_err err;
+
+	if (fixture_needs_root())
+		return;
+	m->entries[manifest_find(m, "d")].uid = STRANGER;
+	m->entries[manifest_find(m, "d")].gid = STRANGER;
+	m->entries[manifest_find(m, "d")].mode = 0775;
+	s = fixture_open(tmp);
+	fixture_prepare(s, ID_A, m, NULL, ITEMS(items), STORE_REFUSE);
+	CU_ASSERT_EQUAL(store_publish(s, NULL, NULL), 0);
+	store_close(TAKE(s));
+	CU_ASSERT_EQUAL(conflicts_with(tmp, dir, 0700, 0775, STRANGER, NULL), 0);
+	/* Not what was staged. */
+	CU_ASSERT_EQUAL(conflicts_with(tmp, dir, 0700, 0777, STRANGER, NULL), -EPERM);
+	CU_ASSERT_EQUAL(
+		conflicts_with(tmp, dir, 0700, 0775, STRANGER + 1, NULL), -EPERM);
+	/* He gets in. */
+	CU_ASSERT_EQUAL(conflicts_with(tmp, dir, 0711, 0775, STRANGER, &err), -EPERM);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "mode 0700 of the store"));
+}
+
+/* In a sticky store, under a name that was free: it looks as if we had brought it. */
+static void a_file_of_somebody_else_is_not_what_was_staged(void)
+{
+	int status = 0;
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	pid_t pid;
+
+	if (fixture_needs_root())
+		return;
+	CU_ASSERT_EQUAL(fchown(dir, STRANGER, STRANGER), 0);
+	pid = fork();
+	if (pid == 0) {
+		SCOPED_STORE struct store *s = NULL;
+		uint64_t need[1] = {0}, same[1] = {0};
+
+		if (setegid(STRANGER) < 0 || seteuid(STRANGER) < 0)
+			_exit(99);
+		SCOPED_MANIFEST struct manifest *m =
+			fixture_manifest(ITEMS(linked), ID_A);
+		fixture_publish(tmp, ID_A, ITEMS(linked), STORE_REFUSE);
+		s = fixture_open(tmp);
+		store_compare(s, m, same, NULL);
+		if (seteuid(0) < 0 ||
+			fchownat(dir, "f", STRANGER + 1, STRANGER, 0) < 0 ||
+			seteuid(STRANGER) < 0)
+			_exit(98);
+		store_compare(s, m, need, NULL);
+		_exit(same[0] == 0 && need[0] == 1ull << manifest_find(m, "f") ? 0 : 1);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFEXITED(status));
+	CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
 static const struct test tests[] = {
 	TEST(an_empty_directory_has_no_conflicts),
 	TEST(directories_may_exist_and_files_may_not),
 	TEST(a_directory_is_replaced_by_nothing_else),
 	TEST(names_that_do_not_fit_are_counted_all_the_same),
 	TEST(what_cannot_be_put_in_place_is_refused_in_time),
+	TEST(what_others_could_replace_is_not_filled),
+	TEST(directories_of_others_that_were_staged_are_filled_again),
+	TEST(a_file_of_somebody_else_is_not_what_was_staged),
 	TEST(what_differs_is_needed),
 	TEST(everything_below_a_missing_directory_is_needed),
 };

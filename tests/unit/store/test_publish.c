@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "fsio/fsio.h"
 
 static void a_fresh_store_holds_what_was_brought(void)
 {
@@ -40,7 +43,7 @@ static void a_fresh_tree_takes_one_rename_for_each_name_at_its_top(void)
 	char tmp[64];
 	SCOPED_MANIFEST struct manifest *m = fixture_manifest(everything, ID_A);
 	SCOPED_STORE struct store *s = NULL;
-	int top = 0, dirs = 0, steps = 0;
+	int top = 0, top_dirs = 0, steps = 0;
 
 	close(suite_tmpdir(tmp));
 	s = fixture_open(tmp);
@@ -49,11 +52,13 @@ static void a_fresh_tree_takes_one_rename_for_each_name_at_its_top(void)
 	s->step_arg = &steps;
 	CU_ASSERT_EQUAL(store_publish(s, NULL, NULL), 0);
 	for (uint32_t i = 0; i < m->count; i++) {
-		top += m->entries[i].parent == MANIFEST_ROOT;
-		dirs += m->entries[i].kind == MANIFEST_DIR;
+		if (m->entries[i].parent != MANIFEST_ROOT)
+			continue;
+		top++;
+		top_dirs += m->entries[i].kind == MANIFEST_DIR;
 	}
-	/* And the manifest, the record, what is left of incoming. */
-	CU_ASSERT_EQUAL(steps, top + dirs + 3);
+	/* Attributes of what was renamed; manifest twice, record, what is left of incoming. */
+	CU_ASSERT_EQUAL(steps, top + top_dirs + 4);
 }
 
 static void directories_keep_mode_and_time(void)
@@ -205,7 +210,7 @@ static void nothing_leaks_from_a_shared_directory_into_files(void)
 	SCOPED_FD int dir = suite_tmpdir(tmp);
 	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
 
-	CU_ASSERT_EQUAL(fchmod(dir, 02777), 0);
+	CU_ASSERT_EQUAL(fchmod(dir, 03777), 0);
 	if (fsetxattr(dir, "system.posix_acl_default", acl, sizeof(acl), 0) < 0)
 		return; /* no ACLs here */
 	fixture_publish(tmp, ID_A, ITEMS(items), STORE_REFUSE);
@@ -243,7 +248,8 @@ static void directories_keep_their_xattrs_if_those_were_left_behind(void)
 		DIRECTORY("d/plain", 0755),
 		{.path = "e", .kind = MANIFEST_DIR, .mode = 0755, .xattr = "replaced"}};
 	static const struct item second[] = {DIRECTORY("d", 0750), PLAIN("d/f", "x"),
-		DIRECTORY("d/plain", 0755), DIRECTORY("own", 0700), PLAIN("own/f", "y")};
+		DIRECTORY("d/plain", 0755), DIRECTORY("own", 0700),
+		PLAIN("own/f", "y")};
 	static const struct item third[] = {DIRECTORY("e", 0755)};
 	char tmp[64], path[128], value[16] = "";
 	SCOPED_FD int dir = suite_tmpdir(tmp);
@@ -257,7 +263,8 @@ static void directories_keep_their_xattrs_if_those_were_left_behind(void)
 	publish_without_xattrs(tmp, ID_B, ITEMS(second));
 	CU_ASSERT_EQUAL(getxattr(path, "user.mine", value, sizeof(value)), 5);
 	CU_ASSERT_EQUAL(getxattr(fixture_dest(tmp, "d", path), "user.test", value,
-		sizeof(value)), 7);
+				sizeof(value)),
+		7);
 	CU_ASSERT_EQUAL(stat(path, &st), 0);
 	CU_ASSERT_EQUAL(st.st_mode & 07777, 0750);
 	/* And nothing looks damaged because of that. */
@@ -266,7 +273,8 @@ static void directories_keep_their_xattrs_if_those_were_left_behind(void)
 	CU_ASSERT_EQUAL(fixture_verify(tmp, m), 0);
 	store_close(TAKE(s));
 	/* With attributes, a directory gets those of the source, and only those. */
-	fixture_publish(tmp, "00000000000000000000000000000000", ITEMS(third), STORE_ALWAYS);
+	fixture_publish(
+		tmp, "00000000000000000000000000000000", ITEMS(third), STORE_ALWAYS);
 	CU_ASSERT_TRUE(
 		getxattr(fixture_dest(tmp, "e", path), "user.test", NULL, 0) < 0);
 }
@@ -298,6 +306,80 @@ static void without_a_record_nothing_is_published(void)
 		store_commit(s, ID_A, STORE_REFUSE, NULL), -ENOENT); /* not sealed */
 }
 
+/* In a sticky store anybody may make directories: one that came after the last look. */
+static void a_directory_that_others_made_meanwhile_is_not_filled(void)
+{
+	static const struct item items[] = {DIRECTORY("d", 0755), PLAIN("d/f", "x")};
+	uint64_t nothing[1] = {0};
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(ITEMS(items), ID_A);
+	struct ebt_err err;
+	struct stat st;
+
+	if (fixture_needs_root())
+		return;
+	CU_ASSERT_EQUAL(fchmod(dir, 01777), 0);
+	for (int bare = 0; bare < 2; bare++) {
+		SCOPED_STORE struct store *s = fixture_open(tmp);
+		SCOPED_FD int tree = -1;
+
+		if (bare) {
+			CU_ASSERT_EQUAL(store_begin(s, ID_A, &tree, NULL), 0);
+			CU_ASSERT_EQUAL(store_seal(s, m, nothing, false, NULL), 0);
+			CU_ASSERT_EQUAL(store_commit(s, ID_A, STORE_UPDATE, NULL), 0);
+		} else {
+			fixture_prepare(s, ID_A, m, NULL, ITEMS(items), STORE_REFUSE);
+		}
+		CU_ASSERT_EQUAL(mkdirat(dir, "d", 0700), 0);
+		CU_ASSERT_EQUAL(fchownat(dir, "d", 12345, 12345, 0), 0);
+		CU_ASSERT_EQUAL(store_publish(s, NULL, &err), -EPERM);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "/d: others could replace"));
+		CU_ASSERT_EQUAL(faccessat(dir, "d/f", F_OK, 0), -1);
+		CU_ASSERT_EQUAL(fstatat(dir, "d", &st, 0), 0);
+		CU_ASSERT_EQUAL(st.st_uid, 12345); /* it does not pass for ours */
+		CU_ASSERT_EQUAL(unlinkat(dir, "d", AT_REMOVEDIR), 0);
+		CU_ASSERT_EQUAL(store_publish(s, NULL, NULL), 0);
+		CU_ASSERT_EQUAL(faccessat(dir, "d/f", F_OK, 0), bare ? -1 : 0);
+		store_close(TAKE(s));
+		CU_ASSERT_EQUAL(fsio_remove_tree(dir, "d", NULL), 0);
+	}
+}
+
+/* We stage what is his at its source. In the store it is to be ours. */
+static void a_directory_of_the_owner_of_the_source_is_not_ours(void)
+{
+	static const struct item items[] = {DIRECTORY("d", 0755), PLAIN("d/f", "x")};
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	int status = 0;
+	pid_t pid;
+
+	if (fixture_needs_root())
+		return;
+	CU_ASSERT_EQUAL(fchmod(dir, 01777), 0);
+	CU_ASSERT_EQUAL(fchown(dir, 65534, 65534), 0);
+	pid = fork();
+	if (pid == 0) {
+		SCOPED_STORE struct store *s = NULL;
+		SCOPED_MANIFEST struct manifest *m = NULL;
+
+		if (setegid(65534) < 0 || seteuid(65534) < 0)
+			_exit(99);
+		m = fixture_manifest(ITEMS(items), ID_A);
+		m->entries[manifest_find(m, "d")].uid = 12345;
+		s = fixture_open(tmp);
+		fixture_prepare(s, ID_A, m, NULL, ITEMS(items), STORE_REFUSE);
+		if (seteuid(0) < 0 || mkdirat(dir, "d", 0755) < 0 ||
+			fchownat(dir, "d", 12345, 12345, 0) < 0 || seteuid(65534) < 0)
+			_exit(98);
+		_exit(-store_publish(s, NULL, NULL));
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFEXITED(status));
+	CU_ASSERT_EQUAL(WEXITSTATUS(status), EPERM);
+}
+
 static const struct test tests[] = {
 	TEST(a_fresh_store_holds_what_was_brought),
 	TEST(a_fresh_tree_takes_one_rename_for_each_name_at_its_top),
@@ -311,5 +393,7 @@ static const struct test tests[] = {
 	TEST(directories_keep_their_xattrs_if_those_were_left_behind),
 	TEST(our_own_name_cannot_be_published),
 	TEST(without_a_record_nothing_is_published),
+	TEST(a_directory_that_others_made_meanwhile_is_not_filled),
+	TEST(a_directory_of_the_owner_of_the_source_is_not_ours),
 };
 SUITE("store_publish", tests)

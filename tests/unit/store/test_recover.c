@@ -3,41 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
 #include "fsio/fsio.h"
-
-static void die_at_zero(void *arg)
-{
-	int *left = arg;
-
-	if ((*left)-- == 0)
-		_exit(9); /* as by SIGKILL: nothing is put in order */
-}
-
-/* Publish in a process that dies after step @k. False once it gets through. */
-static bool publish_until(const char *dest, int k)
-{
-	int status = 0;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		struct store *s = NULL;
-
-		if (store_open(dest, false, &s, NULL) < 0)
-			_exit(2);
-		s->step = die_at_zero;
-		s->step_arg = &k;
-		_exit(store_publish(s, NULL, NULL) < 0 ? 3 : 0);
-	}
-	CU_ASSERT_TRUE_FATAL(pid > 0);
-	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
-	CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
-	CU_ASSERT_TRUE_FATAL(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 9);
-	return WEXITSTATUS(status) == 9;
-}
 
 static void finish(const char *dest)
 {
@@ -86,14 +55,14 @@ static void an_interruption_anywhere_is_made_good(void)
 	int k;
 
 	committed(fixture_dest(tmp, "expected", dest));
-	CU_ASSERT_FALSE(publish_until(dest, 1000000));
+	CU_ASSERT_FALSE(fixture_publish_until(dest, 1000000));
 	expected = fixture_snapshot(dest);
 	for (k = 0; died; k++) {
 		SCOPED_FREE char *got = NULL;
 		SCOPED_MANIFEST struct manifest *merged = NULL;
 
 		committed(fixture_dest(tmp, "dest", dest));
-		died = publish_until(dest, k);
+		died = fixture_publish_until(dest, k);
 		finish(dest);
 		got = fixture_snapshot(dest);
 		CU_ASSERT_STRING_EQUAL(got, expected);
@@ -109,6 +78,48 @@ static void an_interruption_anywhere_is_made_good(void)
 	CU_ASSERT_TRUE(k > 15); /* it did stop in many places */
 }
 
+#define STRANGER 12345
+
+/* A committed run of a tree with directories of others, and ones that others may write to. */
+static struct manifest *foreign(const char *dest)
+{
+	static const struct item before[] = {
+		DIRECTORY("b", 0700), PLAIN("b/old", "old")};
+	SCOPED_MANIFEST struct manifest *m = fixture_manifest(everything, ID_B);
+
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->entries[i].kind == MANIFEST_DIR) {
+			m->entries[i].uid = m->entries[i].gid = STRANGER;
+			m->entries[i].mode |= 0020;
+		}
+	fixture_publish(dest, ID_A, ITEMS(before), STORE_REFUSE);
+	SCOPED_STORE struct store *s = fixture_open(dest);
+	fixture_prepare(s, ID_B, m, NULL, everything, STORE_ALWAYS);
+	return TAKE(m);
+}
+
+/* What stops a run that finds them there must not stop the one that made them. */
+static void directories_of_others_are_no_obstacle_to_the_run_that_brings_them(void)
+{
+	char tmp[64], dest[128];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	bool died = true;
+
+	if (fixture_needs_root())
+		return;
+	CU_ASSERT_EQUAL(fchmod(dir, 0711), 0);
+	for (int k = 0; died; k++) {
+		CU_ASSERT_EQUAL(mkdirat(dir, "d", 0755), 0);
+		SCOPED_MANIFEST struct manifest *m =
+			foreign(fixture_dest(tmp, "d", dest));
+
+		died = fixture_publish_until(dest, k);
+		finish(dest);
+		CU_ASSERT_EQUAL(fixture_verify(dest, m), 0);
+		CU_ASSERT_EQUAL_FATAL(fsio_remove_tree(dir, "d", NULL), 0);
+	}
+}
+
 static void two_interruptions_are_no_worse_than_one(void)
 {
 	SCOPED_MANIFEST struct manifest *m = fixture_manifest(everything, ID_B);
@@ -116,9 +127,9 @@ static void two_interruptions_are_no_worse_than_one(void)
 	close(suite_tmpdir(tmp));
 
 	committed(fixture_dest(tmp, "d", dest));
-	CU_ASSERT_TRUE(publish_until(dest, 12));
-	CU_ASSERT_TRUE(publish_until(dest, 3));
-	CU_ASSERT_TRUE(publish_until(dest, 0));
+	CU_ASSERT_TRUE(fixture_publish_until(dest, 12));
+	CU_ASSERT_TRUE(fixture_publish_until(dest, 3));
+	CU_ASSERT_TRUE(fixture_publish_until(dest, 0));
 	finish(dest);
 	CU_ASSERT_EQUAL(fixture_verify(dest, m), 0);
 }
@@ -140,7 +151,7 @@ static void after_a_reboot_whole_files_are_published(void)
 	close(suite_tmpdir(tmp));
 
 	committed(fixture_dest(tmp, "d", dest));
-	CU_ASSERT_TRUE(publish_until(dest, 5)); /* some are in place already */
+	CU_ASSERT_TRUE(fixture_publish_until(dest, 5)); /* some are in place already */
 	reboot(dest);
 	finish(dest);
 	CU_ASSERT_EQUAL(fixture_verify(dest, m), 0);
@@ -236,6 +247,7 @@ static void a_damaged_list_of_needs_is_refused(void)
 
 static const struct test tests[] = {
 	TEST(an_interruption_anywhere_is_made_good),
+	TEST(directories_of_others_are_no_obstacle_to_the_run_that_brings_them),
 	TEST(two_interruptions_are_no_worse_than_one),
 	TEST(after_a_reboot_whole_files_are_published),
 	TEST(after_a_reboot_a_damaged_file_stops_everything),

@@ -213,14 +213,14 @@ static void holes_count_as_the_zeros_they_are(void)
 	struct ebt_digest got, expected;
 
 	CU_ASSERT_EQUAL(ftruncate(fd, (off_t)size), 0);
-	CU_ASSERT_EQUAL(store_digest(fd, size, buffer, &got), 0);
+	CU_ASSERT_EQUAL(store_digest(fd, size, buffer, NULL, NULL, &got), 0);
 	CU_ASSERT_TRUE(digest_equal(got, (struct ebt_digest){0}));
 	CU_ASSERT_EQUAL(fsio_write(fd, data, sizeof(data), at), 0);
 	memcpy(leaf + 5, data, sizeof(data));
 	expected = digest_leaf(leaf, DIGEST_LEAF, 21);
-	CU_ASSERT_EQUAL(store_digest(fd, size, buffer, &got), 0);
+	CU_ASSERT_EQUAL(store_digest(fd, size, buffer, NULL, NULL, &got), 0);
 	CU_ASSERT_TRUE(digest_equal(got, expected));
-	CU_ASSERT_EQUAL(store_digest(fd, size + 1, buffer, &got), 1);
+	CU_ASSERT_EQUAL(store_digest(fd, size + 1, buffer, NULL, NULL, &got), 1);
 }
 
 static const struct test tests[] = {

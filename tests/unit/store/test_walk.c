@@ -48,7 +48,7 @@ static void a_deep_tree_needs_few_descriptors(void)
 
 	CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &old), 0);
 	few = old;
-	few.rlim_cur = (rlim_t)dir + 50;
+	few.rlim_cur = (rlim_t)dir + 12;
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &few), 0);
 	for (uint32_t i = 0; i < m->count; i++) {
 		fd = store_walk_to(&w, m->entries[i].parent);

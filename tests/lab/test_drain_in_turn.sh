@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Drains of many small files to an emulated Lustre: they go where its servers put them in turn, for
+# three requests each, and are placed as soon as that does not do.
+EMUL_SERVER=${2:+$(readlink -f "$2")} LAYOUT=${3:+$(readlink -f "$3")}
+LAB_RATE=1gbit LAB_NODES=3
+cli=$(cd "$(dirname "$0")/../cli" && pwd)
+. "$(dirname "$0")/lab.sh"
+. "$cli/drain.sh"
+. "$(dirname "$0")/emul.sh"
+cd "$WORK" || exit 99
+emul_begin lab_end || skip "$LACKS"
+FILES=360
+
+mkdir -p want/sub
+head -c $((FILES * 40000)) /dev/urandom | split -a 3 -b 40000 - want/sub/f
+spread want $N keep
+for ((i = 0; i < N; i++)); do touch -r want keep.$i; done
+fill() { # KEEP
+	local i
+	for ((i = 0; i < N; i++)); do
+		on $i rm -rf /local/job
+		on $i cp -a "$WORK/$1.$i" /local/job || fail "node $i cannot be filled"
+	done
+}
+
+O=$WORK/fs
+timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
+	ost-rate=none mds-rate=none mds-latency=0 handover=0 rename-flags=1 || exit 99
+eval "$("$emul" env)"
+a_file() { # requests, but for what directories take
+	stats | sed 's/.*"mds":{"total":\([0-9]*\).*/\1/' | awk -v f=$FILES '{print ($1 - 40) / f}'
+}
+# between NAME LOW GOT HIGH
+between() { check "$1: $3" awk -v l="$2" -v g="$3" -v h="$4" 'BEGIN {exit !(g + 0 >= l && g + 0 <= h)}'; }
+# drained DIR STATUS OPTION...
+drained() {
+	local dir=$1 want=$2
+	shift 2
+	reset
+	run "$want" --json "$@" /local/job "/lustre/$dir"
+}
+# level: largest by mean of the bytes that OSTs got
+level() {
+	stats | grep -o '"ost":[0-9]*,"bytes_written":[0-9]*' | cut -d: -f3 |
+		awk '{s += $1; m = $1 > m ? $1 : m} END {printf "%.3f\n", s ? m * NR / s : 0}'
+}
+
+fill keep
+drained plain 0
+arrived want "$O/plain"
+is "layouts that were asked for" 0 "$(number layouts)"
+between "creations" $FILES "$(requests create)" $((FILES + 1))
+# Nothing beside them but what directories take.
+between "requests a file" 2.9 "$(a_file)" 3
+between "level" 1 "$(level)" 1.05
+
+# A rename that cannot refuse to replace takes a link and an unlink.
+set_ rename-flags=0
+fill keep
+drained links 0
+arrived want "$O/links"
+between "requests a file" 3.9 "$(a_file)" 4
+set_ rename-flags=1
+
+# What the user says about places is obeyed.
+fill keep
+drained said 0 --stripe-count=1
+arrived want "$O/said"
+is "layouts that were asked for" $FILES "$(number layouts)"
+
+# Sizes that turns would not level.
+mkdir mixed
+head -c 12000000 /dev/urandom | split -a 3 -b 40000 - mixed/f
+for i in $(seq 70); do head -c $((150000 + i * 40000)) /dev/urandom >mixed/large$i; done
+spread mixed $N odd
+for ((i = 0; i < N; i++)); do touch -r mixed odd.$i; done
+fill odd
+drained odd 0
+arrived mixed "$O/odd"
+between "level of unequal sizes" 1 "$(level)" 1.05
+
+# A default that names a target: no turns, so what is left is placed.
+mkdir "$O/named"
+setfattr -n lustre.lov -v 0xd00bd10b01000000000000000000000000000000000000000000100001000300 "$O/named" ||
+	fail "default layout"
+fill keep
+drained named/d 0
+arrived want "$O/named/d"
+between "layouts that were asked for" $((FILES / 2)) "$(number layouts)" $((FILES - N))
+between "level where one target is named" 1 "$(level)" 2
+
+# One that fails, and one that is slow: known, named, avoided, and everything comes.
+set_ ost=5 failing
+fill keep
+drained failing 0
+arrived want "$O/failing"
+says "target 5 is failing"
+set_ ost=5 healthy
+set_ ost-rate=10M ost=2 slow=100
+fill keep
+drained slow 0
+arrived want "$O/slow"
+says "target 2 is much slower than others"
+check "what was left was placed" test "$(number layouts)" -gt 0
+finish

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "field.h"
+#include "files.h"
+#include "ranks.h"
+
+void open_field_all(struct field *f, MPI_Comm comm)
+{
+	memset(f, 0, sizeof(*f));
+	f->comm = comm;
+	f->rank = mpi_rank(comm);
+	f->size = mpi_size(comm);
+	mpi_tmpdir_all(comm, f->top);
+	snprintf(f->mine, sizeof(f->mine), "%s/s.%d", f->top, f->rank);
+	snprintf(f->dest, sizeof(f->dest), "%s/dest", f->top);
+	must(mkdir(f->mine, 0700) == 0, f->mine);
+	f->o.dest = f->dest;
+	f->o.run.per_rank = true;
+	f->o.run.timeout = 20;
+}
+
+void put_dest(const struct field *f)
+{
+	must(mkdir(f->dest, 0755) == 0 || errno == EEXIST, f->dest);
+}
+
+void close_drain(struct field *f)
+{
+	struct drain *d = &f->d;
+
+	manifest_free(d->m);
+	free(d->verdict);
+	free(d->marks);
+	buf_release(&d->lost);
+	buf_release(&d->looks);
+	drain_detours_free(d);
+	for (uint32_t i = 0; i < d->n_dirs; i++)
+		free(d->dirs[i].path);
+	free(d->dirs);
+	buf_release(&d->dirs_text);
+	drain_task_free_list(d->shared);
+	journal_close(d->journal);
+	store_close(d->store);
+	free(d->store_path);
+	free(d->root);
+	free(d->visible);
+	if (d->rootfd >= 0)
+		close(d->rootfd);
+	if (d->job.comm)
+		job_close(&d->job);
+	memset(d, 0, sizeof(*d));
+	d->rootfd = -1;
+}
+
+int merge_all(struct field *f)
+{
+	struct drain *d = &f->d;
+	int r, dot;
+
+	close_drain(f);
+	memset(&f->err, 0, sizeof(f->err));
+	memset(&f->rep, 0, sizeof(f->rep));
+	d->o = &f->o;
+	d->rep = &f->rep;
+	d->rootfd = -1;
+	r = job_open_all(&d->job, f->comm, &f->o.run, &f->err);
+	must(r == 0, f->err.text);
+	snprintf(d->node_name, sizeof(d->node_name), "n%d", f->rank);
+	memcpy(d->id, "0123456789abcdef0123456789abcdef", 33);
+	must(store_open(f->mine, STORE_CREATE, &d->store, &f->err) == 0, f->err.text);
+	d->store_path = realpath(f->mine, NULL);
+	dot = openat(store_dirfd(d->store), ".ebt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(journal_open(dot, &d->journal, &f->err) == 0, f->err.text);
+	close(dot);
+	r = drain_dest_resolve_all(d, &f->err);
+	if (r == 0)
+		r = drain_dest_open_all(d, &f->err);
+	if (r == 0)
+		must(drain_journal_begin(d, &f->err) == 0, f->err.text);
+	if (r == 0)
+		r = job_agree_all(&d->job, drain_outputs(d, &f->err), &f->err);
+	return r == 0 ? drain_merge_all(d, &f->err) : r;
+}
