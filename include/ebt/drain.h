@@ -119,14 +119,17 @@ struct ebt_drain_options {
 #define EBT_DRAIN_SETTLE_MAX	 (10ull << 30)
 
 /* Of one storage target, over all writers. */
+#define EBT_DRAIN_NO_POOL UINT32_MAX
 struct ebt_drain_target {
 	uint32_t
 		index; /* of the OST; a number of ours where the file system has none */
 	uint64_t bytes; /* written there */
 	uint64_t objects;
 	double seconds; /* writers' time in write and sync, summed */
-	bool unused;	/* full, read-only, degraded or inactive from the start */
-	bool avoided;	/* turned out full, failing or slow on the way */
+	uint32_t
+		pool; /* whose files it gets; targets of one number are level together */
+	bool unused;  /* full, read-only, degraded or inactive from the start */
+	bool avoided; /* turned out full, failing or slow on the way */
 };
 
 struct ebt_drain_report {

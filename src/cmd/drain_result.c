@@ -26,8 +26,8 @@ static double calls_per_file(const struct ebt_drain_report *rep)
 	return rep->files ? (double)calls_of(rep) / (double)rep->files : 0;
 }
 
-/* Largest by mean of the targets that stayed in use; 0: there are none. */
-static double level_of(const struct ebt_drain_report *rep)
+/* Largest by mean of those targets of a pool that stayed in use; 0: there are none. */
+static double level_in(const struct ebt_drain_report *rep, uint32_t pool)
 {
 	uint64_t most = 0, sum = 0;
 	uint32_t n = 0;
@@ -35,13 +35,31 @@ static double level_of(const struct ebt_drain_report *rep)
 	for (uint32_t i = 0; i < rep->n_targets; i++) {
 		const struct ebt_drain_target *t = &rep->target[i];
 
-		if (t->avoided || t->unused)
+		if (t->avoided || t->unused || t->pool != pool)
 			continue;
 		most = t->bytes > most ? t->bytes : most;
 		sum += t->bytes;
 		n++;
 	}
 	return sum ? (double)most * n / (double)sum : 0;
+}
+
+/* Of the pool that is least so. */
+static double level_of(const struct ebt_drain_report *rep)
+{
+	double most = 0, one;
+	uint32_t pools = 0;
+
+	for (uint32_t i = 0; i < rep->n_targets; i++) {
+		if (rep->target[i].pool != EBT_DRAIN_NO_POOL &&
+			rep->target[i].pool >= pools)
+			pools = rep->target[i].pool + 1;
+	}
+	for (uint32_t k = 0; k < pools; k++) {
+		one = level_in(rep, k);
+		most = one > most ? one : most;
+	}
+	return most;
 }
 
 static uint32_t avoided(const struct ebt_drain_report *rep)

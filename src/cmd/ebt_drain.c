@@ -6,7 +6,7 @@
 
 #include "base/scope.h"
 #include "cmd/drain_cmd.h"
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 #include "transport/transport.h"
 
 const struct cmd_program cmd_program = {"ebt-drain", "ebt.drain/1"};

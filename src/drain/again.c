@@ -29,44 +29,45 @@
 
 void drain_unsettled(struct drain *d, const char *path)
 {
-	__atomic_add_fetch(&d->unsettled, 1, __ATOMIC_RELAXED);
-	if (!path || d->turn != DRAIN_TRY)
+	__atomic_add_fetch(&d->pass.unsettled, 1, __ATOMIC_RELAXED);
+	if (!path || d->pass.turn != DRAIN_TRY)
 		return;
 	/* Without memory for its name it is not told, which is a help and no more. */
 	SCOPED_LOCK(&d->lost_lock);
-	buf_put(&d->gone, path, strlen(path) + 1);
+	buf_put(&d->pass.gone, path, strlen(path) + 1);
 }
 
 void drain_hold(struct drain *d, const char *path, const char *text)
 {
 	{
 		SCOPED_LOCK(&d->lost_lock);
-		size_t len = d->waiting.len;
+		size_t len = d->pass.waiting.len;
 
-		buf_put(&d->waiting, path, strlen(path) + 1);
-		buf_put(&d->waiting, text, strlen(text) + 1);
-		d->n_waiting += buf_ok(&d->waiting);
-		if (buf_ok(&d->waiting))
+		buf_put(&d->pass.waiting, path, strlen(path) + 1);
+		buf_put(&d->pass.waiting, text, strlen(text) + 1);
+		d->pass.n_waiting += buf_ok(&d->pass.waiting);
+		if (buf_ok(&d->pass.waiting))
 			return;
-		d->waiting.failed = false;
-		d->waiting.len = len;
+		d->pass.waiting.failed = false;
+		d->pass.waiting.len = len;
 	}
 	drain_look(d, EBT_LOOK_MISSING, path, NULL, "%s", text);
 }
 
 void drain_let_go(struct drain *d, bool missing)
 {
-	const char *path = (const char *)d->waiting.data, *text;
+	const char *path = (const char *)d->pass.waiting.data, *text;
 
-	for (uint64_t i = 0; i < d->n_waiting; i++, path = text + strlen(text) + 1) {
+	for (uint64_t i = 0; i < d->pass.n_waiting;
+		i++, path = text + strlen(text) + 1) {
 		text = path + strlen(path) + 1;
 		if (missing)
 			drain_look(d, EBT_LOOK_MISSING, path, NULL, "%s", text);
 		else
 			log_info(&d->job.log, "%s (looked for again)", text);
 	}
-	buf_release(&d->waiting);
-	d->n_waiting = 0;
+	buf_release(&d->pass.waiting);
+	d->pass.n_waiting = 0;
 }
 
 int drain_again_wait_all(
@@ -90,7 +91,7 @@ int drain_again_wait_all(
 		left = left < 0 ? 0.001 : left > TICK ? TICK : left;
 		nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1e9)}, NULL);
 	}
-	d->turn = now[2] ? DRAIN_LAST : DRAIN_TRY;
+	d->pass.turn = now[2] ? DRAIN_LAST : DRAIN_TRY;
 	drain_note(d, now[2] ? "a last pass" : "a further pass");
 	return job_agree_all(&d->job, job_stopped(&d->job, err), err);
 }
@@ -103,14 +104,14 @@ static int compare(const void *a, const void *b)
 void drain_tell_gone(struct drain *d)
 {
 	SCOPED_BUF struct buf names = {0};
-	const char *end = (const char *)d->gone.data + d->gone.len, *p;
+	const char *end = (const char *)d->pass.gone.data + d->pass.gone.len, *p;
 	const char **name;
 	char shown[512];
 	size_t n;
 
-	if (!d->gone.len || !buf_ok(&d->gone))
+	if (!d->pass.gone.len || !buf_ok(&d->pass.gone))
 		return;
-	for (p = (const char *)d->gone.data; p < end; p += strlen(p) + 1)
+	for (p = (const char *)d->pass.gone.data; p < end; p += strlen(p) + 1)
 		buf_put(&names, &p, sizeof(p));
 	if (!buf_ok(&names))
 		return;
@@ -119,7 +120,7 @@ void drain_tell_gone(struct drain *d)
 	qsort(name, n, sizeof(*name), compare);
 	for (size_t i = 0; i < n; i++) {
 		if ((i && strcmp(name[i], name[i - 1]) == 0) ||
-			manifest_find(d->m, name[i]) != MANIFEST_NONE)
+			manifest_find(d->out.m, name[i]) != MANIFEST_NONE)
 			continue;
 		drain_look(d, EBT_LOOK_VANISHED, name[i], NULL,
 			"%s/%s on %s: vanished before it was read", d->store_path,

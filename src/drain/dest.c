@@ -33,7 +33,7 @@ struct sight {
 	char boot[40];	/* of its kernel */
 	bool local;	/* which has the file system for itself */
 	bool fresh;	/* a directory above: there is none yet to work in */
-	uint64_t there; /* bytes of d->root: that one */
+	uint64_t there; /* bytes of d->dest.path: that one */
 	bool made;	/* by this run: nothing was in it before */
 	bool published;
 	char node_name[300];
@@ -43,7 +43,7 @@ const char *drain_path(const struct drain *d, const char *path, char *out)
 {
 	char root[256], name[DRAIN_PATH - 256];
 
-	snprintf(out, DRAIN_PATH, "%s/%s", text_name(d->root, root, sizeof(root)),
+	snprintf(out, DRAIN_PATH, "%s/%s", text_name(d->dest.path, root, sizeof(root)),
 		text_name(path, name, sizeof(name)));
 	return out;
 }
@@ -174,16 +174,16 @@ int drain_dest_resolve_all(struct drain *d, struct ebt_err *err)
 	int r = 0;
 
 	if (d->job.node == 0) {
-		r = resolve(d->o->dest, &d->root, err);
+		r = resolve(d->o->dest, &d->dest.path, err);
 		if (r == 0)
-			buf_put(&b, d->root, strlen(d->root) + 1);
+			buf_put(&b, d->dest.path, strlen(d->dest.path) + 1);
 	}
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
 		r = transport_bcast_buf_all(d->job.nodes, &b, 0, err);
-	if (r == 0 && !d->root) {
-		d->root = strdup((const char *)b.data);
-		if (!d->root)
+	if (r == 0 && !d->dest.path) {
+		d->dest.path = strdup((const char *)b.data);
+		if (!d->dest.path)
 			r = ebt_fail(err, -ENOMEM, "DEST");
 	}
 	return job_agree_all(&d->job, r, err);
@@ -192,21 +192,23 @@ int drain_dest_resolve_all(struct drain *d, struct ebt_err *err)
 /* The directory above DEST, and DEST's name in it. */
 static char *parent_of(const struct drain *d, const char **name)
 {
-	const char *slash = strrchr(d->root, '/');
+	const char *slash = strrchr(d->dest.path, '/');
 
 	*name = slash + 1;
-	return slash == d->root ? strdup("/")
-				: strndup(d->root, (size_t)(slash - d->root));
+	return slash == d->dest.path
+		       ? strdup("/")
+		       : strndup(d->dest.path, (size_t)(slash - d->dest.path));
 }
 
 /* Of what stands in for DEST until an atomic drain is complete. */
 static int hidden_name(
 	const struct drain *d, char *out, size_t size, struct ebt_err *err)
 {
-	const char *name = strrchr(d->root, '/') + 1;
+	const char *name = strrchr(d->dest.path, '/') + 1;
 
 	if (snprintf(out, size, ".%s.ebt-drain-%s", name, d->id) > NAME_MAX)
-		return fail(d->root, -ENAMETOOLONG, " with the drain's id added", err);
+		return fail(
+			d->dest.path, -ENAMETOOLONG, " with the drain's id added", err);
 	return 0;
 }
 
@@ -221,9 +223,9 @@ static int work_path(const struct drain *d, char **out, struct ebt_err *err)
 	*out = NULL;
 	parent = parent_of(d, &name);
 	if (!parent)
-		return fail(d->root, -ENOMEM, "", err);
-	if (!d->o->atomic || d->published) {
-		*out = strdup(d->root);
+		return fail(d->dest.path, -ENOMEM, "", err);
+	if (!d->o->atomic || d->dest.published) {
+		*out = strdup(d->dest.path);
 	} else {
 		r = hidden_name(d, hidden, sizeof(hidden), err);
 		if (r == 0 && asprintf(out, "%s/%s", strcmp(parent, "/") ? parent : "",
@@ -231,7 +233,7 @@ static int work_path(const struct drain *d, char **out, struct ebt_err *err)
 			*out = NULL;
 	}
 	if (r == 0 && !*out)
-		r = fail(d->root, -ENOMEM, "", err);
+		r = fail(d->dest.path, -ENOMEM, "", err);
 	return r;
 }
 
@@ -241,18 +243,18 @@ static int existing_path(
 {
 	if (!s->fresh)
 		return work_path(d, out, err);
-	*out = s->there ? strndup(d->root, s->there) : strdup("/");
-	return *out ? 0 : fail(d->root, -ENOMEM, "", err);
+	*out = s->there ? strndup(d->dest.path, s->there) : strdup("/");
+	return *out ? 0 : fail(d->dest.path, -ENOMEM, "", err);
 }
 
 /* The nearest directory above DEST that exists. */
 static int find_above(const struct drain *d, uint64_t *there, struct ebt_err *err)
 {
-	SCOPED_FREE char *path = strdup(d->root);
+	SCOPED_FREE char *path = strdup(d->dest.path);
 	struct stat st;
 	int r = path ? -ENOENT : -ENOMEM;
 
-	*there = strlen(d->root);
+	*there = strlen(d->dest.path);
 	while (r == -ENOENT && *there) {
 		while (path[--*there] != '/')
 			;
@@ -260,7 +262,7 @@ static int find_above(const struct drain *d, uint64_t *there, struct ebt_err *er
 		r = *there ? fsio_stat_now(AT_FDCWD, path, &st) : 0;
 	}
 	if (r < 0)
-		return fail(path ? path : d->root, r, "", err);
+		return fail(path ? path : d->dest.path, r, "", err);
 	return *there && !S_ISDIR(st.st_mode) ? fail(path, -ENOTDIR, "", err) : 0;
 }
 
@@ -290,19 +292,20 @@ static int find(const struct drain *d, struct sight *s, struct ebt_err *err)
 {
 	SCOPED_FREE char *work = NULL;
 	struct stat st;
-	int r = fsio_stat_now(AT_FDCWD, d->root, &st);
+	int r = fsio_stat_now(AT_FDCWD, d->dest.path, &st);
 
 	s->fresh = r < 0;
 	if (s->fresh && r != -ENOENT)
-		return fail(d->root, r, "", err);
-	s->published = !s->fresh && d->o->atomic && d->known && S_ISDIR(st.st_mode);
+		return fail(d->dest.path, r, "", err);
+	s->published =
+		!s->fresh && d->o->atomic && d->dest.known && S_ISDIR(st.st_mode);
 	if (s->published)
 		return 0;
 	if (!s->fresh && d->o->atomic)
-		return failx(d->root, -EEXIST,
+		return failx(d->dest.path, -EEXIST,
 			" exists, and an atomic drain makes it as a whole", err);
 	if (!s->fresh && !S_ISDIR(st.st_mode))
-		return fail(d->root, -ENOTDIR, "", err);
+		return fail(d->dest.path, -ENOTDIR, "", err);
 	if (d->o->atomic) {
 		r = work_path(d, &work, err);
 		if (r == 0)
@@ -341,8 +344,8 @@ static int refuse_own(
 	return ebt_failx(err, -EXDEV,
 		"DEST %s does not exist, and %s is on %s: is a shared file system not "
 		"mounted? (--local-dest makes DEST there)",
-		text_name(d->root, root, sizeof(root)),
-		text_name(d->visible, above, sizeof(above)),
+		text_name(d->dest.path, root, sizeof(root)),
+		text_name(d->dest.visible, above, sizeof(above)),
 		own ? "a file system of this node alone" : "the file system of STORE");
 }
 
@@ -385,15 +388,15 @@ static int look(struct drain *d, const struct sight *first, struct sight *s,
 	char *work;
 	int r;
 
-	if (d->store_path && lies_in(d->root, d->store_path))
-		return failx(d->root, -EINVAL, " lies inside STORE", err);
-	if (d->store_path && lies_in(d->store_path, d->root))
-		return failx(d->root, -EINVAL, " holds STORE", err);
+	if (d->store_path && lies_in(d->dest.path, d->store_path))
+		return failx(d->dest.path, -EINVAL, " lies inside STORE", err);
+	if (d->store_path && lies_in(d->store_path, d->dest.path))
+		return failx(d->dest.path, -EINVAL, " holds STORE", err);
 	r = existing_path(d, first, &work, err);
 	if (r < 0)
 		return r;
-	free(d->visible);
-	d->visible = work;
+	free(d->dest.visible);
+	d->dest.visible = work;
 	fd = open_seen(d, work, &st);
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return look_failed(d, first, work, fd < 0 ? fd : -errno, err);
@@ -409,10 +412,10 @@ static int look(struct drain *d, const struct sight *first, struct sight *s,
 		return r;
 	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		return fail(work, -errno, ": cannot be written to", err);
-	d->pfs = pfs_probe(work);
-	d->root_fresh = first->fresh || first->made;
-	scope_close(&d->rootfd);
-	d->rootfd = first->fresh ? -1 : TAKE_FD(fd);
+	d->dest.pfs = pfs_probe(work);
+	d->dest.fresh = first->fresh || first->made;
+	scope_close(&d->dest.fd);
+	d->dest.fd = first->fresh ? -1 : TAKE_FD(fd);
 	return 0;
 }
 
@@ -438,15 +441,15 @@ static int compare(struct drain *d, const struct sight *first, struct ebt_err *e
 	char shown[512];
 	int r;
 
-	d->published = first->published;
+	d->dest.published = first->published;
 	r = look(d, first, &mine, err);
 	if (r == 0 && !same_dir(&mine, first))
 		r = ebt_failx(err, -EXDEV,
 			"DEST %s is not the same directory on %s and %s: is it "
 			"node-local?",
-			text_name(d->visible, shown, sizeof(shown)), first->node_name,
-			d->node_name);
-	d->inodes_differ = mine.ino != first->ino;
+			text_name(d->dest.visible, shown, sizeof(shown)),
+			first->node_name, d->node_name);
+	d->dest.inodes_differ = mine.ino != first->ino;
 	return r;
 }
 
@@ -463,9 +466,9 @@ static int compare_all(struct drain *d, struct sight *first, int r, struct ebt_e
 	r = job_agree_all(&d->job, r, err);
 	if (r < 0)
 		return r;
-	other = d->inodes_differ;
+	other = d->dest.inodes_differ;
 	transport_reduce_all(d->job.nodes, &other, 1, MPI_INT, MPI_MAX);
-	d->inodes_differ = other;
+	d->dest.inodes_differ = other;
 	return 0;
 }
 
@@ -499,7 +502,7 @@ static int take_root(struct drain *d, struct sight *s, struct ebt_err *err)
 			r = d->o->atomic ? 0 : drain_root_hold(d);
 		if (r != -ENOENT) {
 			/* Of our name in it, too. */
-			if (r == 0 && fsio_stat_now(d->rootfd, "", &st) == 0)
+			if (r == 0 && fsio_stat_now(d->dest.fd, "", &st) == 0)
 				s->changed = manifest_time(st.st_ctim);
 			return r < 0 ? r : made;
 		}
@@ -508,7 +511,8 @@ static int take_root(struct drain *d, struct sight *s, struct ebt_err *err)
 		if (r < 0)
 			return r;
 	}
-	return failx(d->root, -EBUSY, " is removed again and again by somebody", err);
+	return failx(
+		d->dest.path, -EBUSY, " is removed again and again by somebody", err);
 }
 
 int drain_dest_open_all(struct drain *d, struct ebt_err *err)
@@ -519,12 +523,12 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err)
 	if (d->job.node == 0) {
 		snprintf(first.node_name, sizeof(first.node_name), "%s", d->node_name);
 		r = find(d, &first, err);
-		d->published = first.published;
+		d->dest.published = first.published;
 		if (r == 0)
 			r = look(d, &first, &first, err);
 	}
 	r = compare_all(d, &first, r, err);
-	if (r < 0 || d->o->dry_run || d->published)
+	if (r < 0 || d->o->dry_run || d->dest.published)
 		return r;
 	/* A run that is killed from here on must be known to the one that tidies up after it. */
 	r = job_agree_all(&d->job, drain_journal_begin(d, err), err);
@@ -578,25 +582,25 @@ static int publish(struct drain *d, struct ebt_err *err)
 		return r;
 	parent = parent_of(d, &name);
 	if (!parent)
-		return fail(d->root, -ENOMEM, "", err);
+		return fail(d->dest.path, -ENOMEM, "", err);
 	above = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (above >= 0)
 		fd = openat(
 			above, hidden, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return fail(d->root, -errno, ": its hidden directory", err);
+		return fail(d->dest.path, -errno, ": its hidden directory", err);
 	r = open_up(fd);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	if (r < 0)
-		return fail(d->root, r, ": its hidden directory", err);
+		return fail(d->dest.path, r, ": its hidden directory", err);
 	r = fsio_rename_new(above, hidden, above, name);
 	d->rep->setattrs++;
 	d->rep->renames++;
 	d->rep->others += 2;
 	if (r == 0 && fsync(above) < 0)
 		r = -errno;
-	return r < 0 ? fail(d->root, r, ": rename", err) : 0;
+	return r < 0 ? fail(d->dest.path, r, ": rename", err) : 0;
 }
 
 int drain_dest_publish_all(struct drain *d, struct ebt_err *err)

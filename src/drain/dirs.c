@@ -36,9 +36,9 @@ static uint32_t deepest_all(const struct drain *d)
 {
 	uint32_t most = 0;
 
-	for (uint32_t i = 0; i < d->n_dirs; i++) {
-		if (d->dirs[i].depth > most)
-			most = d->dirs[i].depth;
+	for (uint32_t i = 0; i < d->own.n_dirs; i++) {
+		if (d->own.dirs[i].depth > most)
+			most = d->own.dirs[i].depth;
 	}
 	transport_reduce_all(d->job.nodes, &most, 1, MPI_UINT32_T, MPI_MAX);
 	return most;
@@ -55,13 +55,14 @@ static int write_down(struct drain *d, bool taken, struct ebt_err *err)
 	bool proven;
 	int r = 0;
 
-	for (uint32_t i = 0; i < d->n_dirs && r == 0; i++) {
-		if (taken ? d->dirs[i].taken || d->dirs[i].missing
-			  : !d->dirs[i].exists && !d->dirs[i].present) {
-			buf_put(&names, d->dirs[i].path, strlen(d->dirs[i].path) + 1);
+	for (uint32_t i = 0; i < d->own.n_dirs && r == 0; i++) {
+		if (taken ? d->own.dirs[i].taken || d->own.dirs[i].missing
+			  : !d->own.dirs[i].exists && !d->own.dirs[i].present) {
+			buf_put(&names, d->own.dirs[i].path,
+				strlen(d->own.dirs[i].path) + 1);
 			s.n_names++;
 		}
-		if (!s.n_names || (s.n_names < SEAL_NAMES && i + 1 < d->n_dirs))
+		if (!s.n_names || (s.n_names < SEAL_NAMES && i + 1 < d->own.n_dirs))
 			continue;
 		if (!buf_ok(&names))
 			return ebt_fail(err, -ENOMEM, "directories");
@@ -227,8 +228,8 @@ static int make_level(
 	struct above a = {.fd = -1};
 	int r = 0;
 
-	for (uint32_t i = 0; i < d->n_dirs && r == 0; i++) {
-		struct drain_dir *dir = &d->dirs[i];
+	for (uint32_t i = 0; i < d->own.n_dirs && r == 0; i++) {
+		struct drain_dir *dir = &d->own.dirs[i];
 
 		if (!dir->exists && dir->depth == depth)
 			r = make_one(d, dir, &a, x, err);
@@ -242,7 +243,8 @@ static void tell_lacking(const struct drain *d, const struct lacking *x)
 	if (x->n > DIRS_SAID)
 		log_say(&d->job.log, LOG_LEVEL_ERROR,
 			"%s: no room for %llu directories, %llu of them were not tried",
-			d->root, (unsigned long long)x->n, (unsigned long long)x->out);
+			d->dest.path, (unsigned long long)x->n,
+			(unsigned long long)x->out);
 }
 
 int drain_dirs_make_all(struct drain *d, struct ebt_err *err)
@@ -279,7 +281,7 @@ static int finish(struct drain *d, const struct drain_dir *dir, struct ebt_err *
 	if (fd < 0)
 		return drain_fail(d, dir->path, fd, "open", err);
 	if (!dir->exists) {
-		e.no_owner = d->inherits;
+		e.no_owner = d->dest.inherits;
 		r = store_bring_attributes(
 			fd, &e, NULL, d->o->strict ? NULL : &loss, &why);
 		d->rep->setattrs++;
@@ -298,15 +300,15 @@ int drain_dirs_finish_all(struct drain *d, struct ebt_err *err)
 	int r = 0;
 
 	for (uint32_t depth = deepest_all(d) + 1; depth-- > 0 && r == 0;) {
-		for (uint32_t i = 0; i < d->n_dirs && r == 0; i++) {
-			if (!d->dirs[i].missing && d->dirs[i].depth == depth)
-				r = finish(d, &d->dirs[i], err);
+		for (uint32_t i = 0; i < d->own.n_dirs && r == 0; i++) {
+			if (!d->own.dirs[i].missing && d->own.dirs[i].depth == depth)
+				r = finish(d, &d->own.dirs[i], err);
 		}
 		r = job_agree_all(&d->job, r, err);
 	}
 	/* For a next pass it is a directory like any other. */
 	if (r == 0)
-		d->root_fresh = false;
+		d->dest.fresh = false;
 	drain_root_filled(d);
 	return r;
 }

@@ -91,7 +91,7 @@ static int take(void *arg, uint64_t *key, struct ebt_err *err)
 {
 	struct locking *l = arg;
 	struct drain *d = l->d;
-	int r = d->store ? 0 : place_rules_check(&d->rules, err);
+	int r = d->store ? 0 : place_rules_check(&d->at.rules, err);
 
 	if (r == 0 && !d->store)
 		r = find_store(d, err);
@@ -125,7 +125,7 @@ static int open_store_all(struct drain *d, struct ebt_err *err)
 
 static const struct journal_head *head_of(const struct drain *d)
 {
-	return d->journal ? journal_head(d->journal) : NULL;
+	return d->proof.journal ? journal_head(d->proof.journal) : NULL;
 }
 
 /* Another drain that is not finished would lose its proofs, and we its files. */
@@ -155,7 +155,7 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 	if (drain_journal_same(d))
 		from = d->job.node;
 	transport_reduce_all(d->job.nodes, &from, 1, MPI_INT, MPI_MIN);
-	d->known = from != INT_MAX;
+	d->dest.known = from != INT_MAX;
 	if (from == INT_MAX)
 		return job_new_id_all(&d->job, d->id, err);
 	if (from == d->job.node)
@@ -171,7 +171,7 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 static int end_all(
 	struct drain *d, bool finished, const uint64_t *done, struct ebt_err *err)
 {
-	int lost = d->splits_lost;
+	int lost = d->proof.splits_lost;
 	int r = job_agree_all(
 		&d->job, finished ? drain_journal_finish(d, err) : 0, err);
 
@@ -179,14 +179,14 @@ static int end_all(
 		return r;
 	if (d->o->conflict != EBT_CONFLICT_ERROR)
 		transport_reduce_all(d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
-	d->splits_lost = lost;
+	d->proof.splits_lost = lost;
 	return job_agree_all(&d->job, drain_free(d, done, err), err);
 }
 
 /* Collective. A bit for each output, set when it is in place. */
 static int new_done_all(struct drain *d, uint64_t **done, struct ebt_err *err)
 {
-	*done = calloc((size_t)d->m->count / 64 + 1, sizeof(**done));
+	*done = calloc((size_t)d->out.m->count / 64 + 1, sizeof(**done));
 	return job_agree_all(
 		&d->job, *done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
 }
@@ -200,8 +200,8 @@ static int open_all(struct drain *d, struct ebt_err *err)
 	 * A project's directory says which group pays for what is in it. The user's own may have
 	 * no room there at all.
 	 */
-	d->inherits = d->o->no_owner || (geteuid() != 0 && !d->o->keep_group);
-	d->rules = (struct place_rules){
+	d->dest.inherits = d->o->no_owner || (geteuid() != 0 && !d->o->keep_group);
+	d->at.rules = (struct place_rules){
 		.stripe_count = d->o->stripe_count,
 		.max_stripe_count = d->o->max_stripe_count,
 		.stripe_size = d->o->stripe_size,
@@ -220,49 +220,49 @@ static int open_all(struct drain *d, struct ebt_err *err)
 /* What belongs to one pass. */
 static void pass_release(struct drain *d)
 {
-	for (uint32_t i = 0; d->was && i < d->m->count; i++)
-		free(d->was[i]);
-	free(TAKE(d->was));
+	for (uint32_t i = 0; d->out.was && i < d->out.m->count; i++)
+		free(d->out.was[i]);
+	free(TAKE(d->out.was));
 	drain_detours_free(d);
-	manifest_free(TAKE(d->m));
-	free(TAKE(d->verdict));
-	free(TAKE(d->marks));
-	free(TAKE(d->lacks));
-	free(TAKE(d->partial));
-	buf_release(&d->unread);
-	for (uint32_t i = 0; i < d->n_dirs; i++)
-		free(d->dirs[i].path);
-	free(TAKE(d->dirs));
-	d->n_dirs = 0;
-	buf_release(&d->dirs_text);
+	manifest_free(TAKE(d->out.m));
+	free(TAKE(d->out.verdict));
+	free(TAKE(d->out.marks));
+	free(TAKE(d->out.lacks));
+	free(TAKE(d->out.partial));
+	buf_release(&d->out.unread);
+	for (uint32_t i = 0; i < d->own.n_dirs; i++)
+		free(d->own.dirs[i].path);
+	free(TAKE(d->own.dirs));
+	d->own.n_dirs = 0;
+	buf_release(&d->own.dirs_text);
 	drain_missing_free(d);
-	drain_task_free_list(TAKE(d->shared));
+	drain_task_free_list(TAKE(d->own.shared));
 	drain_task_free_list(TAKE(d->tasks));
 	drain_pools_free(d);
-	pfs_targets_free(TAKE(d->targets));
+	pfs_targets_free(TAKE(d->at.targets));
 }
 
 static void drain_close(struct drain *d)
 {
 	pass_release(d);
 	drain_forget(d);
-	journal_close(d->journal);
-	buf_release(&d->lost);
+	journal_close(d->proof.journal);
+	buf_release(&d->proof.lost);
 	buf_release(&d->looks);
 	drain_losses_release(d);
-	buf_release(&d->gone);
-	buf_release(&d->waiting);
+	buf_release(&d->pass.gone);
+	buf_release(&d->pass.waiting);
 	pthread_mutex_destroy(&d->lost_lock);
 	if (!d->store && d->storefd >= 0)
 		close(d->storefd);
 	store_close(d->store);
-	free(d->proven);
+	free(d->pass.proven);
 	free(d->store_path);
-	free(d->root);
-	free(d->visible);
-	buf_release(&d->made);
-	if (d->rootfd >= 0)
-		close(d->rootfd);
+	free(d->dest.path);
+	free(d->dest.visible);
+	buf_release(&d->dest.made);
+	if (d->dest.fd >= 0)
+		close(d->dest.fd);
 	if (d->calls != MPI_COMM_NULL) {
 		MPI_Comm_free(&d->calls);
 		MPI_Comm_free(&d->data);
@@ -280,14 +280,14 @@ static int scan_all(struct drain *d, struct ebt_err *err)
 {
 	int r;
 
-	d->unsettled = 0;
+	d->pass.unsettled = 0;
 	r = drain_outputs(d, err);
 
 	/* Of the run: further passes count it again. A watch goes on with a journal that is good. */
-	if (d->journal_doubt.code && !d->rep->passes)
+	if (d->proof.doubt.code && !d->rep->passes)
 		drain_look(d, EBT_LOOK_DOUBT, ".ebt/drain", NULL, "%s",
-			d->journal_doubt.text);
-	else if (d->journal_doubt.code && d->o->watch <= 0)
+			d->proof.doubt.text);
+	else if (d->proof.doubt.code && d->o->watch <= 0)
 		drain_look_quietly(d, EBT_LOOK_DOUBT, ".ebt/drain", NULL);
 	if (r == 0 && d->o->watch > 0)
 		r = drain_settle(d, err);
@@ -334,26 +334,28 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	if (r == 0)
 		r = drain_move_all(d, done, err);
 	d->rep->move += job_lap_all(&d->job);
-	v[0] = unfinished(d->rep) + d->n_waiting; /* in this pass, the merge included */
-	v[1] = d->unsettled;
-	v[2] = !d->journaled || d->lost.len;
+	v[0] = unfinished(d->rep) +
+	       d->pass.n_waiting; /* in this pass, the merge included */
+	v[1] = d->pass.unsettled;
+	v[2] = !d->proof.journaled || d->proof.lost.len;
 	transport_reduce_all(d->job.nodes, v, 3, MPI_UINT64_T, MPI_SUM);
 	/* A further pass knows from the journals what this one has put in place. */
-	d->again = r == 0 && d->turn == DRAIN_TRY && v[1] && !v[2];
-	drain_let_go(d, !d->again);
+	d->pass.again = r == 0 && d->pass.turn == DRAIN_TRY && v[1] && !v[2];
+	drain_let_go(d, !d->pass.again);
 	failed = v[0];
-	d->complete = !failed;
+	d->pass.complete = !failed;
 	if (r == 0)
 		r = drain_dirs_finish_all(d, err);
 	drain_losses_all(d);
-	if (r == 0 && d->again) {
+	if (r == 0 && d->pass.again) {
 		d->rep->publish += job_lap_all(&d->job);
 		return 0;
 	}
 	if (r == 0 && d->o->atomic && failed)
 		r = ebt_failx(err, -EIO,
-			"%s: %llu file%s not done, so nothing of it is shown", d->root,
-			(unsigned long long)failed, failed == 1 ? "" : "s");
+			"%s: %llu file%s not done, so nothing of it is shown",
+			d->dest.path, (unsigned long long)failed,
+			failed == 1 ? "" : "s");
 	else if (r == 0 && d->o->atomic)
 		r = drain_dest_publish_all(d, err);
 	/* While the job runs its directories are not finished. */
@@ -372,15 +374,15 @@ static int complete_all(struct drain *d, struct ebt_err *err)
 
 	for (const struct drain_task *t = d->tasks; t; t = t->next)
 		missing++;
-	for (uint32_t i = 0; i < d->n_dirs; i++)
-		missing += !d->dirs[i].exists && !d->dirs[i].present;
+	for (uint32_t i = 0; i < d->own.n_dirs; i++)
+		missing += !d->own.dirs[i].exists && !d->own.dirs[i].present;
 	transport_reduce_all(d->job.nodes, &missing, 1, MPI_UINT64_T, MPI_SUM);
 	if (missing)
 		return ebt_failx(err, -EEXIST,
 			"DEST %s exists, and %llu of what is to be drained is not in "
 			"it: an atomic "
 			"drain makes it as a whole",
-			d->root, (unsigned long long)missing);
+			d->dest.path, (unsigned long long)missing);
 	if (d->o->dry_run)
 		return 0;
 	r = new_done_all(d, &done, err);
@@ -392,21 +394,21 @@ static int pass_all(struct drain *d, struct ebt_err *err)
 	int r = scan_all(d, err);
 
 	d->rep->passes++;
-	d->again = false;
+	d->pass.again = false;
 	if (r == 0 && d->o->watch > 0 && drain_nothing_new_all(d)) {
 		drain_note(d, "nothing new");
 		return 0;
 	}
 	drain_forget(d);
-	d->complete = false;
+	d->pass.complete = false;
 	if (r == 0)
 		r = plan_all(d, err);
-	if (r == 0 && d->published)
+	if (r == 0 && d->dest.published)
 		return complete_all(d, err);
 	if (r == 0 && !d->o->dry_run)
 		r = carry_out_all(d, err);
 	/* What is without attributes is told by each pass again. */
-	if (r == 0 && d->o->watch > 0 && d->complete && !d->lossy)
+	if (r == 0 && d->o->watch > 0 && d->pass.complete && !d->lossy)
 		drain_remember(d);
 	return r;
 }
@@ -469,12 +471,12 @@ static int settle_all(struct drain *d, struct ebt_err *err)
 	double since, pause = 0;
 	int r;
 
-	d->turn =
+	d->pass.turn =
 		d->o->atomic || d->o->strict || d->o->dry_run ? DRAIN_ONCE : DRAIN_TRY;
 	r = pass_all(d, err);
 	since = clock_now();
 	first = *rep;
-	while (r == 0 && d->again) {
+	while (r == 0 && d->pass.again) {
 		pass_release(d);
 		drain_looks_forget(d);
 		rep->skipped = rep->unchanged = 0;
@@ -524,7 +526,7 @@ int ebt_drain_all(MPI_Comm comm, const struct ebt_drain_options *o,
 {
 	struct ebt_drain_options all = *o; /* with what options say of others */
 	struct drain d = {.o = &all,
-		.rootfd = -1,
+		.dest.fd = -1,
 		.storefd = -1,
 		.rep = report,
 		.calls = MPI_COMM_NULL};

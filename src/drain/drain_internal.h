@@ -4,9 +4,9 @@
  *
  *   outputs   every node: what is in its store and was not staged there      (outputs.c)
  *   merge     paths meet at their owners, found by hash: conflicts, targets
- *             that exist already, what an earlier run finished                (merge*.c)
- *   plan      which target holds what, which node writes it                   (plan.c, plan/place.h)
- *   move      writers create, fetch, write, sync, rename                      (move*.c, file.c)
+ *             that exist already, what an earlier run finished                (merge/)
+ *   plan      which target holds what, which node writes it                   (plan/, plan/place.h)
+ *   move      writers create, fetch, write, sync, rename                      (move/)
  *   finish    directories' attributes, the journal, local files freed         (dest.c, drain.c)
  *
  * No rank ever holds more than its own outputs, the paths whose hash is its, and the files it
@@ -42,7 +42,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
-#include "drain/journal.h"
+#include "journal/journal.h"
 #include "drain/task.h"
 #include "ebt/drain.h"
 #include "fsio/fsio.h"
@@ -111,29 +111,19 @@ struct drain_pool {
 /* ... in files that have so many bytes there. */
 #define DRAIN_HEAVY   (1u << 20)
 
-struct drain {
-	const struct ebt_drain_options *o;
-	struct job job;
-	MPI_Comm calls, data; /* of nodes too, for the move */
-	char id[33];
-	char node_name[300]; /* host; with per_rank also "." and the rank */
-	struct store *store; /* locked; NULL in a dry run, which only looks */
-	int storefd; /* of the store, the store's own or ours; -1: there is none */
-	char *store_path;
-	struct journal *journal; /* what earlier drains proved; NULL: nothing */
+/* What earlier drains of this store proved, and what this one proves. */
+struct drain_proof {
+	struct journal *journal; /* of earlier ones; NULL: nothing */
 	bool journaled;		 /* and it takes the records of this one */
 	bool no_journal;	 /* it never will, what is there stands in its way */
-	struct ebt_err journal_doubt; /* why not all that it proved is known, or none */
-	pthread_mutex_t lost_lock;
-	struct buf lost;   /* lost_lock: records that it had no room for */
-	bool said_no_room; /* lost_lock while others record: which was said */
-	bool splits_lost;  /* among them are splits; for freeing: on any node */
-	struct buf looks;  /* lost_lock: names of what needs a look */
-	struct drain_loss losses[DRAIN_LOSSES]; /* lost_lock */
-	unsigned said_losses;			/* bits: in an earlier pass */
-	bool lossy; /* this pass, on any node: something is without attributes */
+	struct ebt_err doubt;	 /* why not all that it proved is known, or none */
+	struct buf lost;	 /* lost_lock: records that it had no room for */
+	bool said_no_room;	 /* lost_lock while others record: which was said */
+	bool splits_lost;	 /* among them are splits; for freeing: on any node */
+};
 
-	/* Outputs of this node. */
+/* Outputs of this node. */
+struct drain_out {
 	struct manifest *m; /* a tree; its one source is the store */
 	uint8_t *verdict;   /* enum drain_verdict an entry */
 	uint8_t *marks;	    /* enum drain_mark an entry */
@@ -144,30 +134,33 @@ struct drain {
 	struct buf
 		unread; /* lost_lock: enum scan_unread and path of what was not read */
 	uint8_t *partial; /* of entries: 0, or 1 + enum scan_unread; NULL: all read */
+};
 
-	enum drain_turn turn; /* this pass */
-	uint64_t unsettled;   /* atomic; this pass: what was not as it was scanned */
-	bool again;	      /* a further pass follows */
-	struct buf gone;      /* lost_lock: paths of what went away, of all passes */
-	struct buf
-		waiting; /* lost_lock; this pass: paths and words of what failed so */
+/* This pass, and what goes from one to the next. */
+struct drain_pass {
+	enum drain_turn turn;
+	uint64_t unsettled; /* atomic; this pass: what was not as it was scanned */
+	bool again;	    /* a further pass follows */
+	bool complete;	    /* this pass: nothing failed on any node */
+	struct buf gone;    /* lost_lock: paths of what went away, of all passes */
+	/* lost_lock; this pass: paths and words of what failed so */
+	struct buf waiting;
 	uint64_t n_waiting; /* lost_lock */
-
-	bool complete; /* this pass: nothing failed on any node */
 	/* While it watches: keys of the outputs of the last complete pass, see seen.c. */
 	uint64_t *seen; /* ascending; NULL: there was none */
 	size_t n_seen;
 	struct drain_proven *proven; /* ascending, see staged.c */
 	size_t n_proven;
 	bool said_old; /* that the manifest is of an older version */
+};
 
-	/* The destination. */
+struct drain_dest {
 	enum pfs_kind pfs;
-	int rootfd; /* O_PATH of what paths are below: dest, or its hidden stand-in */
-	char *root; /* absolute path of dest */
-	char *visible;	 /* what rootfd is, or a directory above: it exists */
-	bool inherits;	 /* what is made keeps the owner and group that dest gives it */
-	bool root_fresh; /* dest did not exist: nothing below it needs a look */
+	int fd;	    /* O_PATH of what paths are below: dest, or its hidden stand-in */
+	char *path; /* absolute */
+	char *visible; /* what fd is, or a directory above: it exists */
+	bool inherits; /* what is made keeps the owner and group that dest gives it */
+	bool fresh;    /* dest did not exist: nothing below it needs a look */
 	bool inodes_differ; /* nodes number its inodes differently: they prove nothing */
 	bool known;	    /* a journal of these nodes has this dest already */
 	bool published;	    /* with atomic: an earlier run made dest visible */
@@ -175,8 +168,10 @@ struct drain {
 	bool said_made;
 	bool held; /* first node: it has our name that keeps it from being removed */
 	bool said_lag; /* atomic */
+};
 
-	/* Of the paths whose hash is ours. */
+/* Of the paths whose hash is ours. */
+struct drain_own {
 	struct drain_task *shared; /* a list: files of several nodes, to be placed */
 	struct drain_dir *dirs;	   /* to be made by this node, ascending by path */
 	uint32_t n_dirs;
@@ -185,28 +180,55 @@ struct drain {
 	const char **missing; /* ascending; in missing_text */
 	size_t n_missing;
 	struct buf missing_text;
+};
 
-	struct drain_task *tasks; /* a list: what this node leads */
+/* Where content goes. */
+struct drain_at {
 	struct place_rules rules;
 	struct pfs_policy policy; /* the default layout of dest */
-	bool tiered;		  /* it is kept but for targets: see pools.c */
+	bool tiered;		  /* it is kept but for targets: see plan/pools.c */
 	struct drain_pool *pools; /* one at least */
 	uint32_t n_pools;
 	struct place *leads; /* tiered: who makes the files that are created plainly */
 	struct place *place; /* of the first pool: all have the same targets */
 	bool *writes;	     /* of each node, NULL: evenly spread ones. See place.h */
-	bool in_turn; /* small files go where the file system puts them: in_turn.c */
+	bool in_turn; /* small files go where the file system puts them: move/in_turn.c */
 	struct pfs_targets *targets; /* NULL where the file system has none */
 	uint32_t n_targets;	     /* of place, virtual ones included */
 	bool tight; /* more is to come than there is room for: small files first */
 	bool said_tight;
 	uint64_t total_bytes; /* of all nodes, as planned */
+};
 
+struct drain {
+	const struct ebt_drain_options *o;
+	struct job job;
+	MPI_Comm calls, data; /* of nodes too, for the move */
+	char id[33];
+	char node_name[300]; /* host; with per_rank also "." and the rank */
+	struct store *store; /* locked; NULL in a dry run, which only looks */
+	int storefd; /* of the store, the store's own or ours; -1: there is none */
+	char *store_path;
+
+	struct drain_proof proof;
+	struct drain_out out;
+	struct drain_pass pass;
+	struct drain_dest dest;
+	struct drain_own own;
+	struct drain_at at;
+	struct drain_task *tasks; /* a list: what this node leads */
+
+	/* What needs a look. */
+	pthread_mutex_t lost_lock;
+	struct buf looks;			/* lost_lock: names */
+	struct drain_loss losses[DRAIN_LOSSES]; /* lost_lock */
+	unsigned said_losses;			/* bits: in an earlier pass */
+	bool lossy; /* this pass, on any node: something is without attributes */
 	struct ebt_drain_report *rep; /* sums of this node until the end */
 };
 
 /*
- * outputs.c. Local. d->m: all that is in the store, filters applied, without what the
+ * outputs.c. Local. d->out.m: all that is in the store, filters applied, without what the
  * manifest of the store, or of a store that it lies in, lists unchanged; directories that
  * hold outputs, or are outputs themselves. -EINTR when stopped.
  */
@@ -217,7 +239,7 @@ void drain_unread(
 	void *arg, enum scan_unread what, const char *path, const struct ebt_err *why);
 /* Any thread. @path, "" for all, stays in the store, with SCAN_UNREAD what is below it too. */
 void drain_keep(struct drain *d, enum scan_unread what, const char *path);
-/* d->partial, once d->m is settled. */
+/* d->out.partial, once d->out.m is settled. */
 int drain_mark_unread(struct drain *d, struct ebt_err *err);
 /* Entry @i is not to be freed; it has extended attributes that nobody could read. */
 bool drain_stays(const struct drain *d, uint32_t i);
@@ -253,7 +275,7 @@ static inline mode_t drain_first_mode(
 	const struct drain *d, const struct manifest_entry *e, gid_t gid)
 {
 	bool group_differs = ((e->mode >> 3 ^ e->mode) & 7) != 0;
-	bool moves = !d->inherits && e->gid != gid && group_differs;
+	bool moves = !d->dest.inherits && e->gid != gid && group_differs;
 
 	return e->mode & (e->xattrs_len || moves ? 0700 : 0777);
 }
@@ -290,7 +312,7 @@ void drain_hold(struct drain *d, const char *path, const char *text);
 /* Local. What waited so is missing, or else forgotten. */
 void drain_let_go(struct drain *d, bool missing);
 /*
- * Collective, between passes; @since: when the first one was over. Waits, and sets d->turn;
+ * Collective, between passes; @since: when the first one was over. Waits, and sets d->pass.turn;
  * *pause: seconds of the wait, which grow.
  */
 int drain_again_wait_all(
@@ -315,18 +337,18 @@ int drain_journal_open(struct drain *d, struct ebt_err *err);
 int drain_journal_read(struct drain *d, int dot, struct ebt_err *err);
 /* Its drain went where this one goes. */
 bool drain_journal_same(const struct drain *d);
-/* d->id is known. It takes this drain's records, unless it has no room: d->journaled. */
+/* d->id is known. It takes this drain's records, unless it has no room: d->proof.journaled. */
 int drain_journal_begin(struct drain *d, struct ebt_err *err);
 int drain_journal_finish(struct drain *d, struct ebt_err *err);
 /* Any thread. *proven: a later run will know. If not that is no failure: see drain_prove. */
 int drain_seal(struct drain *d, const struct journal_seal *s, bool *proven,
 	struct ebt_err *err);
-/* @n paths, NUL-terminated one after the other, are split; or d->splits_lost. */
+/* @n paths, NUL-terminated one after the other, are split; or d->proof.splits_lost. */
 int drain_split(struct drain *d, const char *paths, uint32_t n, struct ebt_err *err);
 /* Tries what had no room once more. *all: everything is recorded now. */
 int drain_prove(struct drain *d, bool *all, struct ebt_err *err);
 
-/* settle.c. Local. Of d->m what is finished, as long as the job runs. */
+/* settle.c. Local. Of d->out.m what is finished, as long as the job runs. */
 int drain_settle(struct drain *d, struct ebt_err *err);
 
 /*
@@ -339,24 +361,24 @@ void drain_remember(struct drain *d);
 void drain_forget(struct drain *d);
 
 /*
- * merge.c. Collective. d->verdict, d->marks, d->shared, d->dirs; -EEXIST and the first few
+ * merge/. Collective. d->out.verdict, d->out.marks, d->own.shared, d->own.dirs; -EEXIST and the first few
  * names where targets or versions stand in each other's way. Writes nothing to dest but
  * removes what unfinished runs of this journal left under temporary names (not with dry_run).
  */
 int drain_merge_all(struct drain *d, struct ebt_err *err);
 
 /*
- * merge_detour.c. Where @path of the outputs, @dir if it is a directory, goes: in place, in @cap
+ * merge/detour.c. Where @path of the outputs, @dir if it is a directory, goes: in place, in @cap
  * bytes. 1 if that is not where it was, 0, or -ENAMETOOLONG.
  */
 int drain_detour(const struct drain *d, bool dir, char *path, size_t cap);
 void drain_detours_free(struct drain *d);
 
-/* dest.c. Collective. d->root: where dest is, or will be. */
+/* dest.c. Collective. d->dest.path: where dest is, or will be. */
 int drain_dest_resolve_all(struct drain *d, struct ebt_err *err);
 /*
  * Collective, d->id is known. Opens dest, or with atomic what stands in for it, made if it is
- * missing: d->rootfd, d->root_fresh, d->pfs. A dry run makes nothing, then d->rootfd is -1.
+ * missing: d->dest.fd, d->dest.fresh, d->dest.pfs. A dry run makes nothing, then d->dest.fd is -1.
  */
 int drain_dest_open_all(struct drain *d, struct ebt_err *err);
 /*
@@ -366,9 +388,9 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err);
  */
 int drain_root_make(struct drain *d, const char *path, size_t there, bool *ours,
 	struct ebt_err *err);
-/* On the first node. Nobody removes d->rootfd from now on; or -ENOENT: that was done. */
+/* On the first node. Nobody removes d->dest.fd from now on; or -ENOENT: that was done. */
 int drain_root_hold(struct drain *d);
-/* A pass is over: if something is in d->rootfd now, that keeps it. */
+/* A pass is over: if something is in d->dest.fd now, that keeps it. */
 void drain_root_filled(struct drain *d);
 /* The end. @empty: nothing was put there, so what was made goes again. */
 void drain_root_release(struct drain *d, bool empty);
@@ -379,11 +401,11 @@ void drain_root_release(struct drain *d, bool empty);
  */
 bool drain_lags(
 	struct drain *d, struct fsio_lag *l, int dirfd, const char *path, int code);
-/* fsio_open_beneath d->rootfd, waiting if need be until @path is there. */
+/* fsio_open_beneath d->dest.fd, waiting if need be until @path is there. */
 int drain_open_made(struct drain *d, const char *path, int flags);
 
 /*
- * dirs.c. Collective. Makes d->dirs, parents first. With strict no room for one is an error, else
+ * dirs.c. Collective. Makes d->own.dirs, parents first. With strict no room for one is an error, else
  * it is named, and missing.
  */
 int drain_dirs_make_all(struct drain *d, struct ebt_err *err);
@@ -394,7 +416,7 @@ int drain_dest_publish_all(struct drain *d, struct ebt_err *err);
 
 /*
  * missing.c. Collective. Adds what has no place on this node, in @names with NULs, and on the
- * others to d->missing; nothing happens where that is none at all.
+ * others to d->own.missing; nothing happens where that is none at all.
  */
 int drain_miss_all(struct drain *d, const struct buf *names, struct ebt_err *err);
 /* @path lies below a directory that is missing, or is one. */
@@ -413,7 +435,7 @@ struct drain_choice {
 	uint32_t stripe_size; /* 0: by the rules */
 	uint32_t stripes;     /* 0: by the rules */
 };
-/* pools.c. Collective, d->targets is known: d->policy, d->tiered, d->pools without places. */
+/* plan/pools.c. Collective, d->at.targets is known: d->at.policy, d->at.tiered, d->at.pools without places. */
 int drain_pools_all(struct drain *d, struct ebt_err *err);
 void drain_pools_free(struct drain *d);
 /* Local. */
@@ -422,7 +444,7 @@ void drain_pool_choose(
 /* What the file system is asked for. @osts: room for @t's stripe_count + 1, read by the wish. */
 struct pfs_stripes drain_pool_wish(
 	const struct drain *d, const struct drain_task *t, uint32_t *osts);
-/* in_turn.c. Where small files go may be left to the file system, if that levels them too. */
+/* move/in_turn.c. Where small files go may be left to the file system, if that levels them too. */
 bool drain_may_go_in_turn(const struct drain *d);
 /* Position of the target that the file system calls @ost, PLACE_NONE if it is none. */
 uint32_t drain_position_of(const struct drain *d, uint32_t ost);
@@ -430,17 +452,17 @@ uint32_t drain_position_of(const struct drain *d, uint32_t ost);
 static inline struct place *drain_place_of(
 	const struct drain *d, const struct drain_task *t)
 {
-	return t->pool < d->n_pools ? d->pools[t->pool].place : d->place;
+	return t->pool < d->at.n_pools ? d->at.pools[t->pool].place : d->at.place;
 }
 
 /* Writers at most, unless the user says otherwise, where the file system has no targets. */
 #define DRAIN_PLAIN_WRITERS 32
 /*
- * plan.c. Collective. Targets, placement, every node its tasks in d->tasks; with dry_run the
+ * plan/. Collective. Targets, placement, every node its tasks in d->tasks; with dry_run the
  * plan as text in d->rep->plan.
  */
 int drain_plan_all(struct drain *d, struct ebt_err *err);
-/* plan_tasks.c. Local. What this node has the content of, and d->shared. */
+/* plan/tasks.c. Local. What this node has the content of, and d->own.shared. */
 int drain_make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *err);
 /* report.c. Bytes that are to go to a target, of those that are placed. */
 uint64_t drain_planned(const struct drain *d, uint32_t target);
@@ -491,9 +513,9 @@ void drain_losses_release(struct drain *d);
 int drain_free(struct drain *d, const uint64_t *done, struct ebt_err *err);
 
 /*
- * move.c. Collective. Carries out all tasks of all nodes. Files that failed are named through
+ * move/. Collective. Carries out all tasks of all nodes. Files that failed are named through
  * the log and counted; what ends the drain for all (no space anywhere, quota, a stop request)
- * is returned. *done: a bit per entry of d->m, set when it is in place.
+ * is returned. *done: a bit per entry of d->out.m, set when it is in place.
  */
 int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err);
 

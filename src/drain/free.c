@@ -32,14 +32,15 @@ static void set(uint64_t *bits, uint32_t i)
  */
 static void keep_lacking(const struct drain *d, uint64_t *groups, uint64_t *bits)
 {
-	const struct manifest_entry *e = d->m->entries;
+	const struct manifest_entry *e = d->out.m->entries;
 
-	memset(groups, 0, ((size_t)d->m->count / 64 + 1) * sizeof(*groups));
-	for (uint32_t i = 0; i < d->m->count; i++) {
-		if (d->lacks[i] || (d->verdict[i] == DRAIN_WRITE && !is_set(bits, i)))
+	memset(groups, 0, ((size_t)d->out.m->count / 64 + 1) * sizeof(*groups));
+	for (uint32_t i = 0; i < d->out.m->count; i++) {
+		if (d->out.lacks[i] ||
+			(d->out.verdict[i] == DRAIN_WRITE && !is_set(bits, i)))
 			set(groups, e[i].group == MANIFEST_NONE ? i : e[i].group);
 	}
-	for (uint32_t i = 0; i < d->m->count; i++) {
+	for (uint32_t i = 0; i < d->out.m->count; i++) {
 		if (is_set(groups, e[i].group == MANIFEST_NONE ? i : e[i].group))
 			bits[i / 64] &= ~((uint64_t)1 << (i % 64));
 	}
@@ -49,19 +50,19 @@ static void keep_lacking(const struct drain *d, uint64_t *groups, uint64_t *bits
 static void add_links(
 	const struct drain *d, const uint64_t *done, uint64_t *groups, uint64_t *bits)
 {
-	const struct manifest_entry *e = d->m->entries;
+	const struct manifest_entry *e = d->out.m->entries;
 
-	for (uint32_t i = 0; i < d->m->count; i++) {
-		if (d->verdict[i] == DRAIN_IN_PLACE)
+	for (uint32_t i = 0; i < d->out.m->count; i++) {
+		if (d->out.verdict[i] == DRAIN_IN_PLACE)
 			set(bits, i);
 		/* A piece of a shared file speaks for its own name only. */
 		if (e[i].group != MANIFEST_NONE && is_set(done, i) &&
-			(d->verdict[i] == DRAIN_WRITE ||
-				d->verdict[i] == DRAIN_IN_PLACE))
+			(d->out.verdict[i] == DRAIN_WRITE ||
+				d->out.verdict[i] == DRAIN_IN_PLACE))
 			set(groups, e[i].group);
 	}
-	for (uint32_t i = 0; i < d->m->count; i++) {
-		if (e[i].group != MANIFEST_NONE && d->verdict[i] == DRAIN_WRITE &&
+	for (uint32_t i = 0; i < d->out.m->count; i++) {
+		if (e[i].group != MANIFEST_NONE && d->out.verdict[i] == DRAIN_WRITE &&
 			is_set(groups, e[i].group))
 			set(bits, i);
 	}
@@ -108,8 +109,8 @@ static int remove_output(struct drain *d, const char *path, const char *name,
 
 static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &d->m->entries[i];
-	SCOPED_FREE char *path = manifest_path_new(d->m, i);
+	const struct manifest_entry *e = &d->out.m->entries[i];
+	SCOPED_FREE char *path = manifest_path_new(d->out.m, i);
 	struct ebt_err why = {0};
 	char *slash;
 	int r;
@@ -132,7 +133,7 @@ static int free_one(struct drain *d, uint32_t i, struct ebt_err *err)
 
 int drain_free(struct drain *d, const uint64_t *done, struct ebt_err *err)
 {
-	size_t words = (size_t)d->m->count / 64 + 1;
+	size_t words = (size_t)d->out.m->count / 64 + 1;
 	SCOPED_FREE uint64_t *bits = malloc(words * sizeof(*bits));
 	SCOPED_FREE uint64_t *groups = calloc(words, sizeof(*groups));
 	int r = 0;
@@ -142,12 +143,13 @@ int drain_free(struct drain *d, const uint64_t *done, struct ebt_err *err)
 	memcpy(bits, done, words * sizeof(*bits));
 	add_links(d, done, groups, bits);
 	keep_lacking(d, groups, bits);
-	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
+	for (uint32_t i = 0; i < d->out.m->count && r == 0; i++) {
 		/* Its new name is where a later run looks only if it knows that it was split. */
-		if (d->splits_lost && (d->marks[i] & (DRAIN_SUFFIXED | DRAIN_BY_NODE)))
+		if (d->proof.splits_lost &&
+			(d->out.marks[i] & (DRAIN_SUFFIXED | DRAIN_BY_NODE)))
 			continue;
 		if (is_set(bits, i) && !drain_stays(d, i) &&
-			d->m->entries[i].kind != MANIFEST_DIR)
+			d->out.m->entries[i].kind != MANIFEST_DIR)
 			r = free_one(d, i, err);
 	}
 	return r;

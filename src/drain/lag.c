@@ -17,12 +17,12 @@ bool drain_lags(
 	p.count = NULL; /* that is of outputs */
 	again = fsio_lags(l, dirfd, path, &p, code);
 	if (again && l->waited_ms >= SAY_MS &&
-		!__atomic_exchange_n(&d->said_lag, true, __ATOMIC_RELAXED))
+		!__atomic_exchange_n(&d->dest.said_lag, true, __ATOMIC_RELAXED))
 		log_warn(&d->job.log,
 			"%s: made by another node, and not there yet on %s: waiting, "
 			"at most "
 			"%u s",
-			dirfd == d->rootfd ? drain_path(d, path, shown) : path,
+			dirfd == d->dest.fd ? drain_path(d, path, shown) : path,
 			d->node_name, FSIO_LAG_MS / 1000);
 	return again;
 }
@@ -33,7 +33,7 @@ int drain_open_made(struct drain *d, const char *path, int flags)
 	int fd;
 
 	do
-		fd = fsio_open_beneath(d->rootfd, path, flags);
-	while (drain_lags(d, &lag, d->rootfd, path, fd));
+		fd = fsio_open_beneath(d->dest.fd, path, flags);
+	while (drain_lags(d, &lag, d->dest.fd, path, fd));
 	return fd;
 }

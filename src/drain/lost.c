@@ -41,7 +41,7 @@ static const struct {
 
 unsigned drain_asked(const struct drain *d)
 {
-	return JOURNAL_LACKS_OTHER | (d->inherits ? 0 : JOURNAL_LACKS_OWNER) |
+	return JOURNAL_LACKS_OTHER | (d->dest.inherits ? 0 : JOURNAL_LACKS_OWNER) |
 	       (d->o->no_xattrs ? 0 : JOURNAL_LACKS_XATTRS);
 }
 
@@ -87,17 +87,17 @@ void drain_lose(struct drain *d, const char *path, const struct store_loss *loss
 
 void drain_lose_before(struct drain *d)
 {
-	const struct manifest *m = d->m;
+	const struct manifest *m = d->out.m;
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		SCOPED_FREE char *own = NULL;
 		uint32_t g = m->entries[i].group;
 		const char *path;
 
-		if (d->verdict[i] != DRAIN_IN_PLACE || !d->lacks[i])
+		if (d->out.verdict[i] != DRAIN_IN_PLACE || !d->out.lacks[i])
 			continue;
 		/* A file counts once, whatever names it has. */
-		if (g != MANIFEST_NONE && g != i && d->verdict[g] == DRAIN_IN_PLACE)
+		if (g != MANIFEST_NONE && g != i && d->out.verdict[g] == DRAIN_IN_PLACE)
 			continue;
 		own = manifest_path_new(m, i);
 		path = own ? own : "";

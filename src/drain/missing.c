@@ -13,9 +13,9 @@
 
 void drain_missing_free(struct drain *d)
 {
-	free(TAKE(d->missing));
-	d->n_missing = 0;
-	buf_release(&d->missing_text);
+	free(TAKE(d->own.missing));
+	d->own.n_missing = 0;
+	buf_release(&d->own.missing_text);
 }
 
 static int compare(const void *a, const void *b)
@@ -25,11 +25,11 @@ static int compare(const void *a, const void *b)
 	return strcmp(*x, *y);
 }
 
-/* The names of d->missing_text in order. */
+/* The names of d->own.missing_text in order. */
 static int sort_names(struct drain *d)
 {
-	const char *at = (const char *)d->missing_text.data;
-	const char *end = at + d->missing_text.len, **names;
+	const char *at = (const char *)d->own.missing_text.data;
+	const char *end = at + d->own.missing_text.len, **names;
 	size_t n = 0;
 
 	for (const char *p = at; p < end; p += strlen(p) + 1)
@@ -41,9 +41,9 @@ static int sort_names(struct drain *d)
 	for (; at < end; at += strlen(at) + 1)
 		names[n++] = at;
 	qsort(names, n, sizeof(*names), compare);
-	free(d->missing);
-	d->missing = names;
-	d->n_missing = n;
+	free(d->own.missing);
+	d->own.missing = names;
+	d->own.n_missing = n;
 	return 0;
 }
 
@@ -68,8 +68,8 @@ int drain_miss_all(struct drain *d, const struct buf *names, struct ebt_err *err
 		r = transport_bcast_buf_all(d->job.nodes, &all, 0, err);
 	if (r < 0)
 		return r;
-	buf_put(&d->missing_text, all.data, all.len);
-	r = buf_ok(&d->missing_text) ? sort_names(d) : -ENOMEM;
+	buf_put(&d->own.missing_text, all.data, all.len);
+	r = buf_ok(&d->own.missing_text) ? sort_names(d) : -ENOMEM;
 	return job_agree_all(&d->job, r < 0 ? ebt_fail(err, r, "directories") : 0, err);
 }
 
@@ -92,9 +92,9 @@ bool drain_is_missing(const struct drain *d, const char *path)
 {
 	struct above a = {.path = path, .len = strlen(path)};
 
-	while (d->n_missing && a.len) {
-		if (bsearch(&a, d->missing, d->n_missing, sizeof(*d->missing),
-			    compare_above))
+	while (d->own.n_missing && a.len) {
+		if (bsearch(&a, d->own.missing, d->own.n_missing,
+			    sizeof(*d->own.missing), compare_above))
 			return true;
 		while (a.len && path[--a.len] != '/')
 			;
@@ -133,7 +133,7 @@ void drain_drop_missing(struct drain *d)
 {
 	struct drain_task **at = &d->tasks, *t;
 
-	while (d->n_missing && (t = *at)) {
+	while (d->own.n_missing && (t = *at)) {
 		if (drop_names(d, t)) {
 			at = &t->next;
 			continue;

@@ -252,7 +252,7 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 		.shrinks = true, /* the job may still run */
 		.deep = true,
 		.found = &d->job.entries_found,
-		.vanished = &d->unsettled,
+		.vanished = &d->pass.unsettled,
 		.stopped = stopped,
 		.stopped_arg = &d->job,
 		.unread = d->o->strict ? NULL : drain_unread,
@@ -275,9 +275,9 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 
 static int no_outputs(struct drain *d, struct ebt_err *err)
 {
-	int r = manifest_new(&d->m, err);
+	int r = manifest_new(&d->out.m, err);
 
-	return r < 0 ? r : manifest_arrange(d->m, err);
+	return r < 0 ? r : manifest_arrange(d->out.m, err);
 }
 
 /*
@@ -288,7 +288,8 @@ static int scan_whole(struct drain *d, struct manifest **out, struct ebt_err *er
 {
 	int r = scan(d, out, err);
 
-	for (int i = 1; r == 0 && d->turn == DRAIN_LAST && d->unsettled; i++) {
+	for (int i = 1; r == 0 && d->pass.turn == DRAIN_LAST && d->pass.unsettled;
+		i++) {
 		if (i == SCANS) {
 			drain_look(d, EBT_LOOK_MISSING, ".", NULL,
 				"%s on %s: files come and go while it is listed: some "
@@ -296,9 +297,9 @@ static int scan_whole(struct drain *d, struct manifest **out, struct ebt_err *er
 				d->store_path, d->node_name);
 			break;
 		}
-		d->unsettled = d->rep->skipped = 0;
+		d->pass.unsettled = d->rep->skipped = 0;
 		drain_looks_forget(d);
-		buf_release(&d->unread);
+		buf_release(&d->out.unread);
 		manifest_free(TAKE(*out));
 		r = scan(d, out, err);
 	}
@@ -333,8 +334,8 @@ int drain_outputs(struct drain *d, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	if (choose(d, all, same, keep) < all->count)
-		return extract(all, keep, &d->m, err);
-	d->m = TAKE(all);
+		return extract(all, keep, &d->out.m, err);
+	d->out.m = TAKE(all);
 	return 0;
 }
 

@@ -17,8 +17,8 @@ uint64_t drain_planned(const struct drain *d, uint32_t target)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t k = 0; k < d->n_pools; k++)
-		sum += place_planned(d->pools[k].place, target);
+	for (uint32_t k = 0; k < d->at.n_pools; k++)
+		sum += place_planned(d->at.pools[k].place, target);
 	return sum;
 }
 
@@ -27,8 +27,8 @@ static double level(const struct drain *d)
 {
 	double most = 0;
 
-	for (uint32_t k = 0; k < d->n_pools; k++) {
-		double one = place_level(d->pools[k].place);
+	for (uint32_t k = 0; k < d->at.n_pools; k++) {
+		double one = place_level(d->at.pools[k].place);
 
 		most = one > most ? one : most;
 	}
@@ -40,19 +40,19 @@ static void say_targets(struct buf *b, const struct drain *d)
 	char size[TEXT_SIZE];
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < d->n_targets; i++) {
+	for (uint32_t i = 0; i < d->at.n_targets; i++) {
 		uint64_t bytes = drain_planned(d, i);
 
-		if (d->targets && !pfs_target_usable(&d->targets->target[i])) {
+		if (d->at.targets && !pfs_target_usable(&d->at.targets->target[i])) {
 			buf_printf(b,
 				"  %s %u: not used (full, read-only, degraded or "
 				"inactive)\n",
-				"OST", place_index(d->place, i));
+				"OST", place_index(d->at.place, i));
 			continue;
 		}
 		if (n++ < LINES)
-			buf_printf(b, "  %s %u: %s\n", d->targets ? "OST" : "writer",
-				place_index(d->place, i),
+			buf_printf(b, "  %s %u: %s\n", d->at.targets ? "OST" : "writer",
+				place_index(d->at.place, i),
 				text_size((double)bytes, size));
 	}
 	if (n > LINES)
@@ -66,9 +66,9 @@ int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err
 	char size[TEXT_SIZE];
 
 	buf_printf(&b, "%llu files, %s, from %d node%s to %s (%s)\n",
-		(unsigned long long)files, text_size((double)d->total_bytes, size),
-		d->job.n_nodes, d->job.n_nodes == 1 ? "" : "s", d->root,
-		pfs_name(d->pfs));
+		(unsigned long long)files, text_size((double)d->at.total_bytes, size),
+		d->job.n_nodes, d->job.n_nodes == 1 ? "" : "s", d->dest.path,
+		pfs_name(d->dest.pfs));
 	buf_printf(&b,
 		"%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f "
 		"s from "
@@ -81,7 +81,7 @@ int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err
 	buf_printf(&b,
 		"%u big file%s placed one by one, largest target by its share %.3f\n",
 		big, big == 1 ? "" : "s", level(d));
-	if (d->tiered)
+	if (d->at.tiered)
 		buf_printf(&b,
 			"layouts of files are those of the directory; targets are "
 			"chosen in its pools, for what lies behind the first %s of a "
@@ -153,9 +153,9 @@ void drain_report_all(struct drain *d)
 	rep->max_rss = (uint64_t)use.ru_maxrss * 1024;
 	transport_reduce_all(d->job.nodes, &rep->max_rss, 1, MPI_UINT64_T, MPI_MAX);
 	memcpy(rep->id, d->id, sizeof(rep->id));
-	rep->root = d->root ? strdup(d->root) : NULL;
+	rep->root = d->dest.path ? strdup(d->dest.path) : NULL;
 	rep->nodes = (uint32_t)d->job.n_nodes;
-	rep->pfs = pfs_name(d->pfs);
+	rep->pfs = pfs_name(d->dest.pfs);
 	rep->seconds = rep->scan + rep->merge + rep->move + rep->publish;
 }
 

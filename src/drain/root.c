@@ -34,7 +34,7 @@ static int stays(void *arg, const char *name, unsigned char d_type)
 
 static bool filled(const struct drain *d)
 {
-	SCOPED_FD int fd = openat(d->rootfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	SCOPED_FD int fd = openat(d->dest.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd >= 0 && fsio_list(fd, stays, NULL) > 0;
 }
@@ -48,11 +48,11 @@ int drain_root_hold(struct drain *d)
 		return 0;
 	hold_name(d, name, sizeof(name));
 	d->rep->creates++;
-	fd = openat(d->rootfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = openat(d->dest.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 && (errno == ENOENT || errno == ESTALE))
 		return -ENOENT;
 	/* Otherwise it may be lost, if there is somebody to remove it. */
-	d->held = fd >= 0 || errno == EEXIST;
+	d->dest.held = fd >= 0 || errno == EEXIST;
 	return 0;
 }
 
@@ -82,8 +82,8 @@ static int make_one(struct drain *d, const char *path, mode_t mode, struct ebt_e
 		return errno == ENOENT ? -ENOENT
 				       : ebt_fail(err, -errno, "DEST %s", path);
 	}
-	buf_put(&d->made, path, strlen(path) + 1);
-	if (!buf_ok(&d->made))
+	buf_put(&d->dest.made, path, strlen(path) + 1);
+	if (!buf_ok(&d->dest.made))
 		return ebt_fail(err, -ENOMEM, "DEST %s", path);
 	r = sync_above(path, err);
 	return r < 0 ? r : 1;
@@ -94,10 +94,10 @@ static void say_made(struct drain *d, const char *first, bool parents)
 {
 	char root[512], above[512];
 
-	if (d->said_made)
+	if (d->dest.said_made)
 		return;
-	d->said_made = true;
-	text_name(d->root, root, sizeof(root));
+	d->dest.said_made = true;
+	text_name(d->dest.path, root, sizeof(root));
 	if (parents)
 		log_warn(&d->job.log, "DEST %s does not exist: made, from %s on", root,
 			text_name(first, above, sizeof(above)));
@@ -140,35 +140,35 @@ static void let_go(struct drain *d)
 	char name[64];
 
 	/* Known: a run that was killed may have left its own. */
-	if (!d->held && (!d->known || d->o->atomic || d->o->dry_run))
+	if (!d->dest.held && (!d->dest.known || d->o->atomic || d->o->dry_run))
 		return;
 	hold_name(d, name, sizeof(name));
 	d->rep->others++;
-	if (unlinkat(d->rootfd, name, 0) < 0 && errno != ENOENT)
-		log_warn(&d->job.log, "%s: cannot remove %s: %s", d->root, name,
+	if (unlinkat(d->dest.fd, name, 0) < 0 && errno != ENOENT)
+		log_warn(&d->job.log, "%s: cannot remove %s: %s", d->dest.path, name,
 			strerror(errno));
-	d->held = false;
+	d->dest.held = false;
 }
 
 void drain_root_filled(struct drain *d)
 {
-	if (d->held && filled(d))
+	if (d->dest.held && filled(d))
 		let_go(d);
 }
 
 void drain_root_release(struct drain *d, bool empty)
 {
-	const char *made = (const char *)d->made.data;
+	const char *made = (const char *)d->dest.made.data;
 
 	if (d->job.node != 0)
 		return;
-	if (d->rootfd >= 0)
+	if (d->dest.fd >= 0)
 		let_go(d);
-	while (empty && buf_ok(&d->made) && d->made.len) {
-		const char *last = memrchr(made, '\0', d->made.len - 1);
+	while (empty && buf_ok(&d->dest.made) && d->dest.made.len) {
+		const char *last = memrchr(made, '\0', d->dest.made.len - 1);
 
 		last = last ? last + 1 : made;
 		rmdir(last);
-		d->made.len = (size_t)(last - made);
+		d->dest.made.len = (size_t)(last - made);
 	}
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "drain/drain_internal.h"
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 
 static bool no_room(int r)
 {
@@ -32,31 +32,31 @@ int drain_journal_open(struct drain *d, struct ebt_err *err)
 static void mend(struct drain *d, int dot)
 {
 	struct ebt_err why = {0};
-	int r = d->journal ? journal_mend(d->journal, &why)
-			   : journal_set_aside(dot, &why);
+	int r = d->proof.journal ? journal_mend(d->proof.journal, &why)
+				 : journal_set_aside(dot, &why);
 
-	if (r == 0 && !d->journal)
-		r = journal_open(dot, &d->journal, &why);
+	if (r == 0 && !d->proof.journal)
+		r = journal_open(dot, &d->proof.journal, &why);
 	if (r == 0)
 		return;
 	log_warn(&d->job.log, "%s: %s: this drain has no journal", d->store_path,
 		why.text);
-	d->no_journal = d->said_no_room = true;
+	d->proof.no_journal = d->proof.said_no_room = true;
 }
 
 int drain_journal_read(struct drain *d, int dot, struct ebt_err *err)
 {
 	struct ebt_err why = {0};
-	int r = journal_open(dot, &d->journal, &why);
+	int r = journal_open(dot, &d->proof.journal, &why);
 
-	if (r == 0 && !journal_damaged(d->journal))
+	if (r == 0 && !journal_damaged(d->proof.journal))
 		return 0;
 	if (r == 0)
 		ebt_failx(&why, -EBADMSG, "journal .ebt/drain is damaged");
 	if (d->o->strict || r == -ENOMEM)
 		return ebt_failx(err, why.code, "%s: %s", d->store_path, why.text);
-	ebt_failx(&d->journal_doubt, why.code,
-		"%s: %s; what it proved is compared again", d->store_path, why.text);
+	ebt_failx(&d->proof.doubt, why.code, "%s: %s; what it proved is compared again",
+		d->store_path, why.text);
 	if (!d->o->dry_run)
 		mend(d, dot);
 	return 0;
@@ -64,19 +64,20 @@ int drain_journal_read(struct drain *d, int dot, struct ebt_err *err)
 
 bool drain_journal_same(const struct drain *d)
 {
-	const struct journal_head *h = d->journal ? journal_head(d->journal) : NULL;
+	const struct journal_head *h =
+		d->proof.journal ? journal_head(d->proof.journal) : NULL;
 
-	return h && strcmp(h->dest, d->root) == 0 && h->atomic == d->o->atomic;
+	return h && strcmp(h->dest, d->dest.path) == 0 && h->atomic == d->o->atomic;
 }
 
 static void say_no_room(struct drain *d)
 {
-	if (!d->said_no_room)
+	if (!d->proof.said_no_room)
 		log_warn(&d->job.log,
 			"%s: no room for a journal: a drain that is killed begins "
 			"anew, with --overwrite=update",
 			d->store_path);
-	d->said_no_room = true;
+	d->proof.said_no_room = true;
 }
 
 int drain_journal_begin(struct drain *d, struct ebt_err *err)
@@ -85,36 +86,38 @@ int drain_journal_begin(struct drain *d, struct ebt_err *err)
 	bool same;
 	int r = 0;
 
-	if (d->no_journal)
+	if (d->proof.no_journal)
 		return 0;
-	if (!d->journal)
+	if (!d->proof.journal)
 		r = drain_journal_open(d, err);
-	if (r < 0 || d->published || d->no_journal)
+	if (r < 0 || d->dest.published || d->proof.no_journal)
 		return r;
-	h = journal_head(d->journal);
+	h = journal_head(d->proof.journal);
 	same = drain_journal_same(d);
-	d->journaled = same && !h->finished && h->version == JOURNAL_VERSION &&
-		       strcmp(h->id, d->id) == 0;
-	if (d->journaled)
+	d->proof.journaled = same && !h->finished && h->version == JOURNAL_VERSION &&
+			     strcmp(h->id, d->id) == 0;
+	if (d->proof.journaled)
 		return 0;
-	r = journal_begin(d->journal, d->id, d->root, d->o->atomic, same, err);
-	d->journaled = r == 0;
+	r = journal_begin(
+		d->proof.journal, d->id, d->dest.path, d->o->atomic, same, err);
+	d->proof.journaled = r == 0;
 	if (!no_room(r))
 		return r;
 	say_no_room(d);
 	/* What earlier drains to DEST sealed is as true as before. */
 	if (!same)
-		journal_close(TAKE(d->journal));
+		journal_close(TAKE(d->proof.journal));
 	return 0;
 }
 
 int drain_journal_finish(struct drain *d, struct ebt_err *err)
 {
-	const struct journal_head *h = d->journal ? journal_head(d->journal) : NULL;
+	const struct journal_head *h =
+		d->proof.journal ? journal_head(d->proof.journal) : NULL;
 	int r = 0;
 
-	if (h && !h->finished && (d->journaled || d->published))
-		r = journal_finish(d->journal, err);
+	if (h && !h->finished && (d->proof.journaled || d->dest.published))
+		r = journal_finish(d->proof.journal, err);
 	/* The end has no room in a full store: then the next run sees that all is there. */
 	return no_room(r) ? 0 : r;
 }
@@ -127,15 +130,15 @@ static int record(
 
 	if (!buf_ok(rec))
 		return ebt_fail(err, -ENOMEM, "journal");
-	if (d->journaled)
-		r = journal_add(d->journal, rec, err);
+	if (d->proof.journaled)
+		r = journal_add(d->proof.journal, rec, err);
 	*proven = r == 0;
 	if (!no_room(r))
 		return r;
 	SCOPED_LOCK(&d->lost_lock);
 	say_no_room(d);
-	buf_put(&d->lost, rec->data, rec->len);
-	return buf_ok(&d->lost) ? 0 : ebt_fail(err, -ENOMEM, "journal");
+	buf_put(&d->proof.lost, rec->data, rec->len);
+	return buf_ok(&d->proof.lost) ? 0 : ebt_fail(err, -ENOMEM, "journal");
 }
 
 int drain_seal(struct drain *d, const struct journal_seal *s, bool *proven,
@@ -155,9 +158,9 @@ int drain_split(struct drain *d, const char *paths, uint32_t n, struct ebt_err *
 
 	journal_put_split(&rec, paths, n);
 	/* Nothing is recorded any more for an atomic drain that was published. */
-	if (!d->published)
+	if (!d->dest.published)
 		r = record(d, &rec, &proven, err);
-	d->splits_lost |= !proven;
+	d->proof.splits_lost |= !proven;
 	return r;
 }
 
@@ -165,17 +168,17 @@ int drain_prove(struct drain *d, bool *all, struct ebt_err *err)
 {
 	int r = 0;
 
-	*all = d->lost.len == 0;
+	*all = d->proof.lost.len == 0;
 	if (*all)
 		return 0;
-	if (!d->journaled)
+	if (!d->proof.journaled)
 		r = drain_journal_begin(d, err);
-	if (r == 0 && d->journaled)
-		r = journal_add(d->journal, &d->lost, err);
-	if (r == 0 && d->journaled) {
+	if (r == 0 && d->proof.journaled)
+		r = journal_add(d->proof.journal, &d->proof.lost, err);
+	if (r == 0 && d->proof.journaled) {
 		*all = true;
-		d->splits_lost = false;
-		buf_release(&d->lost);
+		d->proof.splits_lost = false;
+		buf_release(&d->proof.lost);
 	}
 	return no_room(r) ? 0 : r;
 }

@@ -16,8 +16,8 @@
 /* What makes an output another one. 0 or -ENOMEM. */
 static int key_of(const struct drain *d, uint32_t i, struct buf *b, uint64_t *key)
 {
-	const struct manifest_entry *e = &d->m->entries[i];
-	SCOPED_FREE char *path = manifest_path_new(d->m, i);
+	const struct manifest_entry *e = &d->out.m->entries[i];
+	SCOPED_FREE char *path = manifest_path_new(d->out.m, i);
 
 	if (!path)
 		return -ENOMEM;
@@ -50,12 +50,13 @@ static bool all_seen(const struct drain *d)
 	SCOPED_BUF struct buf b = {0};
 	uint64_t key;
 
-	for (uint32_t i = 0; d->seen && i < d->m->count; i++) {
+	for (uint32_t i = 0; d->pass.seen && i < d->out.m->count; i++) {
 		if (key_of(d, i, &b, &key) < 0 ||
-			!bsearch(&key, d->seen, d->n_seen, sizeof(key), compare))
+			!bsearch(&key, d->pass.seen, d->pass.n_seen, sizeof(key),
+				compare))
 			return false;
 	}
-	return d->seen != NULL;
+	return d->pass.seen != NULL;
 }
 
 bool drain_nothing_new_all(const struct drain *d)
@@ -68,8 +69,8 @@ bool drain_nothing_new_all(const struct drain *d)
 
 void drain_forget(struct drain *d)
 {
-	free(TAKE(d->seen));
-	d->n_seen = 0;
+	free(TAKE(d->pass.seen));
+	d->pass.n_seen = 0;
 }
 
 void drain_remember(struct drain *d)
@@ -77,16 +78,16 @@ void drain_remember(struct drain *d)
 	SCOPED_BUF struct buf b = {0};
 
 	drain_forget(d);
-	d->seen = malloc(((size_t)d->m->count + 1) * sizeof(*d->seen));
-	for (uint32_t i = 0; d->seen && i < d->m->count; i++) {
-		if (key_of(d, i, &b, &d->seen[i]) < 0) {
+	d->pass.seen = malloc(((size_t)d->out.m->count + 1) * sizeof(*d->pass.seen));
+	for (uint32_t i = 0; d->pass.seen && i < d->out.m->count; i++) {
+		if (key_of(d, i, &b, &d->pass.seen[i]) < 0) {
 			drain_forget(d);
 			return;
 		}
 	}
-	if (!d->seen)
+	if (!d->pass.seen)
 		return;
-	d->n_seen = d->m->count;
-	if (d->n_seen)
-		qsort(d->seen, d->n_seen, sizeof(*d->seen), compare);
+	d->pass.n_seen = d->out.m->count;
+	if (d->pass.n_seen)
+		qsort(d->pass.seen, d->pass.n_seen, sizeof(*d->pass.seen), compare);
 }

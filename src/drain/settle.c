@@ -60,10 +60,10 @@ int drain_settle(struct drain *d, struct ebt_err *err)
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (r == 0)
 		r = manifest_add_source(m, d->store_path, &source, err);
-	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
-		struct manifest_entry e = d->m->entries[i];
+	for (uint32_t i = 0; i < d->out.m->count && r == 0; i++) {
+		struct manifest_entry e = d->out.m->entries[i];
 
-		r = manifest_path(d->m, i, path, MANIFEST_PATH_SIZE);
+		r = manifest_path(d->out.m, i, path, MANIFEST_PATH_SIZE);
 		if (r < 0)
 			return ebt_fail(err, r, "%s", d->store_path);
 		r = 0;
@@ -78,7 +78,7 @@ int drain_settle(struct drain *d, struct ebt_err *err)
 		r = manifest_arrange(m, err);
 	if (r < 0)
 		return r;
-	manifest_free(d->m);
-	d->m = TAKE(m);
+	manifest_free(d->out.m);
+	d->out.m = TAKE(m);
 	return 0;
 }

@@ -134,9 +134,9 @@ static bool is_proven(const struct drain *d, const struct manifest_entry *now,
 {
 	const struct drain_proven key = {.ino = now->ino, .changed = now->changed};
 	const struct drain_proven *p =
-		d->n_proven
-			? bsearch(&key, d->proven, d->n_proven, sizeof(key), by_inode)
-			: NULL;
+		d->pass.n_proven ? bsearch(&key, d->pass.proven, d->pass.n_proven,
+					   sizeof(key), by_inode)
+				 : NULL;
 
 	return p && digest_equal(p->digest, digest);
 }
@@ -242,8 +242,8 @@ static int compare_contents(struct comparison *c, struct ebt_err *err)
 	for (uint32_t i = 0; i < c->was->count && old; i++)
 		old = !c->was->entries[i].copy.ino;
 	text_name(d->store_path, store, sizeof(store));
-	if (old && contents.n && !d->said_old) {
-		d->said_old = true;
+	if (old && contents.n && !d->pass.said_old) {
+		d->pass.said_old = true;
 		log_warn(&d->job.log,
 			"%s: its manifest is of an older version of EBT and names no "
 			"inodes; staged files are compared by content",
@@ -271,11 +271,12 @@ static int remember(struct comparison *c, struct ebt_err *err)
 			put_proven(c, x[i].copy.ino, x[i].copy.changed, x[i].digest);
 	if (!buf_ok(&c->proven))
 		return ebt_fail(err, -ENOMEM, "%s: what was staged", d->store_path);
-	free(d->proven);
-	d->proven = (struct drain_proven *)TAKE(c->proven.data);
-	d->n_proven = c->proven.len / sizeof(*d->proven);
-	if (d->n_proven)
-		qsort(d->proven, d->n_proven, sizeof(*d->proven), by_inode);
+	free(d->pass.proven);
+	d->pass.proven = (struct drain_proven *)TAKE(c->proven.data);
+	d->pass.n_proven = c->proven.len / sizeof(*d->pass.proven);
+	if (d->pass.n_proven)
+		qsort(d->pass.proven, d->pass.n_proven, sizeof(*d->pass.proven),
+			by_inode);
 	return 0;
 }
 

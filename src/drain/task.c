@@ -4,7 +4,7 @@
  * final NUL, so that they can be used where they lie. A task is decoded into one block: the
  * struct, its arrays by falling alignment, a copy of the strings.
  */
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 #include "drain/task.h"
 
 #include <errno.h>

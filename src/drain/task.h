@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/scope.h"
-#include "drain/journal.h"
+#include "journal/journal.h"
 #include "manifest/manifest.h"
 
 /* Where content comes from: an entry of that node's outputs. */
@@ -28,7 +28,7 @@ struct drain_piece {
 	uint32_t source; /* index */
 	/*
 	 * Covers bytes that another piece covers too. All agree where none is zero, so the
-	 * bytes are or-ed: see merge_overlap.c.
+	 * bytes are or-ed: see merge/overlap.c.
 	 */
 	bool overlaps;
 };

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 #include "fsio/fsio.h"
 
 #define NAME	   "drain"

@@ -15,8 +15,8 @@
  *
  * Each record carries its length and digest; a torn one at the end counts as not there.
  */
-#ifndef DRAIN_JOURNAL_H
-#define DRAIN_JOURNAL_H
+#ifndef JOURNAL_JOURNAL_H
+#define JOURNAL_JOURNAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

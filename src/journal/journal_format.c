@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 
 #include <errno.h>
 #include <stdlib.h>

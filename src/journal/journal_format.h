@@ -40,13 +40,13 @@
  *	   0   4  number of paths, at least 1
  *	   4      paths, each with a final NUL
  */
-#ifndef DRAIN_JOURNAL_FORMAT_H
-#define DRAIN_JOURNAL_FORMAT_H
+#ifndef JOURNAL_JOURNAL_FORMAT_H
+#define JOURNAL_JOURNAL_FORMAT_H
 
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "drain/journal.h"
+#include "journal/journal.h"
 
 #define JOURNAL_VERSION 4
 

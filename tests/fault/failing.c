@@ -40,7 +40,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "drain/net.h"
+#include "drain/move/net.h"
 
 static const char *setting(const char *name)
 {

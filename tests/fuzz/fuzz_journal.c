@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 #include "fuzz.h"
 #include "manifest/manifest.h"
 

@@ -67,6 +67,8 @@ check "disk is level: $got" awk -v g="$got" 'BEGIN {exit !(g > 0 && g <= 1.05)}'
 # The file system's round robin deals out objects, not bytes: those of large files go round too.
 got=$(level 0 1)
 check "flash is level: $got" awk -v g="$got" 'BEGIN {exit !(g > 0 && g <= 1.05)}'
+got=$(jq 'select(.type == "result").level' out)
+check "it says so, pool by pool: $got" awk -v g="$got" 'BEGIN {exit !(g >= 1 && g <= 1.05)}'
 # What fits on the metadata server: nothing but create, attributes, rename.
 mkdir keep.t
 cp -a want/sub/tiny* keep.t

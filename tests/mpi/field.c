@@ -35,28 +35,28 @@ void close_drain(struct field *f)
 {
 	struct drain *d = &f->d;
 
-	manifest_free(d->m);
-	free(d->verdict);
-	free(d->marks);
-	buf_release(&d->lost);
+	manifest_free(d->out.m);
+	free(d->out.verdict);
+	free(d->out.marks);
+	buf_release(&d->proof.lost);
 	buf_release(&d->looks);
 	drain_detours_free(d);
-	for (uint32_t i = 0; i < d->n_dirs; i++)
-		free(d->dirs[i].path);
-	free(d->dirs);
-	buf_release(&d->dirs_text);
-	drain_task_free_list(d->shared);
-	journal_close(d->journal);
+	for (uint32_t i = 0; i < d->own.n_dirs; i++)
+		free(d->own.dirs[i].path);
+	free(d->own.dirs);
+	buf_release(&d->own.dirs_text);
+	drain_task_free_list(d->own.shared);
+	journal_close(d->proof.journal);
 	store_close(d->store);
 	free(d->store_path);
-	free(d->root);
-	free(d->visible);
-	if (d->rootfd >= 0)
-		close(d->rootfd);
+	free(d->dest.path);
+	free(d->dest.visible);
+	if (d->dest.fd >= 0)
+		close(d->dest.fd);
 	if (d->job.comm)
 		job_close(&d->job);
 	memset(d, 0, sizeof(*d));
-	d->rootfd = -1;
+	d->dest.fd = -1;
 }
 
 int merge_all(struct field *f)
@@ -69,7 +69,7 @@ int merge_all(struct field *f)
 	memset(&f->rep, 0, sizeof(f->rep));
 	d->o = &f->o;
 	d->rep = &f->rep;
-	d->rootfd = -1;
+	d->dest.fd = -1;
 	r = job_open_all(&d->job, f->comm, &f->o.run, &f->err);
 	must(r == 0, f->err.text);
 	snprintf(d->node_name, sizeof(d->node_name), "n%d", f->rank);
@@ -77,7 +77,7 @@ int merge_all(struct field *f)
 	must(store_open(f->mine, STORE_CREATE, &d->store, &f->err) == 0, f->err.text);
 	d->store_path = realpath(f->mine, NULL);
 	dot = openat(store_dirfd(d->store), ".ebt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(journal_open(dot, &d->journal, &f->err) == 0, f->err.text);
+	must(journal_open(dot, &d->proof.journal, &f->err) == 0, f->err.text);
 	close(dot);
 	r = drain_dest_resolve_all(d, &f->err);
 	if (r == 0)

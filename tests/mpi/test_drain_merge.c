@@ -26,26 +26,26 @@ static uint64_t sum_all(const struct field *f, uint64_t v)
 /* Entry of this rank, NONE if it is no output. */
 static uint32_t find(const struct field *f, const char *path)
 {
-	return manifest_find(f->d.m, path);
+	return manifest_find(f->d.out.m, path);
 }
 
 static int verdict(const struct field *f, const char *path)
 {
 	uint32_t i = find(f, path);
 
-	return i == MANIFEST_NONE ? -1 : f->d.verdict[i];
+	return i == MANIFEST_NONE ? -1 : f->d.out.verdict[i];
 }
 
 static bool marked(const struct field *f, const char *path, enum drain_mark mark)
 {
-	return (f->d.marks[find(f, path)] & mark) != 0;
+	return (f->d.out.marks[find(f, path)] & mark) != 0;
 }
 
 static const struct drain_dir *find_dir(const struct field *f, const char *path)
 {
-	for (uint32_t i = 0; i < f->d.n_dirs; i++) {
-		if (strcmp(f->d.dirs[i].path, path) == 0)
-			return &f->d.dirs[i];
+	for (uint32_t i = 0; i < f->d.own.n_dirs; i++) {
+		if (strcmp(f->d.own.dirs[i].path, path) == 0)
+			return &f->d.own.dirs[i];
 	}
 	return NULL;
 }
@@ -75,14 +75,14 @@ static void the_namespaces_of_all_nodes_are_united(MPI_Comm comm)
 	CU_ASSERT_EQUAL(verdict(&f, name), DRAIN_WRITE);
 	CU_ASSERT_EQUAL(verdict(&f, "link"), f.rank ? DRAIN_OLDER : DRAIN_WRITE);
 	/* d and the root, once each. */
-	CU_ASSERT_EQUAL(sum_all(&f, f.d.n_dirs), 2);
+	CU_ASSERT_EQUAL(sum_all(&f, f.d.own.n_dirs), 2);
 	CU_ASSERT_EQUAL(sum_all(&f, find_dir(&f, "d") != NULL), 1);
 	if (find_dir(&f, "d")) {
 		CU_ASSERT_EQUAL(find_dir(&f, "d")->e.mode, 0750);
 		CU_ASSERT(!find_dir(&f, "d")->exists);
 	}
 	CU_ASSERT_EQUAL(sum_all(&f, f.rep.conflicts), 0);
-	CU_ASSERT(f.d.root_fresh);
+	CU_ASSERT(f.d.dest.fresh);
 	close_drain(&f);
 }
 
@@ -92,8 +92,8 @@ static void nothing_to_drain_is_no_error(MPI_Comm comm)
 
 	open_field_all(&f, comm);
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
-	CU_ASSERT_EQUAL(f.d.m->count, 0);
-	CU_ASSERT_EQUAL(sum_all(&f, f.d.n_dirs), 1);
+	CU_ASSERT_EQUAL(f.d.out.m->count, 0);
+	CU_ASSERT_EQUAL(sum_all(&f, f.d.own.n_dirs), 1);
 	close_drain(&f);
 }
 
@@ -168,7 +168,7 @@ static void a_directory_keeps_its_name_and_files_get_those_of_their_nodes(MPI_Co
 		CU_ASSERT_EQUAL(merge_all(&f), 0);
 		CU_ASSERT_EQUAL(verdict(&f, "x"), DRAIN_WRITE);
 		CU_ASSERT_EQUAL(marked(&f, "x", DRAIN_BY_NODE), f.rank != f.size - 1);
-		CU_ASSERT_EQUAL(sum_all(&f, f.d.n_dirs), 2);
+		CU_ASSERT_EQUAL(sum_all(&f, f.d.own.n_dirs), 2);
 		CU_ASSERT_EQUAL(sum_all(&f, f.rep.conflicts), f.size > 1);
 		close_drain(&f);
 	}
@@ -294,7 +294,7 @@ static void pieces_of_a_shared_file_are_joined(MPI_Comm comm)
 		put_shared(&f, SHARED - 1, 1);
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
 	CU_ASSERT_EQUAL(verdict(&f, "shared"), f.size > 1 ? DRAIN_PART : DRAIN_WRITE);
-	for (const struct drain_task *t = f.d.shared; t; t = t->next, tasks++) {
+	for (const struct drain_task *t = f.d.own.shared; t; t = t->next, tasks++) {
 		CU_ASSERT_STRING_EQUAL(t->e.name, "shared");
 		CU_ASSERT_EQUAL(t->e.size, SHARED);
 		CU_ASSERT_EQUAL(t->e.mtime, 1000 + f.size - 1);
@@ -427,7 +427,7 @@ static void sealed_files_are_in_place_and_leftovers_go(MPI_Comm comm)
 	}
 	MPI_Bcast(&source.ino, 1, MPI_UINT64_T, f.size - 1, comm);
 	if (f.rank == 0) {
-		must(journal_seal(f.d.journal, &seal, NULL) == 0, "seal");
+		must(journal_seal(f.d.proof.journal, &seal, NULL) == 0, "seal");
 		put_dest(&f);
 		put_dir(f.dest, "d", 0755);
 		put_text(f.dest, "d/x", "text", 1000);
@@ -535,7 +535,7 @@ static void an_atomic_dest_appears_at_the_end(MPI_Comm comm)
 	CU_ASSERT_EQUAL(access(f.dest, F_OK), -1);
 	/* Cut short and gone on with. */
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
-	CU_ASSERT(!f.d.root_fresh);
+	CU_ASSERT(!f.d.dest.fresh);
 	CU_ASSERT_EQUAL(drain_dirs_make_all(&f.d, &f.err), 0);
 	CU_ASSERT_EQUAL(drain_dirs_finish_all(&f.d, &f.err), 0);
 	CU_ASSERT_EQUAL(drain_dest_publish_all(&f.d, &f.err), 0);
@@ -607,15 +607,15 @@ static void what_was_staged_and_not_changed_is_no_output(MPI_Comm comm)
 	f.o.conflict = EBT_CONFLICT_MERGE;
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
 	/* in, in/busy and two files. */
-	CU_ASSERT_EQUAL(f.d.m->count, 4);
+	CU_ASSERT_EQUAL(f.d.out.m->count, 4);
 	CU_ASSERT_EQUAL(f.rep.unchanged, 2);
 	CU_ASSERT(verdict(&f, "in/busy/edited") >= 0);
 	CU_ASSERT(verdict(&f, "in/busy/again") >= 0);
-	CU_ASSERT(manifest_has_data(f.d.m, find(&f, "in/busy/again")));
+	CU_ASSERT(manifest_has_data(f.d.out.m, find(&f, "in/busy/again")));
 	/* A directory of the store is drained by the same manifest. */
 	strcat(f.mine, "/in/busy");
 	CU_ASSERT_EQUAL(merge_all(&f), 0);
-	CU_ASSERT_EQUAL(f.d.m->count, 2);
+	CU_ASSERT_EQUAL(f.d.out.m->count, 2);
 	CU_ASSERT_EQUAL(f.rep.unchanged, 1);
 	close_drain(&f);
 }

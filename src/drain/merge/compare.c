@@ -2,7 +2,7 @@
 /*
  * Files that several nodes have. Their owner asks each node where its version has data. Under
  * the policy that takes them for a conflict this makes a good message; to merge them it is
- * the beginning: what overlaps is compared in merge_rounds.c.
+ * the beginning: what overlaps is compared in rounds.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "drain/merge_internal.h"
-#include "drain/merge_overlap.h"
+#include "drain/merge/merge.h"
+#include "drain/merge/overlap.h"
 #include "fsio/fsio.h"
 
 static void files_release(struct merge_files *f)
@@ -33,7 +33,7 @@ static void files_release(struct merge_files *f)
 
 int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err)
 {
-	const struct manifest *m = g->d->m;
+	const struct manifest *m = g->d->out.m;
 
 	if (entry < m->count && m->entries[entry].kind == MANIFEST_FILE &&
 		g->d->storefd >= 0)
@@ -45,7 +45,7 @@ int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err
 static int fail(const struct merge *g, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
-	SCOPED_FREE char *path = manifest_path_new(g->d->m, entry);
+	SCOPED_FREE char *path = manifest_path_new(g->d->out.m, entry);
 
 	return drain_output_fail(g->d, path ? path : "", code, what, err);
 }
@@ -53,16 +53,16 @@ static int fail(const struct merge *g, uint32_t entry, int code, const char *wha
 static int refuse(
 	const struct merge *g, uint32_t entry, const char *what, struct ebt_err *err)
 {
-	SCOPED_FREE char *path = manifest_path_new(g->d->m, entry);
+	SCOPED_FREE char *path = manifest_path_new(g->d->out.m, entry);
 
 	return drain_output_refuse(g->d, path ? path : "", what, err);
 }
 
 int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &g->d->m->entries[entry];
+	const struct manifest_entry *e = &g->d->out.m->entries[entry];
 	struct fsio_patience patience = drain_patience(g->d);
-	SCOPED_FREE char *path = manifest_path_new(g->d->m, entry);
+	SCOPED_FREE char *path = manifest_path_new(g->d->out.m, entry);
 	SCOPED_FD int fd = -1;
 	struct stat st;
 
@@ -249,7 +249,7 @@ static int find_extents(
 
 	if (fd < 0)
 		return fd;
-	size = g->d->m->entries[entry].size;
+	size = g->d->out.m->entries[entry].size;
 	for (at = 0; r == 0; at = stop) {
 		r = fsio_next_data(fd, at, size, &start, &stop);
 		if (r < 0)
@@ -270,7 +270,7 @@ static int find_extents(
 static int put_extents(struct merge *g, uint32_t entry, bool attributes,
 	struct buf *out, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &g->d->m->entries[entry];
+	const struct manifest_entry *e = &g->d->out.m->entries[entry];
 	SCOPED_EXTENTS struct extents x = {0};
 	struct ebt_err why = {0};
 	int r = find_extents(g, entry, &x, &why);
@@ -449,8 +449,8 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 	code = drain_task_decode(&r, &made, err);
 	if (code < 0)
 		return code;
-	made->next = g->d->shared;
-	g->d->shared = made;
+	made->next = g->d->own.shared;
+	g->d->own.shared = made;
 	return 0;
 }
 

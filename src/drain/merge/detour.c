@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/merge_internal.h"
+#include "drain/merge/merge.h"
 
 void drain_detours_free(struct drain *d)
 {
-	for (size_t i = 0; i < d->n_detours; i++)
-		free(d->detours[i].path);
-	free(TAKE(d->detours));
-	d->n_detours = 0;
+	for (size_t i = 0; i < d->out.n_detours; i++)
+		free(d->out.detours[i].path);
+	free(TAKE(d->out.detours));
+	d->out.n_detours = 0;
 }
 
 /* 1: @path is the directory, or below it, and is now where that is. */
@@ -41,8 +41,8 @@ int drain_detour(const struct drain *d, bool dir, char *path, size_t cap)
 	int r = 0, any = 0;
 
 	/* In the order in which they were found: one may lie within another. */
-	for (size_t i = 0; i < d->n_detours && r >= 0; i++) {
-		r = take_detour(&d->detours[i], dir, path, cap);
+	for (size_t i = 0; i < d->out.n_detours && r >= 0; i++) {
+		r = take_detour(&d->out.detours[i], dir, path, cap);
 		any |= r > 0;
 	}
 	return r < 0 ? r : any;
@@ -68,17 +68,17 @@ static int take_detours(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		if (!as || !manifest_path_ok(path) || !manifest_path_ok(as))
 			return ebt_failx(
 				err, -EBADMSG, "damaged message of node %d", peer);
-		p = reallocarray(d->detours, d->n_detours + 1, sizeof(*p));
+		p = reallocarray(d->out.detours, d->out.n_detours + 1, sizeof(*p));
 		if (!p)
 			return ebt_fail(err, -ENOMEM, "directories");
-		d->detours = p;
-		p += d->n_detours;
+		d->out.detours = p;
+		p += d->out.n_detours;
 		p->path = malloc(len + room);
 		if (!p->path)
 			return ebt_fail(err, -ENOMEM, "directories");
 		memcpy(p->path, path, len);
 		p->as = memcpy(p->path + len, as, room);
-		d->n_detours++;
+		d->out.n_detours++;
 	}
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/merge_internal.h"
+#include "drain/merge/merge.h"
 
 #define CREATORS 16 /* nodes that make directories, unless the user says otherwise */
 
@@ -27,8 +27,8 @@ static int take_dirs(void *arg, int peer, struct buf *b, struct ebt_err *err)
 {
 	struct drain *d = arg;
 
-	buf_put(&d->dirs_text, b->data, b->len);
-	return buf_ok(&d->dirs_text) ? 0 : ebt_fail(err, -ENOMEM, "directories");
+	buf_put(&d->own.dirs_text, b->data, b->len);
+	return buf_ok(&d->own.dirs_text) ? 0 : ebt_fail(err, -ENOMEM, "directories");
 }
 
 static int compare_dirs(const void *a, const void *b)
@@ -49,7 +49,7 @@ static uint32_t depth_of(const char *path)
 
 static int decode_dirs(struct drain *d, struct ebt_err *err)
 {
-	struct reader r = reader_of(d->dirs_text.data, d->dirs_text.len);
+	struct reader r = reader_of(d->own.dirs_text.data, d->own.dirs_text.len);
 	size_t cap = 0;
 	int code;
 
@@ -66,17 +66,17 @@ static int decode_dirs(struct drain *d, struct ebt_err *err)
 		dir.depth = depth_of(path);
 		dir.exists = flags & DIR_EXISTS;
 		dir.present = (flags & DIR_PRESENT) != 0;
-		p = merge_grow(d->dirs, d->n_dirs, &cap, sizeof(*p));
+		p = merge_grow(d->own.dirs, d->own.n_dirs, &cap, sizeof(*p));
 		if (!p)
 			return ebt_fail(err, -ENOMEM, "directories");
-		d->dirs = p;
+		d->own.dirs = p;
 		dir.path = strdup(path);
 		if (!dir.path)
 			return ebt_fail(err, -ENOMEM, "directories");
-		d->dirs[d->n_dirs++] = dir;
+		d->own.dirs[d->own.n_dirs++] = dir;
 	}
-	if (d->n_dirs)
-		qsort(d->dirs, d->n_dirs, sizeof(*d->dirs), compare_dirs);
+	if (d->own.n_dirs)
+		qsort(d->own.dirs, d->own.n_dirs, sizeof(*d->own.dirs), compare_dirs);
 	return 0;
 }
 

@@ -5,8 +5,8 @@
  *   every node      its entries to the owners of their paths
  *   every owner     rules; with suffix, new names to the owners of those, and of what
  *                   earlier runs renamed so, should only one node have it still
- *   targets         earlier runs' seals and what is in dest, to the owners (merge_target.c)
- *   compare         owners ask for extents, then digests of overlaps      (merge_compare.c)
+ *   targets         earlier runs' seals and what is in dest, to the owners (target.c)
+ *   compare         owners ask for extents, then digests of overlaps      (compare.c)
  *   all             is anything wrong anywhere? Then nothing happens
  *   every owner     verdicts back to the nodes, directories to their creators
  *
@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "drain/merge_internal.h"
+#include "drain/merge/merge.h"
 
 static void merge_release(struct merge *g)
 {
@@ -189,7 +189,7 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 
 static int encode_outputs(struct merge *g, struct ebt_err *err)
 {
-	const struct manifest *m = g->d->m;
+	const struct manifest *m = g->d->out.m;
 	SCOPED_BUF struct buf bytes = {0};
 	uint64_t where = drain_where(g->d);
 	SCOPED_FREE char *path = malloc(2 * (size_t)DRAIN_NAME_SIZE);
@@ -213,7 +213,7 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 			.kind = e->kind};
 
 		r = manifest_path(m, i, path, DRAIN_NAME_SIZE);
-		if (r >= 0 && g->d->n_detours) {
+		if (r >= 0 && g->d->out.n_detours) {
 			memcpy(of, path, (size_t)r + 1);
 			r = drain_detour(
 				g->d, e->kind == MANIFEST_DIR, path, DRAIN_NAME_SIZE);
@@ -449,7 +449,7 @@ static int describe(struct merge *g, const uint64_t *count,
 		snprintf(text + at, sizeof(text) - at, "%s%s", i ? "; " : "",
 			line + i * MERGE_SHOWN);
 	}
-	ebt_failx(err, -EEXIST, "%s: %llu %s: %s%s", merge_shown(g->d->root, root),
+	ebt_failx(err, -EEXIST, "%s: %llu %s: %s%s", merge_shown(g->d->dest.path, root),
 		(unsigned long long)count[k], what[k][count[k] != 1], text,
 		count[k] > MERGE_NAMED ? "; ..." : "");
 	/* Not where it happened, but where it was put together. */
@@ -495,17 +495,18 @@ static int take_verdicts(void *arg, int peer, struct buf *b, struct ebt_err *err
 		uint8_t lacks = reader_get8(&r);
 		const char *was = merge_get_string(&r);
 
-		if (r.failed || !was || entry >= d->m->count || verdict > DRAIN_OLDER)
+		if (r.failed || !was || entry >= d->out.m->count ||
+			verdict > DRAIN_OLDER)
 			return ebt_failx(
 				err, -EBADMSG, "damaged message of node %d", peer);
-		d->verdict[entry] = verdict;
-		d->marks[entry] = marks;
-		d->lacks[entry] = lacks;
+		d->out.verdict[entry] = verdict;
+		d->out.marks[entry] = marks;
+		d->out.lacks[entry] = lacks;
 		if (!*was)
 			continue;
-		if (!d->was)
-			d->was = calloc(d->m->count, sizeof(*d->was));
-		if (!d->was || !(d->was[entry] = strdup(was)))
+		if (!d->out.was)
+			d->out.was = calloc(d->out.m->count, sizeof(*d->out.was));
+		if (!d->out.was || !(d->out.was[entry] = strdup(was)))
 			return ebt_fail(err, -ENOMEM, "verdicts");
 	}
 	return 0;
@@ -555,10 +556,11 @@ static int begin_all(struct merge *g, struct ebt_err *err)
 
 	g->out = calloc(n, sizeof(*g->out));
 	g->node_names = calloc(n, sizeof(d->node_name));
-	d->verdict = calloc((size_t)d->m->count + 1, sizeof(*d->verdict));
-	d->marks = calloc((size_t)d->m->count + 1, sizeof(*d->marks));
-	d->lacks = calloc((size_t)d->m->count + 1, sizeof(*d->lacks));
-	if (!g->out || !g->node_names || !d->verdict || !d->marks || !d->lacks)
+	d->out.verdict = calloc((size_t)d->out.m->count + 1, sizeof(*d->out.verdict));
+	d->out.marks = calloc((size_t)d->out.m->count + 1, sizeof(*d->out.marks));
+	d->out.lacks = calloc((size_t)d->out.m->count + 1, sizeof(*d->out.lacks));
+	if (!g->out || !g->node_names || !d->out.verdict || !d->out.marks ||
+		!d->out.lacks)
 		r = ebt_fail(err, -ENOMEM, "merge");
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
@@ -585,9 +587,9 @@ static int merge_once_all(struct drain *d, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	complain_clashes(&g);
-	if (!d->root_fresh)
+	if (!d->dest.fresh)
 		r = merge_targets_all(&g, err);
-	if (r == 0 && !d->root_fresh)
+	if (r == 0 && !d->dest.fresh)
 		r = merge_detours_all(&g, err);
 	if (r == 0)
 		r = merge_compare_all(&g, err);
@@ -608,19 +610,19 @@ int drain_merge_all(struct drain *d, struct ebt_err *err)
 	int r;
 
 	while ((r = merge_once_all(d, err)) == 1) {
-		free(TAKE(d->verdict));
-		free(TAKE(d->marks));
-		free(TAKE(d->lacks));
+		free(TAKE(d->out.verdict));
+		free(TAKE(d->out.marks));
+		free(TAKE(d->out.lacks));
 		d->rep->dropped = dropped;
 		d->rep->conflicts = conflicts;
 	}
-	for (size_t i = 0; i < d->n_detours && r == 0 && d->job.node == 0; i++)
-		drain_look_of(d, DRAIN_NODES, EBT_LOOK_BESIDE, d->detours[i].path,
-			d->detours[i].as,
+	for (size_t i = 0; i < d->out.n_detours && r == 0 && d->job.node == 0; i++)
+		drain_look_of(d, DRAIN_NODES, EBT_LOOK_BESIDE, d->out.detours[i].path,
+			d->out.detours[i].as,
 			"%s is there already, and no directory: what the job has in it "
 			"is "
 			"below %s",
-			drain_path(d, d->detours[i].path, path),
-			drain_path(d, d->detours[i].as, as));
+			drain_path(d, d->out.detours[i].path, path),
+			drain_path(d, d->out.detours[i].as, as));
 	return r;
 }

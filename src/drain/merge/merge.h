@@ -3,8 +3,8 @@
  * The merge of the nodes' namespaces as its steps see it. Every path has an owner, a node found
  * by hash; there the entries of all nodes under that path meet, as claims of one spot.
  */
-#ifndef DRAIN_MERGE_INTERNAL_H
-#define DRAIN_MERGE_INTERNAL_H
+#ifndef DRAIN_MERGE_MERGE_H
+#define DRAIN_MERGE_MERGE_H
 
 #include "base/buf.h"
 #include "drain/drain_internal.h"
@@ -104,7 +104,7 @@ void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *f
 const char *merge_shown(const char *path, char *out);
 
 /*
- * merge_rules.c, pure. The claims of a path, ascending by node: verdicts, or why there are none
+ * rules.c, pure. The claims of a path, ascending by node: verdicts, or why there are none
  * yet. @dropped counts versions that are not the newest.
  */
 enum merge_ruling merge_rule(struct merge_claim *c, uint32_t n, enum ebt_conflict how,
@@ -172,7 +172,7 @@ int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err);
 void merge_put_string(struct buf *b, const char *s);
 const char *merge_get_string(struct reader *r);
 
-/* merge_split.c. Collective. The owners of paths that earlier runs split learn of it. */
+/* split.c. Collective. The owners of paths that earlier runs split learn of it. */
 int merge_splits_all(struct merge *g, struct ebt_err *err);
 bool merge_was_split(const struct merge *g, const char *path);
 /* @path is split now. */
@@ -180,16 +180,16 @@ void merge_split(struct merge *g, const char *path);
 /* Local. Writes down what is split now. */
 int merge_write_splits(struct merge *g, struct ebt_err *err);
 
-/* merge_detour.c. The directory @path goes to @as: once all know. */
+/* detour.c. The directory @path goes to @as: once all know. */
 void merge_detour(struct merge *g, const char *path, const char *as);
 /* Collective. All know. 1 if there is something new, and the merge is to begin again. */
 int merge_detours_all(struct merge *g, struct ebt_err *err);
 
-/* merge_target.c. Collective. Seals and existing targets meet the spots: g->wrong. */
+/* target.c. Collective. Seals and existing targets meet the spots: g->wrong. */
 int merge_targets_all(struct merge *g, struct ebt_err *err);
-/* merge_dirs.c. Collective. Directories to their creators: d->dirs. */
+/* dirs.c. Collective. Directories to their creators: d->own.dirs. */
 int merge_dirs_all(struct merge *g, struct ebt_err *err);
-/* merge_compare.c. Collective. Spots of MERGE_COMPARE: d->shared or g->wrong. */
+/* compare.c. Collective. Spots of MERGE_COMPARE: d->own.shared or g->wrong. */
 int merge_compare_all(struct merge *g, struct ebt_err *err);
 /* A file of several nodes on its way to one. Its sources are the claims of its spot. */
 struct merge_file {
@@ -233,7 +233,7 @@ void merge_give_up(struct merge *g, struct merge_file *f, const char *text);
 int merge_stash_all(struct merge *g, int r, struct buf **stash, struct ebt_err *err);
 void merge_free_stash(struct merge *g, struct buf *stash);
 /*
- * merge_rounds.c. Collective. All of @f by pieces: in file.pieces, or file.split, or file.bad and
+ * rounds.c. Collective. All of @f by pieces: in file.pieces, or file.split, or file.bad and
  * g->wrong. @r: this node's result so far.
  */
 int merge_rounds_all(

@@ -13,7 +13,7 @@
  *
  * Equal ranges are found by digests, so only blocks that differ are ever compared as bytes.
  */
-#include "drain/merge_overlap.h"
+#include "drain/merge/overlap.h"
 
 #include <errno.h>
 #include <stdlib.h>

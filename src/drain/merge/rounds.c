@@ -5,7 +5,7 @@
  *
  *   PIECE   one digest a MiB: usually all are the same, or all but one are zero
  *   BLOCK   else one digest a block, of the sources that differ
- *   BYTES   else the block itself, to be or-ed as merge_overlap.c has it
+ *   BYTES   else the block itself, to be or-ed as overlap.c has it
  *
  * What is equal is read by one of its sources later, in turns, so that one node does not read
  * for all. Questions wait on a stack, the finer ones on top: there are never more of them than
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/merge_internal.h"
-#include "drain/merge_overlap.h"
+#include "drain/merge/merge.h"
+#include "drain/merge/overlap.h"
 
 #define PIECE_BYTES  (1u << 20)
 #define ROUND_BYTES  (16u << 20)  /* answers that an owner gets in a round */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "drain/merge_internal.h"
+#include "drain/merge/merge.h"
 #include "fsio/fsio.h"
 
 int merge_compare_claims(const void *a, const void *b)

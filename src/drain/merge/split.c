@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/merge_internal.h"
+#include "drain/merge/merge.h"
 
 static int send_split(void *arg, const char *path)
 {
@@ -47,7 +47,7 @@ int merge_splits_all(struct merge *g, struct ebt_err *err)
 	int r = 0;
 
 	if (drain_journal_same(g->d))
-		r = journal_each_split(g->d->journal, send_split, g);
+		r = journal_each_split(g->d->proof.journal, send_split, g);
 	if (r < 0)
 		r = ebt_fail(err, r, "journal");
 	r = merge_exchange_all(g, r, take_splits, g, err);

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "drain/journal_format.h"
-#include "drain/merge_internal.h"
+#include "journal/journal_format.h"
+#include "drain/merge/merge.h"
 #include "fsio/fsio.h"
 
 enum list_record { LIST_DIR = 1, LIST_NAME = 2 };
@@ -149,7 +149,7 @@ static int seals_all(struct merge *g, struct ebt_err *err)
 {
 	/* In a dry run it may be that of a drain to somewhere else. */
 	if (drain_journal_same(g->d))
-		journal_each(g->d->journal, send_seal, g);
+		journal_each(g->d->proof.journal, send_seal, g);
 	return merge_exchange_all(g, 0, take_seals, g, err);
 }
 
@@ -213,13 +213,13 @@ static int open_dir(struct listing *l, const char *dir)
 		return fd;
 	if (d->o->dry_run)
 		return -ENOENT;
-	closed = fsio_open_beneath(d->rootfd, dir, O_PATH | O_DIRECTORY);
+	closed = fsio_open_beneath(d->dest.fd, dir, O_PATH | O_DIRECTORY);
 	if (closed < 0 || fstat(closed, &st) < 0)
 		return fd;
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", closed);
 	if (chmod(proc, (st.st_mode & 07777) | 0700) < 0)
 		return fd;
-	return fsio_open_beneath(d->rootfd, dir, O_RDONLY | O_DIRECTORY);
+	return fsio_open_beneath(d->dest.fd, dir, O_RDONLY | O_DIRECTORY);
 }
 
 static int list_dir(struct listing *l, const char *dir, struct ebt_err *err)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "drain/lead.h"
+#include "drain/move/lead.h"
 #include "fsio/fsio.h"
 
 bool lead_target_fails(int code)
@@ -36,9 +36,9 @@ static void create_failed(struct lead *c, int code, struct move_result *res)
 		 * One of its targets; which one is known if there is only one. Where pools
 		 * are the file system's choice others may have room.
 		 */
-		res->side = c->t->stripe_count			 ? MOVE_TARGET
-			    : c->m->d->tiered || code == -ENOSPC ? MOVE_SOURCE
-								 : MOVE_ALL;
+		res->side = c->t->stripe_count			    ? MOVE_TARGET
+			    : c->m->d->at.tiered || code == -ENOSPC ? MOVE_SOURCE
+								    : MOVE_ALL;
 		if (c->t->stripe_count == 1 && !c->in_turn)
 			res->target = c->t->targets[0];
 	}
@@ -95,15 +95,15 @@ static int open_new(struct lead *c, uint32_t *osts, struct pfs_layout **got, boo
 	struct drain_task *t = c->t;
 	mode_t mode = first_mode(c, getegid());
 	struct pfs_stripes wish = drain_pool_wish(d, t, osts);
-	bool wished = d->targets && t->stripe_count && !c->in_turn;
+	bool wished = d->at.targets && t->stripe_count && !c->in_turn;
 	int fd;
 
 	lead_temp(c->m, c->temp, sizeof(c->temp));
 	move_count(&d->rep->creates);
 	if (wished)
 		move_count(&d->rep->layouts);
-	fd = pfs_create(
-		d->pfs, c->dirfd, c->temp, mode, wished ? &wish : NULL, got, kept, err);
+	fd = pfs_create(d->dest.pfs, c->dirfd, c->temp, mode, wished ? &wish : NULL,
+		got, kept, err);
 	if (!t->tier || (fd != -EINVAL && fd != -EOPNOTSUPP))
 		return fd;
 	/* A server that does not take several components so may still place them itself. */
@@ -111,7 +111,7 @@ static int open_new(struct lead *c, uint32_t *osts, struct pfs_layout **got, boo
 	move_count(&d->rep->creates);
 	t->tier = 0;
 	t->stripe_count = 0;
-	return pfs_create(d->pfs, c->dirfd, c->temp, mode, NULL, got, kept, err);
+	return pfs_create(d->dest.pfs, c->dirfd, c->temp, mode, NULL, got, kept, err);
 }
 
 static int create(struct lead *c, uint32_t *osts, struct move_result *res)
@@ -143,18 +143,18 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 	c->made = (struct store_made){
 		.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
 	if (c->in_turn) {
-		pfs_layout_of(d->pfs, c->fd, &got);
-		if (lead_went_in_turn(c, got)) {
+		pfs_layout_of(d->dest.pfs, c->fd, &got);
+		if (!lead_went_in_turn(c, got)) {
 			res->side = MOVE_TARGET;
 			res->target = c->target;
 			res->why = HEALTH_SLOW;
-			res->code = drain_fail(
-				d, t->e.name, -EAGAIN, "its target is late", &res->err);
+			res->code = drain_fail(d, t->e.name, -EAGAIN,
+				"its target is bad or late", &res->err);
 			return res->code;
 		}
 		kept = false;
 	}
-	if (d->targets) {
+	if (d->at.targets) {
 		take_layout(c, got, kept);
 	} else {
 		/* Ranges instead of objects: the file system has no layout that we know. */
@@ -450,11 +450,11 @@ static int finish_file(struct lead *c, struct move_result *res)
 
 	if (d->o->no_xattrs)
 		e.xattrs_len = 0;
-	e.no_owner = d->inherits;
+	e.no_owner = d->dest.inherits;
 	r = lead_check_sources(c, &how, err);
 	if (r < 0 && how != NET_ODD) {
 		res->side = MOVE_UNSTEADY;
-		if (d->turn == DRAIN_LAST)
+		if (d->pass.turn == DRAIN_LAST)
 			r = take_changed(c, how, res);
 	}
 	if (r < 0)

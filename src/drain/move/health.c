@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "drain/health.h"
+#include "drain/move/health.h"
 
 #include <errno.h>
 #include <stdlib.h>

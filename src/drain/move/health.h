@@ -5,8 +5,8 @@
  * from then on: nothing new is placed there. What is found here travels to the other nodes
  * with the rounds of the move. Thread-safe.
  */
-#ifndef DRAIN_HEALTH_H
-#define DRAIN_HEALTH_H
+#ifndef DRAIN_MOVE_HEALTH_H
+#define DRAIN_MOVE_HEALTH_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "drain/lead.h"
+#include "drain/move/lead.h"
 #include "fsio/fsio.h"
 
 void lead_temp(struct move *m, char *out, size_t cap)
@@ -105,7 +105,7 @@ static int run_symlink(struct lead *c, struct ebt_err *err)
 	c->temp_there = true;
 	move_count(&d->rep->setattrs);
 	e.name = c->temp;
-	e.no_owner = d->inherits;
+	e.no_owner = d->dest.inherits;
 	r = store_bring_link_attributes(
 		c->dirfd, &e, d->o->strict ? NULL : &c->loss, &why);
 	if (r < 0)
@@ -311,10 +311,10 @@ static void finish_task(struct move_lane *l, struct drain_task *t, uint32_t queu
 	bool no_room = move_lacks_room(m, res);
 	struct move_outcome *ends = NULL, *o;
 	/* No other file would fare better, unless it comes to lie in another pool. */
-	bool all =
-		res->code < 0 && res->side != MOVE_NOBODY && !no_room &&
-		(res->side == MOVE_ALL || res->code == -EDQUOT ||
-			res->code == -ENOSPC || (res->code == -EROFS && !m->d->tiered));
+	bool all = res->code < 0 && res->side != MOVE_NOBODY && !no_room &&
+		   (res->side == MOVE_ALL || res->code == -EDQUOT ||
+			   res->code == -ENOSPC ||
+			   (res->code == -EROFS && !m->d->at.tiered));
 	/* What is without attributes or a name is not all there: nobody frees it. */
 	bool whole =
 		res->code == 0 && !res->lacks && res->taken == MOVE_WHOLE && !t->some;
@@ -336,7 +336,7 @@ static void finish_task(struct move_lane *l, struct drain_task *t, uint32_t queu
 	} else if (no_room) {
 		room_was_missing(l, t, res);
 	} else if (res->code < 0 && res->side == MOVE_UNSTEADY &&
-		   m->d->turn == DRAIN_TRY) {
+		   m->d->pass.turn == DRAIN_TRY) {
 		drain_hold(m->d, t->e.name, res->err.text);
 	} else if (res->code < 0 && res->side != MOVE_NOBODY) {
 		drain_look_of(m->d, lead_node(t), EBT_LOOK_MISSING, t->e.name, NULL,

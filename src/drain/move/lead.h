@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a lead has in hand: a task, and the file that comes of it. */
-#ifndef DRAIN_LEAD_H
-#define DRAIN_LEAD_H
+#ifndef DRAIN_MOVE_LEAD_H
+#define DRAIN_MOVE_LEAD_H
 
 #include <sys/stat.h>
 
-#include "drain/move.h"
+#include "drain/move/move.h"
 
 /* A directory, the temporary name there, and the last component of the one that came of it. */
 struct lead_at {
@@ -78,8 +78,8 @@ int lead_take_parts(struct lead *c);
  */
 bool lead_goes_in_turn(const struct lead *c, uint32_t good);
 /*
- * It is there, with the layout @got, NULL if that is not known: sets c->target. True: that is late
- * with what it has, so it had better go elsewhere.
+ * It is there, with the layout @got, NULL if that is not known: sets c->target. False: that is bad,
+ * or late with what it has; the file had better be placed, for which it is given another target.
  */
 bool lead_went_in_turn(struct lead *c, const struct pfs_layout *got);
 /* Small files of this node are placed from now on. */

@@ -4,7 +4,7 @@
  * the nodes all the time: a sum over all of who still works, who failed, how much is written
  * and which targets are bad. When a round says that nobody works any more, all is done.
  */
-#include "drain/move.h"
+#include "drain/move/move.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -48,8 +48,8 @@ static unsigned leads_for(const struct drain *d)
 {
 	uint32_t n = EBT_DRAIN_IO_THREADS;
 
-	for (uint32_t k = 0; k < d->n_pools && d->pools[k].place; k++) {
-		const struct place *p = d->pools[k].place;
+	for (uint32_t k = 0; k < d->at.n_pools && d->at.pools[k].place; k++) {
+		const struct place *p = d->at.pools[k].place;
 		uint32_t each =
 			(place_usable(p) + place_writers(p) - 1) / place_writers(p);
 
@@ -61,7 +61,7 @@ static unsigned leads_for(const struct drain *d)
 static void choose_threads(struct move *m)
 {
 	const struct ebt_drain_options *o = m->d->o;
-	uint32_t writers = m->d->place ? place_writers(m->d->place) : 1;
+	uint32_t writers = m->d->at.place ? place_writers(m->d->at.place) : 1;
 	unsigned creates =
 		(o->creates ? o->creates : EBT_DRAIN_CREATES) / (writers ? writers : 1);
 	uint64_t blocks;
@@ -114,10 +114,10 @@ static int queue_tasks(struct move *m, struct ebt_err *err)
 	for (uint32_t i = 0; i < m->n_queues; i++)
 		tails[i] = &m->queue[i];
 	/* Where room is short as many as possible are to fit. */
-	if (m->d->tight)
+	if (m->d->at.tight)
 		room_sort(&m->d->tasks);
-	append_tasks(m, &m->d->tasks, tails, !m->d->tight);
-	append_tasks(m, &m->d->tasks, tails, m->d->tight);
+	append_tasks(m, &m->d->tasks, tails, !m->d->at.tight);
+	append_tasks(m, &m->d->tasks, tails, m->d->at.tight);
 	for (uint32_t i = 0; i + 1 < m->n_queues; i++)
 		used += m->queue[i] != NULL;
 	m->per_queue = used ? (m->n_leads + used - 1) / used : 1;
@@ -167,22 +167,22 @@ static void set_pace(struct move *m)
 	uint64_t mine = 0;
 	uint32_t self = (uint32_t)d->job.node;
 
-	if (d->o->rate <= 0 || !d->place)
+	if (d->o->rate <= 0 || !d->at.place)
 		return;
-	for (uint32_t i = 0; i < d->n_targets; i++) {
-		for (uint32_t k = 0; k < d->n_pools; k++) {
-			if (place_owner(d->pools[k].place, i) == self)
-				mine += place_planned(d->pools[k].place, i);
+	for (uint32_t i = 0; i < d->at.n_targets; i++) {
+		for (uint32_t k = 0; k < d->at.n_pools; k++) {
+			if (place_owner(d->at.pools[k].place, i) == self)
+				mine += place_planned(d->at.pools[k].place, i);
 		}
 	}
-	for (uint32_t i = 0; d->leads && i < place_usable(d->leads); i++) {
-		if (place_owner(d->leads, i) == self)
-			mine += place_planned(d->leads, i);
+	for (uint32_t i = 0; d->at.leads && i < place_usable(d->at.leads); i++) {
+		if (place_owner(d->at.leads, i) == self)
+			mine += place_planned(d->at.leads, i);
 	}
-	if (!mine || mine > d->total_bytes)
-		m->pace = place_writers(d->place) / d->o->rate;
+	if (!mine || mine > d->at.total_bytes)
+		m->pace = place_writers(d->at.place) / d->o->rate;
 	else
-		m->pace = (double)d->total_bytes / (double)mine / d->o->rate;
+		m->pace = (double)d->at.total_bytes / (double)mine / d->o->rate;
 }
 
 /*
@@ -217,15 +217,15 @@ static int move_open(struct move *m, struct ebt_err *err)
 	m->threads = calloc(threads, sizeof(*m->threads));
 	if (!m->threads)
 		return ebt_fail(err, -ENOMEM, "threads");
-	if (m->d->turn == DRAIN_LAST) {
-		m->torn = calloc((size_t)m->d->m->count / 64 + 1, sizeof(*m->torn));
+	if (m->d->pass.turn == DRAIN_LAST) {
+		m->torn = calloc((size_t)m->d->out.m->count / 64 + 1, sizeof(*m->torn));
 		if (!m->torn)
 			return ebt_fail(err, -ENOMEM, "outputs");
 	}
-	m->turns = calloc(m->d->n_targets + 1, sizeof(*m->turns));
+	m->turns = calloc(m->d->at.n_targets + 1, sizeof(*m->turns));
 	if (!m->turns)
 		return ebt_fail(err, -ENOMEM, "targets");
-	m->in_turn = m->d->in_turn;
+	m->in_turn = m->d->at.in_turn;
 	r = queue_tasks(m, err);
 	if (r == 0)
 		r = open_buffers(m, err);
@@ -422,9 +422,9 @@ static void report(struct move *m)
 
 int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 {
-	struct move m = {.d = d, .n_queues = d->n_targets + 1};
-	SCOPED_FREE uint64_t *v = calloc(ROUND_VOTES + d->n_targets, sizeof(*v));
-	struct rounds rounds = {.v = v, .n = (int)(ROUND_VOTES + d->n_targets)};
+	struct move m = {.d = d, .n_queues = d->at.n_targets + 1};
+	SCOPED_FREE uint64_t *v = calloc(ROUND_VOTES + d->at.n_targets, sizeof(*v));
+	struct rounds rounds = {.v = v, .n = (int)(ROUND_VOTES + d->at.n_targets)};
 	int r, told;
 
 	queue_init(&m.requests);
@@ -432,16 +432,17 @@ int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 	pthread_mutex_init(&m.lock, NULL);
 	pthread_mutex_init(&m.rooms_lock, NULL);
 	pthread_cond_init(&m.changed, NULL);
-	m.total = d->total_bytes;
+	m.total = d->at.total_bytes;
 	choose_threads(&m);
 	r = net_open(&m.net, d->calls, d->data, &m.requests, &m.objects, err);
 	if (r == 0)
-		r = health_init(&m.health, d->place, d->n_targets, &d->job.log, err);
+		r = health_init(
+			&m.health, d->at.place, d->at.n_targets, &d->job.log, err);
 	if (r == 0 && !v)
 		r = ebt_fail(err, -ENOMEM, "rounds");
-	m.health.passive = !d->targets;
-	for (uint32_t i = 0; r == 0 && d->targets && i < d->n_targets; i++)
-		m.health.bad[i] = !pfs_target_usable(&d->targets->target[i]);
+	m.health.passive = !d->at.targets;
+	for (uint32_t i = 0; r == 0 && d->at.targets && i < d->at.n_targets; i++)
+		m.health.bad[i] = !pfs_target_usable(&d->at.targets->target[i]);
 	if (r == 0)
 		r = move_open(&m, err);
 	r = job_agree_all(&d->job, r, err);

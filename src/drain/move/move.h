@@ -13,8 +13,8 @@
  * Memory: lane_depth blocks a lead and object thread, two a reader, all of one size, together
  * within the memory option.
  */
-#ifndef DRAIN_MOVE_H
-#define DRAIN_MOVE_H
+#ifndef DRAIN_MOVE_MOVE_H
+#define DRAIN_MOVE_MOVE_H
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,8 +23,8 @@
 
 #include "base/queue.h"
 #include "drain/drain_internal.h"
-#include "drain/health.h"
-#include "drain/net.h"
+#include "drain/move/health.h"
+#include "drain/move/net.h"
 #include "drain/quota.h"
 
 #define MOVE_BLOCK     (4u << 20) /* bytes, at most: of a read, and of a fetch */

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "drain/lead.h"
+#include "drain/move/lead.h"
 #include "fsio/fsio.h"
 
 #define TRIES 100000 /* names of one file */
@@ -40,9 +40,9 @@ static int seal(struct lead *c, const char *names, uint32_t n, const char *of,
 		.names = names,
 		.n_names = n,
 		.of = of,
-		.ino = d->inodes_differ ? 0
-		       : there		? there->st_ino
-					: c->ino,
+		.ino = d->dest.inodes_differ ? 0
+		       : there		     ? there->st_ino
+					     : c->ino,
 		.size = t->e.size,
 		.mtime = there ? there->st_mtim.tv_sec : t->e.mtime,
 		.mtime_ns = there ? (uint32_t)there->st_mtim.tv_nsec : t->e.mtime_ns,

@@ -4,7 +4,7 @@
  * went), taken as they come; on the other nothing but file content, for which a receive is
  * posted before it is asked for, so that it never waits in MPI's own memory.
  */
-#include "drain/net.h"
+#include "drain/move/net.h"
 
 #include <errno.h>
 #include <stdlib.h>

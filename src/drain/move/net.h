@@ -10,8 +10,8 @@
  * up, and a node that serves needs no more buffers than it has readers. Whoever serves a fetch
  * never waits for another node's worker, so there is no circle to wait in.
  */
-#ifndef DRAIN_NET_H
-#define DRAIN_NET_H
+#ifndef DRAIN_MOVE_NET_H
+#define DRAIN_MOVE_NET_H
 
 #include <mpi.h>
 #include <pthread.h>

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "drain/move.h"
+#include "drain/move/move.h"
 #include "fsio/fsio.h"
 
 /* One piece's share of a range. */

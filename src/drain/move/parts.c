@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/lead.h"
+#include "drain/move/lead.h"
 
 uint64_t move_other_layout(struct move_lane *l)
 {
@@ -20,12 +20,12 @@ uint64_t move_other_layout(struct move_lane *l)
 	char path[40];
 
 	/* Directories that this drain made have the layout of dest, unless the user has another. */
-	if (!d->targets || d->root_fresh || d->o->pool || l->dirfd < 0)
+	if (!d->at.targets || d->dest.fresh || d->o->pool || l->dirfd < 0)
 		return 0;
 	if (!l->asked) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", l->dirfd);
-		pfs_policy_at(d->pfs, path, &p);
-		if (memcmp(&p, &d->policy, sizeof(p)) != 0)
+		pfs_policy_at(d->dest.pfs, path, &p);
+		if (memcmp(&p, &d->at.policy, sizeof(p)) != 0)
 			l->layout = digest_bytes(&p, sizeof(p)).lo | 1;
 		l->asked = true;
 	}
@@ -35,14 +35,14 @@ uint64_t move_other_layout(struct move_lane *l)
 /* The placement of the pool that the component from @start on is of. */
 static const struct place *place_of(const struct drain *d, uint64_t start)
 {
-	const struct pfs_policy *p = &d->policy;
+	const struct pfs_policy *p = &d->at.policy;
 
 	for (uint32_t k = 0; k < p->n_rules; k++) {
 		if (p->rule[k].start != start)
 			continue;
-		for (uint32_t i = 0; i < d->n_pools; i++) {
-			if (strcmp(d->pools[i].name, p->rule[k].pool) == 0)
-				return d->pools[i].place;
+		for (uint32_t i = 0; i < d->at.n_pools; i++) {
+			if (strcmp(d->at.pools[i].name, p->rule[k].pool) == 0)
+				return d->at.pools[i].place;
 		}
 	}
 	return NULL;
@@ -108,7 +108,7 @@ int lead_take_parts(struct lead *c)
 	if (!osts)
 		return -ENOMEM;
 	/* Not known: its lead writes it from end to end. */
-	if (pfs_layout_of(d->pfs, c->fd, &l) <= 0) {
+	if (pfs_layout_of(d->dest.pfs, c->fd, &l) <= 0) {
 		move_count(&d->rep->refused);
 		return 0;
 	}

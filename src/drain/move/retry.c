@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "drain/lead.h"
+#include "drain/move/lead.h"
 
 /* A file of one byte on one target; with @wish NULL an empty one where the file system likes. */
 static int try_target(struct lead *c, const struct pfs_stripes *wish)
@@ -24,7 +24,7 @@ static int try_target(struct lead *c, const struct pfs_stripes *wish)
 	move_count(&d->rep->creates);
 	if (wish)
 		move_count(&d->rep->layouts);
-	fd = pfs_create(d->pfs, c->dirfd, temp, 0600, wish, NULL, &kept, NULL);
+	fd = pfs_create(d->dest.pfs, c->dirfd, temp, 0600, wish, NULL, &kept, NULL);
 	if (fd < 0)
 		return fd;
 	/* One that lies elsewhere says nothing. */
@@ -54,7 +54,8 @@ static void try_targets(struct lead *c)
 	struct pfs_stripes wish = {.size = PLACE_STRIPE_SIZE,
 		.count = 1,
 		.osts = &ost,
-		.pool = c->t->pool < d->n_pools ? d->pools[c->t->pool].name : NULL};
+		.pool = c->t->pool < d->at.n_pools ? d->at.pools[c->t->pool].name
+						   : NULL};
 
 	/* Not the targets' fault: no inodes left, say. */
 	if (try_target(c, NULL) < 0)
@@ -64,7 +65,7 @@ static void try_targets(struct lead *c)
 
 		if (health_is_bad(&c->m->health, c->t->targets[i]))
 			continue;
-		ost = place_index(d->place, c->t->targets[i]);
+		ost = place_index(d->at.place, c->t->targets[i]);
 		code = try_target(c, &wish);
 		if (lead_target_fails(code))
 			health_mark(&c->m->health, c->t->targets[i], why_of(code));
@@ -78,10 +79,10 @@ static uint32_t ask_for_targets(struct lead *c, enum health_why why)
 	struct move *m = c->m;
 	uint32_t found = 0;
 
-	if (pfs_targets(m->d->pfs, m->d->visible, &now, NULL) <= 0)
+	if (pfs_targets(m->d->dest.pfs, m->d->dest.visible, &now, NULL) <= 0)
 		return 0;
 	for (uint32_t i = 0; i < c->t->stripe_count; i++) {
-		uint32_t index = place_index(m->d->place, c->t->targets[i]);
+		uint32_t index = place_index(m->d->at.place, c->t->targets[i]);
 
 		for (size_t k = 0; k < now->count; k++) {
 			if (now->target[k].index != index ||
@@ -105,7 +106,7 @@ static void blame(struct lead *c, const struct move_result *res, uint32_t good)
 		return;
 	if (res->target != PLACE_NONE)
 		health_mark(h, res->target, why);
-	else if (c->m->d->targets && ask_for_targets(c, why) == 0 &&
+	else if (c->m->d->at.targets && ask_for_targets(c, why) == 0 &&
 		 health_good(h, drain_place_of(c->m->d, c->t), NULL, 0) >= good)
 		try_targets(c);
 }
@@ -115,7 +116,7 @@ static bool for_all(const struct lead *c, const struct move_result *res)
 {
 	if (res->code == -EDQUOT || res->side == MOVE_ALL)
 		return true;
-	return res->side == MOVE_TARGET && !c->m->d->targets &&
+	return res->side == MOVE_TARGET && !c->m->d->at.targets &&
 	       (res->code == -ENOSPC || res->code == -EROFS);
 }
 
@@ -139,13 +140,13 @@ static void restripe(struct lead *c, uint32_t n, uint64_t size)
  */
 static void widen(struct lead *c)
 {
-	const struct place_rules *rules = &c->m->d->rules;
+	const struct place_rules *rules = &c->m->d->at.rules;
 	uint64_t parts = c->t->e.size / PLACE_STRIPE_SIZE;
 	uint32_t n = health_good(&c->m->health, drain_place_of(c->m->d, c->t), NULL, 0);
 
 	/* Nor against the default layout of the directory. */
 	if (rules->stripe_count || rules->stripe_size || !c->t->stripe_count ||
-		c->t->tier || c->m->d->policy.rule[0].count > 1)
+		c->t->tier || c->m->d->at.policy.rule[0].count > 1)
 		return;
 	if (rules->max_stripe_count && n > rules->max_stripe_count)
 		n = rules->max_stripe_count;
@@ -165,10 +166,11 @@ static void none_left(struct lead *c, struct move_result *res)
 	struct ebt_err last = res->err;
 	uint32_t others = 0;
 
-	for (uint32_t k = 0; k < d->n_pools; k++)
-		others += health_good(&c->m->health, d->pools[k].place, NULL, 0);
+	for (uint32_t k = 0; k < d->at.n_pools; k++)
+		others += health_good(&c->m->health, d->at.pools[k].place, NULL, 0);
 	ebt_failx(&res->err, res->code,
-		"%s: no storage target is left that works: %.800s", d->root, last.text);
+		"%s: no storage target is left that works: %.800s", d->dest.path,
+		last.text);
 	if (!others && !move_other_layout(c->l) && res->code != -ENOSPC)
 		res->side = MOVE_ALL;
 }
@@ -176,7 +178,7 @@ static void none_left(struct lead *c, struct move_result *res)
 void lead_file(struct lead *c, struct move_result *res)
 {
 	SCOPED_FREE uint32_t *osts =
-		calloc((size_t)c->m->d->n_targets + 1, sizeof(*osts));
+		calloc((size_t)c->m->d->at.n_targets + 1, sizeof(*osts));
 	struct move *m = c->m;
 	const struct place *place = drain_place_of(m->d, c->t);
 	uint64_t changed;
@@ -195,7 +197,7 @@ void lead_file(struct lead *c, struct move_result *res)
 		changed = 0;
 		health_look(&m->health);
 		good = health_good(&m->health, place, NULL, 0);
-		if (m->d->targets && c->t->stripe_count &&
+		if (m->d->at.targets && c->t->stripe_count &&
 			!health_replace(&m->health, place, c->t->targets,
 				c->t->stripe_count, c->t->e.size / c->t->stripe_count,
 				&changed))
@@ -208,8 +210,8 @@ void lead_file(struct lead *c, struct move_result *res)
 		if (changed || !first)
 			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);
 		lead_try_file(
-			c, osts, i + 1 < MOVE_TRIES && m->d->targets != NULL, res);
-		if (res->code == 0 || res->side != MOVE_TARGET || !m->d->targets ||
+			c, osts, i + 1 < MOVE_TRIES && m->d->at.targets != NULL, res);
+		if (res->code == 0 || res->side != MOVE_TARGET || !m->d->at.targets ||
 			for_all(c, res))
 			return;
 		if (move_stopped(m)) {
@@ -217,10 +219,10 @@ void lead_file(struct lead *c, struct move_result *res)
 			res->side = MOVE_NOBODY;
 			return;
 		}
-		if (c->in_turn)
-			lead_ends_turns(m);
 		/* Who refused a file that was for nobody in particular is not known. */
-		if (!c->in_turn || res->target != PLACE_NONE)
+		if (c->in_turn && res->target == PLACE_NONE)
+			lead_ends_turns(m);
+		else
 			blame(c, res, good);
 		/* As long as bad targets are found out the next try has better ones. */
 		i += health_good(&m->health, place, NULL, 0) >= good;

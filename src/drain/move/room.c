@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "drain/move.h"
+#include "drain/move/move.h"
 
 #define ROOM_TRIES 16
 #define ROOM_SAID  3 /* failures with a line of their own */
@@ -89,7 +89,7 @@ static struct key key_of(struct move_lane *l, const struct drain_task *t, int co
 		quota_of_dir(l->dirfd, &l->of);
 	l->counted = true;
 	k.of = l->of;
-	if (!l->m->d->targets)
+	if (!l->m->d->at.targets)
 		return k;
 	k.pool = move_other_layout(l);
 	if (!k.pool)
@@ -223,7 +223,7 @@ static void tell(const struct drain *d, const struct room *r)
 		snprintf(why, sizeof(why), "no space left");
 	log_say(&d->job.log, LOG_LEVEL_ERROR,
 		"%s: %s: %llu outputs are not brought, %llu of them were not tried",
-		d->root, why, (unsigned long long)(r->said + r->out),
+		d->dest.path, why, (unsigned long long)(r->said + r->out),
 		(unsigned long long)r->out);
 }
 

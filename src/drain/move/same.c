@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "drain/lead.h"
+#include "drain/move/lead.h"
 #include "fsio/fsio.h"
 
 /* What the sources say of a range, into @to. */

@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "drain/move.h"
+#include "drain/move/move.h"
 #include "fsio/fsio.h"
 
 static int fail(const struct move *m, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
-	SCOPED_FREE char *path = manifest_path_new(m->d->m, entry);
+	SCOPED_FREE char *path = manifest_path_new(m->d->out.m, entry);
 
 	return drain_output_fail(m->d, path ? path : "", code, what, err);
 }
@@ -24,7 +24,7 @@ static int fail(const struct move *m, uint32_t entry, int code, const char *what
 static int refuse(struct move *m, struct move_source *s, enum net_refused how,
 	const char *what, struct ebt_err *err)
 {
-	SCOPED_FREE char *path = manifest_path_new(m->d->m, s->entry);
+	SCOPED_FREE char *path = manifest_path_new(m->d->out.m, s->entry);
 	const char *name = path ? path : "";
 
 	s->refused = how;
@@ -61,7 +61,7 @@ static bool gives_up(void *arg)
 /* Several threads open a file, each by its name: that must be the same file for all. */
 static int look_at_opened(struct move *m, struct move_source *s, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &m->d->m->entries[s->entry];
+	const struct manifest_entry *e = &m->d->out.m->entries[s->entry];
 	struct stat st;
 
 	if (fstat(s->fd, &st) < 0)
@@ -86,10 +86,11 @@ static int open_source(
 	if (s->fd >= 0 && s->entry == entry)
 		return 0;
 	move_source_close(s);
-	if (entry >= m->d->m->count || m->d->m->entries[entry].kind != MANIFEST_FILE)
+	if (entry >= m->d->out.m->count ||
+		m->d->out.m->entries[entry].kind != MANIFEST_FILE)
 		return ebt_failx(
 			err, -EPROTO, "entry %u is asked for, which is no file", entry);
-	path = manifest_path_new(m->d->m, entry);
+	path = manifest_path_new(m->d->out.m, entry);
 	if (!path)
 		return fail(m, entry, -ENOMEM, "open", err);
 	r = drain_output_wait(m->d, path, &patience);
@@ -104,7 +105,7 @@ static int open_source(
 
 static int check(struct move *m, struct move_source *s, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &m->d->m->entries[s->entry];
+	const struct manifest_entry *e = &m->d->out.m->entries[s->entry];
 	enum net_refused how = NET_CHANGED;
 	struct stat st;
 	char byte;
@@ -209,7 +210,7 @@ static void answer(
 	 * further pass may bring is told by that one.
 	 */
 	quiet = s->refused == NET_GREW ||
-		(s->refused == NET_CHANGED && t->m->d->turn == DRAIN_TRY);
+		(s->refused == NET_CHANGED && t->m->d->pass.turn == DRAIN_TRY);
 	if (d->note.code < 0 && err.text[0])
 		log_say(&t->m->d->job.log, quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
 			"%s", err.text);

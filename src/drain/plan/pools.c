@@ -37,16 +37,16 @@ struct found {
 
 void drain_pools_free(struct drain *d)
 {
-	for (uint32_t k = 0; k < d->n_pools; k++) {
-		place_free(d->pools[k].place);
-		free(d->pools[k].in);
+	for (uint32_t k = 0; k < d->at.n_pools; k++) {
+		place_free(d->at.pools[k].place);
+		free(d->at.pools[k].in);
 	}
-	free(TAKE(d->pools));
-	free(TAKE(d->writes));
-	d->n_pools = 0;
-	place_free(TAKE(d->leads));
-	d->place = NULL;
-	d->tiered = false;
+	free(TAKE(d->at.pools));
+	free(TAKE(d->at.writes));
+	d->at.n_pools = 0;
+	place_free(TAKE(d->at.leads));
+	d->at.place = NULL;
+	d->at.tiered = false;
 }
 
 /* The targets of @name, if they are known, become a pool. */
@@ -57,32 +57,33 @@ static int find_pool(
 	struct drain_pool *more;
 	int r = 1;
 
-	for (uint32_t k = 0; k < d->n_pools; k++) {
+	for (uint32_t k = 0; k < d->at.n_pools; k++) {
 		if (strcmp(f->name[k], name) == 0)
 			return 1;
 	}
-	in = calloc(d->targets->count + 1, sizeof(*in));
-	more = reallocarray(d->pools, d->n_pools + 1, sizeof(*more));
+	in = calloc(d->at.targets->count + 1, sizeof(*in));
+	more = reallocarray(d->at.pools, d->at.n_pools + 1, sizeof(*more));
 	if (more)
-		d->pools = more;
+		d->at.pools = more;
 	if (!in || !more)
 		return ebt_fail(err, -ENOMEM, "pools");
 	if (*name)
-		r = pfs_pool(d->pfs, d->visible, name, d->targets, in, err);
+		r = pfs_pool(
+			d->dest.pfs, d->dest.visible, name, d->at.targets, in, err);
 	else
-		memset(in, true, d->targets->count);
+		memset(in, true, d->at.targets->count);
 	if (r < 0)
 		return r;
 	if (r == 0) {
 		log_warn(&d->job.log,
 			"%s: the targets of pool %s are not known: its files are "
 			"placed by the file system",
-			d->root, name);
+			d->dest.path, name);
 		return 0;
 	}
-	strcpy(f->name[d->n_pools], name);
-	d->pools[d->n_pools] = (struct drain_pool){.in = TAKE(in)};
-	f->n_pools = ++d->n_pools;
+	strcpy(f->name[d->at.n_pools], name);
+	d->at.pools[d->at.n_pools] = (struct drain_pool){.in = TAKE(in)};
+	f->n_pools = ++d->at.n_pools;
 	return 1;
 }
 
@@ -98,7 +99,7 @@ static int find_pools(struct drain *d, struct found *f, struct ebt_err *err)
 	int r = 0;
 
 	if (!d->o->pool)
-		pfs_policy_at(d->pfs, d->visible, &f->policy);
+		pfs_policy_at(d->dest.pfs, d->dest.visible, &f->policy);
 	if (d->o->pool && !pfs_pool_name_ok(pool))
 		return ebt_failx(err, -EINVAL, "\"%s\" is no name of a pool", pool);
 	f->tiered = f->policy.strange || f->policy.composite ||
@@ -111,7 +112,7 @@ static int find_pools(struct drain *d, struct found *f, struct ebt_err *err)
 		if (r == 0 && d->o->pool)
 			return ebt_failx(err, -ENOENT,
 				"%s: no pool \"%s\", or its targets are not known",
-				d->root, pool);
+				d->dest.path, pool);
 		f->tiered = r == 0;
 	}
 	for (uint32_t k = 0;
@@ -120,7 +121,7 @@ static int find_pools(struct drain *d, struct found *f, struct ebt_err *err)
 		if (f->policy.composite && can_choose(&f->policy.rule[k]))
 			r = find_pool(d, f->policy.rule[k].pool, f, err);
 	}
-	if (r >= 0 && d->n_pools == 0)
+	if (r >= 0 && d->at.n_pools == 0)
 		r = find_pool(d, "", f, err);
 	return r < 0 ? r : 0;
 }
@@ -129,17 +130,17 @@ static int find_pools(struct drain *d, struct found *f, struct ebt_err *err)
 static int take_pools(struct drain *d, const struct found *f, const struct buf *b,
 	struct ebt_err *err)
 {
-	size_t n = d->targets->count;
+	size_t n = d->at.targets->count;
 
-	d->pools = calloc(f->n_pools + 1, sizeof(*d->pools));
-	for (uint32_t k = 0; d->pools && k < f->n_pools; k++) {
-		d->pools[k].in = malloc(n + 1);
-		if (!d->pools[k].in)
+	d->at.pools = calloc(f->n_pools + 1, sizeof(*d->at.pools));
+	for (uint32_t k = 0; d->at.pools && k < f->n_pools; k++) {
+		d->at.pools[k].in = malloc(n + 1);
+		if (!d->at.pools[k].in)
 			return ebt_fail(err, -ENOMEM, "pools");
-		d->n_pools++;
-		memcpy(d->pools[k].in, b->data + sizeof(*f) + k * n, n);
+		d->at.n_pools++;
+		memcpy(d->at.pools[k].in, b->data + sizeof(*f) + k * n, n);
 	}
-	return d->pools ? 0 : ebt_fail(err, -ENOMEM, "pools");
+	return d->at.pools ? 0 : ebt_fail(err, -ENOMEM, "pools");
 }
 
 int drain_pools_all(struct drain *d, struct ebt_err *err)
@@ -148,12 +149,12 @@ int drain_pools_all(struct drain *d, struct ebt_err *err)
 	SCOPED_BUF struct buf b = {0};
 	int r = f ? 0 : ebt_fail(err, -ENOMEM, "pools");
 
-	if (r == 0 && d->job.node == 0 && d->targets)
+	if (r == 0 && d->job.node == 0 && d->at.targets)
 		r = find_pools(d, f, err);
 	if (r == 0 && d->job.node == 0) {
 		buf_put(&b, f, sizeof(*f));
-		for (uint32_t k = 0; k < d->n_pools; k++)
-			buf_put(&b, d->pools[k].in, d->targets->count);
+		for (uint32_t k = 0; k < d->at.n_pools; k++)
+			buf_put(&b, d->at.pools[k].in, d->at.targets->count);
 	}
 	if (r == 0 && !buf_ok(&b))
 		r = ebt_fail(err, -ENOMEM, "pools");
@@ -163,17 +164,17 @@ int drain_pools_all(struct drain *d, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	memcpy(f, b.data, sizeof(*f));
-	if (d->job.node != 0 && d->targets)
+	if (d->job.node != 0 && d->at.targets)
 		r = take_pools(d, f, &b, err);
-	d->policy = f->policy;
-	d->tiered = f->tiered;
-	for (uint32_t k = 0; k < d->n_pools && r == 0; k++)
-		memcpy(d->pools[k].name, f->name[k], PFS_POOL_NAME);
+	d->at.policy = f->policy;
+	d->at.tiered = f->tiered;
+	for (uint32_t k = 0; k < d->at.n_pools && r == 0; k++)
+		memcpy(d->at.pools[k].name, f->name[k], PFS_POOL_NAME);
 	/* Without targets of the file system: one placement, of virtual ones. */
-	if (!d->targets && r == 0) {
-		d->pools = calloc(1, sizeof(*d->pools));
-		d->n_pools = d->pools != NULL;
-		if (!d->pools)
+	if (!d->at.targets && r == 0) {
+		d->at.pools = calloc(1, sizeof(*d->at.pools));
+		d->at.n_pools = d->at.pools != NULL;
+		if (!d->at.pools)
 			r = ebt_fail(err, -ENOMEM, "pools");
 	}
 	return job_agree_all(&d->job, r, err);
@@ -181,8 +182,8 @@ int drain_pools_all(struct drain *d, struct ebt_err *err)
 
 static uint32_t pool_of(const struct drain *d, const char *name)
 {
-	for (uint32_t k = 0; k < d->n_pools; k++) {
-		if (strcmp(d->pools[k].name, name) == 0)
+	for (uint32_t k = 0; k < d->at.n_pools; k++) {
+		if (strcmp(d->at.pools[k].name, name) == 0)
 			return k;
 	}
 	return DRAIN_NO_POOL;
@@ -191,7 +192,8 @@ static uint32_t pool_of(const struct drain *d, const char *name)
 /* A stripe size fits the end of its component, or the file system refuses it. */
 static uint32_t stripe_size(const struct drain *d, const struct pfs_rule *rule)
 {
-	uint64_t size = d->rules.stripe_size ? d->rules.stripe_size : rule->stripe_size;
+	uint64_t size =
+		d->at.rules.stripe_size ? d->at.rules.stripe_size : rule->stripe_size;
 
 	if (!size)
 		size = PLACE_STRIPE_SIZE;
@@ -202,10 +204,10 @@ static uint32_t stripe_size(const struct drain *d, const struct pfs_rule *rule)
 
 static uint32_t stripes(const struct drain *d, const struct pfs_rule *rule)
 {
-	uint32_t most = d->rules.max_stripe_count, n = rule->count ? rule->count : 1;
+	uint32_t most = d->at.rules.max_stripe_count, n = rule->count ? rule->count : 1;
 
-	if (d->rules.stripe_count)
-		n = d->rules.stripe_count;
+	if (d->at.rules.stripe_count)
+		n = d->at.rules.stripe_count;
 	if (most && n > most)
 		n = most;
 	return n < PLACE_STRIPES_MAX ? n : PLACE_STRIPES_MAX;
@@ -218,11 +220,11 @@ static uint32_t stripes(const struct drain *d, const struct pfs_rule *rule)
  */
 static void keep_one_range(const struct drain *d, struct drain_choice *c)
 {
-	const struct pfs_rule *rule = &d->policy.rule[0];
+	const struct pfs_rule *rule = &d->at.policy.rule[0];
 
 	if (rule->pool[0] || rule->count > 1)
 		c->stripe_size = stripe_size(d, rule);
-	if (rule->count > 1 && !d->rules.stripe_count)
+	if (rule->count > 1 && !d->at.rules.stripe_count)
 		c->stripes = stripes(d, rule);
 }
 
@@ -230,7 +232,7 @@ static void keep_one_range(const struct drain *d, struct drain_choice *c)
 static void choose_early(
 	const struct drain *d, const struct drain_task *t, struct drain_choice *c)
 {
-	const struct pfs_policy *p = &d->policy;
+	const struct pfs_policy *p = &d->at.policy;
 	uint64_t heaviest = 0;
 
 	for (uint32_t k = 0; k < p->n_rules; k++) {
@@ -250,13 +252,13 @@ static void choose_early(
 void drain_pool_choose(
 	const struct drain *d, const struct drain_task *t, struct drain_choice *c)
 {
-	const struct pfs_policy *p = &d->policy;
+	const struct pfs_policy *p = &d->at.policy;
 	uint64_t heaviest = 0;
 
 	*c = (struct drain_choice){.bytes = drain_task_bytes(t, 0, t->e.size)};
 	if (c->bytes > t->e.size) /* pieces that overlap */
 		c->bytes = t->e.size;
-	if (!d->tiered) {
+	if (!d->at.tiered) {
 		keep_one_range(d, c);
 		return;
 	}
@@ -293,17 +295,18 @@ struct pfs_stripes drain_pool_wish(
 		.osts = osts};
 
 	for (uint32_t i = 0; i < t->stripe_count; i++)
-		osts[i] = place_index(d->place, t->targets[i]);
+		osts[i] = place_index(d->at.place, t->targets[i]);
 	if (t->tier) {
-		wish.policy = &d->policy;
+		wish.policy = &d->at.policy;
 		wish.rule = t->tier - 1;
 		if (t->early) {
-			osts[t->stripe_count] = place_index(d->place, t->early_target);
+			osts[t->stripe_count] =
+				place_index(d->at.place, t->early_target);
 			wish.also = t->early - 1;
 			wish.also_osts = &osts[t->stripe_count];
 		}
-	} else if (t->pool < d->n_pools) {
-		wish.pool = d->pools[t->pool].name;
+	} else if (t->pool < d->at.n_pools) {
+		wish.pool = d->at.pools[t->pool].name;
 	}
 	return wish;
 }

@@ -29,13 +29,13 @@ static int put_name(
 	char node[sizeof(d->node_name) + 1];
 	struct drain_name n = {.path = path,
 		.of = "",
-		.was = d->was && d->was[i] ? d->was[i] : "",
-		.ending = d->marks[i] & DRAIN_BY_NODE ? node : DRAIN_NEW,
-		.marks = d->marks[i]};
-	int r = manifest_path(d->m, i, path, DRAIN_NAME_SIZE);
+		.was = d->out.was && d->out.was[i] ? d->out.was[i] : "",
+		.ending = d->out.marks[i] & DRAIN_BY_NODE ? node : DRAIN_NEW,
+		.marks = d->out.marks[i]};
+	int r = manifest_path(d->out.m, i, path, DRAIN_NAME_SIZE);
 
 	snprintf(node, sizeof(node), ".%s", d->node_name);
-	if (r >= 0 && d->n_detours) {
+	if (r >= 0 && d->out.n_detours) {
 		memcpy(of, path, (size_t)r + 1);
 		r = drain_detour(d, false, path, DRAIN_NAME_SIZE);
 		n.of = r > 0 ? of : "";
@@ -45,7 +45,7 @@ static int put_name(
 		r = drain_beside(path, node, 1, k->suffixed, DRAIN_NAME_SIZE);
 	}
 	if (r < 0)
-		return ebt_fail(err, r, "%s", d->m->entries[i].name);
+		return ebt_fail(err, r, "%s", d->out.m->entries[i].name);
 	drain_name_put(out, &n);
 	return 0;
 }
@@ -53,11 +53,11 @@ static int put_name(
 /* Where a file with holes has data. */
 static int find_data(struct drain *d, uint32_t i, struct buf *out)
 {
-	const struct manifest_entry *e = &d->m->entries[i];
+	const struct manifest_entry *e = &d->out.m->entries[i];
 	struct fsio_patience patience = drain_patience(d);
 	struct drain_piece p = {0};
 	uint64_t start, stop;
-	SCOPED_FREE char *path = manifest_path_new(d->m, i);
+	SCOPED_FREE char *path = manifest_path_new(d->out.m, i);
 	SCOPED_FD int fd = -1;
 	int r;
 
@@ -83,7 +83,7 @@ static int find_data(struct drain *d, uint32_t i, struct buf *out)
  */
 static void find_pieces(struct drain *d, uint32_t i, struct buf *out)
 {
-	const struct manifest_entry *e = &d->m->entries[i];
+	const struct manifest_entry *e = &d->out.m->entries[i];
 	struct drain_piece all = {.len = e->size};
 
 	if (e->size == 0 || (e->allocated < e->size && find_data(d, i, out) == 0))
@@ -111,8 +111,8 @@ static enum fit fit_of(uint8_t verdict, uint8_t marks)
  */
 static void sort_names(struct maker *k)
 {
-	const struct manifest *m = k->d->m;
-	const uint8_t *v = k->d->verdict;
+	const struct manifest *m = k->d->out.m;
+	const uint8_t *v = k->d->out.verdict;
 	uint32_t *last = k->links;
 
 	for (uint32_t i = 0; i < m->count; i++)
@@ -123,7 +123,7 @@ static void sort_names(struct maker *k)
 			uint32_t g = e->group == MANIFEST_NONE ? i : e->group;
 
 			if (e->kind == MANIFEST_FILE && k->heads[g] == MANIFEST_NONE &&
-				fit_of(v[i], k->d->marks[i]) == want)
+				fit_of(v[i], k->d->out.marks[i]) == want)
 				k->heads[g] = i;
 		}
 	}
@@ -148,7 +148,7 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 {
 	struct drain *d = k->d;
 	SCOPED_BUF struct buf pieces = {0}, names = {0}, b = {0};
-	const struct manifest_entry *e = &d->m->entries[i];
+	const struct manifest_entry *e = &d->out.m->entries[i];
 	struct drain_source source = {
 		.file = {.where = k->where,
 			.ino = drain_lacks_attributes(d, i) ? 0 : e->ino,
@@ -162,14 +162,14 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 	struct reader r;
 	int code;
 
-	t.in_place = d->verdict[i] != DRAIN_WRITE;
-	t.lacks = t.in_place ? d->lacks[i] : 0;
+	t.in_place = d->out.verdict[i] != DRAIN_WRITE;
+	t.lacks = t.in_place ? d->out.lacks[i] : 0;
 	if (!t.in_place && e->kind == MANIFEST_FILE)
 		find_pieces(d, i, &pieces);
 	code = 0;
 	for (uint32_t l = i; l != MANIFEST_NONE && code == 0; l = k->links[l]) {
 		code = put_name(k, l, &names, err);
-		t.contested |= (d->marks[l] & DRAIN_CONTESTED) != 0;
+		t.contested |= (d->out.marks[l] & DRAIN_CONTESTED) != 0;
 		t.n_names++;
 	}
 	if (code < 0)
@@ -198,8 +198,10 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 int drain_make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *err)
 {
 	struct maker k = {.d = d, .where = drain_where(d), .tail = list};
-	SCOPED_FREE uint32_t *heads = calloc((size_t)d->m->count + 1, sizeof(*heads));
-	SCOPED_FREE uint32_t *links = calloc((size_t)d->m->count + 1, sizeof(*links));
+	SCOPED_FREE uint32_t *heads =
+		calloc((size_t)d->out.m->count + 1, sizeof(*heads));
+	SCOPED_FREE uint32_t *links =
+		calloc((size_t)d->out.m->count + 1, sizeof(*links));
 	SCOPED_FREE char *paths = malloc(3 * (size_t)DRAIN_NAME_SIZE);
 	int r = 0;
 
@@ -211,19 +213,20 @@ int drain_make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *
 	k.heads = heads;
 	k.links = links;
 	sort_names(&k);
-	for (uint32_t i = 0; i < d->m->count && r == 0; i++) {
-		const struct manifest_entry *e = &d->m->entries[i];
+	for (uint32_t i = 0; i < d->out.m->count && r == 0; i++) {
+		const struct manifest_entry *e = &d->out.m->entries[i];
 		uint32_t g = e->group == MANIFEST_NONE ? i : e->group;
 
-		if (e->kind != MANIFEST_DIR && (d->verdict[i] == DRAIN_IN_PLACE ||
-						       d->verdict[i] == DRAIN_SAME))
+		if (e->kind != MANIFEST_DIR && (d->out.verdict[i] == DRAIN_IN_PLACE ||
+						       d->out.verdict[i] == DRAIN_SAME))
 			d->rep->in_place++;
-		if (e->kind == MANIFEST_SYMLINK && d->verdict[i] == DRAIN_WRITE)
+		if (e->kind == MANIFEST_SYMLINK && d->out.verdict[i] == DRAIN_WRITE)
 			r = make_task(&k, i, err);
 		else if (e->kind == MANIFEST_FILE && heads[g] == i &&
-			 (d->verdict[i] == DRAIN_WRITE || links[i] != MANIFEST_NONE))
+			 (d->out.verdict[i] == DRAIN_WRITE ||
+				 links[i] != MANIFEST_NONE))
 			r = make_task(&k, i, err);
 	}
-	*k.tail = TAKE(d->shared);
+	*k.tail = TAKE(d->own.shared);
 	return r;
 }

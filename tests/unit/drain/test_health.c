@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <time.h>
 
-#include "drain/health.h"
+#include "drain/move/health.h"
 #include "suite.h"
 
 #define OBJECT (256u << 10)

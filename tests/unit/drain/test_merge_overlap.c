@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "drain/merge_overlap.h"
+#include "drain/merge/overlap.h"
 #include "suite.h"
 
 #define SPACE 64 /* bytes of the small files that are laid over one another */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain/merge_internal.h"
+#include "drain/merge/merge.h"
 #include "suite.h"
 
 #define F MANIFEST_FILE

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "drain/journal_format.h"
+#include "journal/journal_format.h"
 #include "suite.h"
 
 #define SCOPED_JOURNAL SCOPED(journal_closep)

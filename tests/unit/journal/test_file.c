@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fsio/fsio.h"
-#include "journal_field.h"
+#include "field.h"
 
 static void what_is_not_our_file_is_refused(void)
 {
@@ -159,4 +159,4 @@ static const struct test tests[] = {
 	TEST(a_seal_that_does_not_fit_leaves_the_others),
 	TEST(threads_seal_side_by_side),
 };
-SUITE("drain_journal_file", tests)
+SUITE("journal_file", tests)

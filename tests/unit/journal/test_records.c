@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "fsio/fsio.h"
-#include "journal_field.h"
+#include "field.h"
 
 static void load(int dir, struct buf *out)
 {
@@ -497,4 +497,4 @@ static const struct test tests[] = {
 	TEST(what_a_target_lacks_is_in_its_seal),
 	TEST(an_earlier_version_is_read_and_written_anew_as_this_one),
 };
-SUITE("drain_journal", tests)
+SUITE("journal_records", tests)
