@@ -92,6 +92,18 @@ bool health_is_late(struct health *h, uint32_t target)
 	return false;
 }
 
+bool health_is_proven(struct health *h, uint32_t target)
+{
+	const struct health_target *t = &h->target[target];
+	double limit;
+	SCOPED_LOCK(&h->lock);
+
+	limit = HEALTH_LATE * h->pace * (double)t->bytes;
+	if (limit < HEALTH_LATE_S * (double)t->objects)
+		limit = HEALTH_LATE_S * (double)t->objects;
+	return t->objects && t->busy <= limit;
+}
+
 static void mark_locked(struct health *h, uint32_t target, enum health_why why)
 {
 	if (h->bad[target] || h->passive)
@@ -144,11 +156,15 @@ void health_look(struct health *h)
 	for (uint32_t i = 0; i < h->n; i++) {
 		const struct health_target *t = &h->target[i];
 
-		if (h->bad[i] || !t->ops)
+		if (h->bad[i])
 			continue;
 		pace = pace_locked(h, i);
 		if (pace <= 0 || healthy_locked(h) < 2)
 			continue;
+		if (t->objects >= HEALTH_SEVERAL &&
+			t->busy > HEALTH_LATE_S * (double)t->objects +
+					  HEALTH_FACTOR * pace * (double)t->bytes)
+			mark_locked(h, i, HEALTH_SLOW);
 		for (const struct health_op *op = t->ops; op; op = op->next) {
 			if (now - op->began <=
 				HEALTH_GRACE + HEALTH_FACTOR * pace * (double)op->bytes)

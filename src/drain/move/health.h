@@ -23,6 +23,8 @@
  */
 #define HEALTH_FACTOR  8.0
 #define HEALTH_GRACE   0.5
+/* Or, where objects are small, so many of them take HEALTH_LATE_S seconds more on the average. */
+#define HEALTH_SEVERAL 4
 /*
  * Late is what takes so many times as long as an object, once so many have been written here, and
  * so many seconds: a busy processor makes nothing late.
@@ -86,6 +88,11 @@ void health_mark(struct health *h, uint32_t target, enum health_why why);
  * before it is known to be slow nothing more should wait for it that can lie elsewhere.
  */
 bool health_is_late(struct health *h, uint32_t target);
+/*
+ * Its objects took no longer than HEALTH_LATE of them take on all nodes, as far as the rounds have
+ * told; false while it has none.
+ */
+bool health_is_proven(struct health *h, uint32_t target);
 /* Marks what is too slow. Called now and then, and before a target is chosen. */
 void health_look(struct health *h);
 /*

@@ -265,14 +265,21 @@ static void run_task(struct move_lane *l, struct drain_task *t, struct move_resu
 	}
 }
 
+static bool may_take_locked(const struct move *m, uint32_t i)
+{
+	if (!m->queue[i] || i + 1 == m->n_queues)
+		return m->queue[i] != NULL;
+	return m->in_work[i] < m->per_queue &&
+	       !(m->hold && m->tried[i] && !m->queue[i]->big);
+}
+
 /* The queue with the fewest in work; those of bad targets are anybody's. */
 static struct drain_task *take_locked(struct move *m, uint32_t *queue)
 {
 	uint32_t best = UINT32_MAX;
 
 	for (uint32_t i = 0; i < m->n_queues; i++) {
-		if (!m->queue[i] ||
-			(i + 1 < m->n_queues && m->in_work[i] >= m->per_queue))
+		if (!may_take_locked(m, i))
 			continue;
 		if (best == UINT32_MAX || m->in_work[i] < m->in_work[best])
 			best = i;
@@ -293,6 +300,7 @@ static struct drain_task *next_task(struct move *m, uint32_t *queue)
 			m->queue[*queue] = t->next;
 			t->next = NULL;
 			m->in_work[*queue]++;
+			m->tried[*queue] = true;
 			return t;
 		}
 		any = false;

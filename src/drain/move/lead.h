@@ -73,17 +73,22 @@ void lead_try_file(
  */
 int lead_take_parts(struct lead *c);
 /*
- * in_turn.c. This file goes where the file system puts it. @good: targets that are not known to
- * be bad.
+ * in_turn.c. This file goes where the file system puts it.
  */
-bool lead_goes_in_turn(const struct lead *c, uint32_t good);
+bool lead_goes_in_turn(const struct lead *c);
 /*
  * It is there, with the layout @got, NULL if that is not known: sets c->target. False: that is bad,
  * or late with what it has; the file had better be placed, for which it is given another target.
  */
 bool lead_went_in_turn(struct lead *c, const struct pfs_layout *got);
-/* Small files of this node are placed from now on. */
-void lead_ends_turns(struct move *m);
+/* Any thread. What the file system does is nothing to go on with: they end after a round. */
+void lead_denies_turns(struct move *m);
+/* Small files wait no longer for what the first ones show. */
+void lead_ends_hold(struct move *m);
+/* What rounds between the nodes sum up about turns. */
+enum { TURNS_UNPROVEN, TURNS_DENIED, TURNS_GOT /* of each target */ };
+void lead_turns_vote(struct move *m, uint64_t *v);
+void lead_turns_learn(struct move *m, const uint64_t *v);
 /* retry.c. The same, on other targets where some turn out not to work. */
 void lead_file(struct lead *c, struct move_result *res);
 /*

@@ -12,11 +12,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "drain/move/lead.h"
 
-#define ROUND_S 0.1  /* between rounds, while this node works */
-#define TICK_S	0.05 /* between looks at stop requests */
-#define OBJECTS 8    /* threads for objects of striped files, at most */
-#define READERS 4    /* threads that serve fetches, at most */
+#define ROUND_S 0.1   /* between rounds, while this node works */
+#define EARLY_S 0.005 /* the same, before small files go in turn ... */
+#define EARLY	50    /* rounds at most: a target may never prove itself */
+#define HOLD_S	0.1   /* for which files wait for the first ones of their targets */
+#define TICK_S	0.05  /* between looks at stop requests */
+#define OBJECTS 8     /* threads for objects of striped files, at most */
+#define READERS 4     /* threads that serve fetches, at most */
 
 enum {
 	ROUND_BUSY,
@@ -109,7 +113,8 @@ static int queue_tasks(struct move *m, struct ebt_err *err)
 
 	m->queue = calloc(m->n_queues, sizeof(*m->queue));
 	m->in_work = calloc(m->n_queues, sizeof(*m->in_work));
-	if (!m->queue || !m->in_work || !tails)
+	m->tried = calloc(m->n_queues, sizeof(*m->tried));
+	if (!m->queue || !m->in_work || !m->tried || !tails)
 		return ebt_fail(err, -ENOMEM, "queues");
 	for (uint32_t i = 0; i < m->n_queues; i++)
 		tails[i] = &m->queue[i];
@@ -222,10 +227,11 @@ static int move_open(struct move *m, struct ebt_err *err)
 		if (!m->torn)
 			return ebt_fail(err, -ENOMEM, "outputs");
 	}
-	m->turns = calloc(m->d->at.n_targets + 1, sizeof(*m->turns));
-	if (!m->turns)
+	m->turns = m->d->at.in_turn ? TURNS_FIRST : TURNS_OFF;
+	m->hold = m->d->at.in_turn;
+	m->got_turns = calloc(m->d->at.n_targets + 1, sizeof(*m->got_turns));
+	if (!m->got_turns)
 		return ebt_fail(err, -ENOMEM, "targets");
-	m->in_turn = m->d->at.in_turn;
 	r = queue_tasks(m, err);
 	if (r == 0)
 		r = open_buffers(m, err);
@@ -266,18 +272,21 @@ static void move_close(struct move *m)
 	pthread_mutex_destroy(&m->lock);
 	free(m->queue);
 	free(m->in_work);
+	free(m->tried);
 	free(m->torn);
-	free(m->turns);
+	free(m->got_turns);
 	free(m->threads);
 	free(m->lanes);
 	free(m->readers);
 }
 
 struct rounds {
-	uint64_t *v; /* ROUND_VOTES + targets */
+	uint64_t *v; /* ROUND_VOTES + targets, and those of turns */
 	int n;
 	MPI_Request req;
 	bool under_way;
+	int turns; /* where they begin in v; 0: small files do not go in turn */
+	unsigned early;
 	double next;
 };
 
@@ -290,6 +299,8 @@ static void start_round(struct move *m, struct rounds *r)
 		r->v[ROUND_FAILED] = m->code < 0;
 	}
 	r->v[ROUND_BYTES] = __atomic_load_n(&m->bytes, __ATOMIC_RELAXED);
+	if (r->turns)
+		lead_turns_vote(m, r->v + r->turns);
 	health_votes(&m->health, r->v + ROUND_VOTES, &r->v[ROUND_PACE_US],
 		&r->v[ROUND_PACE_BYTES]);
 	MPI_Iallreduce(MPI_IN_PLACE, r->v, r->n, MPI_UINT64_T, MPI_SUM, m->d->job.nodes,
@@ -303,9 +314,11 @@ static bool finish_round(struct move *m, struct rounds *r)
 	struct ebt_err err = {0};
 
 	r->under_way = false;
-	r->next = clock_now() + ROUND_S;
+	r->next = clock_now() + (r->turns && r->early++ < EARLY ? EARLY_S : ROUND_S);
 	health_learn(&m->health, r->v + ROUND_VOTES, r->v[ROUND_PACE_US],
 		r->v[ROUND_PACE_BYTES], m->d->job.node == 0);
+	if (r->turns)
+		lead_turns_learn(m, r->v + r->turns);
 	if (r->v[ROUND_FAILED] && !move_stopped(m))
 		move_fail(m, ebt_failx(&err, -ECANCELED, "another node gave up"), &err);
 	job_progress(&m->d->job, EBT_PHASE_MOVE, r->v[ROUND_BYTES], m->total);
@@ -340,6 +353,7 @@ static void run_all(struct move *m, struct rounds *r)
 	struct transport_pause pause = {0};
 	double ticked = 0, now;
 	bool done = false, moved;
+	double began = clock_now();
 	int flag;
 
 	while (!done || m->net.n_active) {
@@ -347,6 +361,8 @@ static void run_all(struct move *m, struct rounds *r)
 		now = clock_now();
 		if (now - ticked > TICK_S) {
 			tick(m);
+			if (now - began > HOLD_S)
+				lead_ends_hold(m);
 			ticked = now;
 		}
 		if (!done && !r->under_way && (now >= r->next || idle(m)))
@@ -423,8 +439,9 @@ static void report(struct move *m)
 int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 {
 	struct move m = {.d = d, .n_queues = d->at.n_targets + 1};
-	SCOPED_FREE uint64_t *v = calloc(ROUND_VOTES + d->at.n_targets, sizeof(*v));
-	struct rounds rounds = {.v = v, .n = (int)(ROUND_VOTES + d->at.n_targets)};
+	int votes = ROUND_VOTES + (int)d->at.n_targets;
+	struct rounds rounds = {.turns = d->at.in_turn ? votes : 0};
+	SCOPED_FREE uint64_t *v = NULL;
 	int r, told;
 
 	queue_init(&m.requests);
@@ -432,6 +449,10 @@ int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 	pthread_mutex_init(&m.lock, NULL);
 	pthread_mutex_init(&m.rooms_lock, NULL);
 	pthread_cond_init(&m.changed, NULL);
+	rounds.n = votes;
+	if (rounds.turns)
+		rounds.n += TURNS_GOT + (int)d->at.n_targets;
+	rounds.v = v = calloc((size_t)rounds.n, sizeof(*v));
 	m.total = d->at.total_bytes;
 	choose_threads(&m);
 	r = net_open(&m.net, d->calls, d->data, &m.requests, &m.objects, err);

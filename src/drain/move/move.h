@@ -127,6 +127,9 @@ struct move_outcome {
 	bool unproven; /* not to be freed as long as the journal does not have it */
 };
 
+/* Small files are placed; the first ones are, to see what targets can; go in turn. */
+enum move_turns { TURNS_OFF, TURNS_FIRST, TURNS_ON };
+
 struct move {
 	struct drain *d;
 	struct net net;
@@ -147,7 +150,9 @@ struct move {
 		*queue;	   /* lock: tasks by first target; one more for those without */
 	uint32_t *in_work; /* lock: of each queue */
 	uint32_t n_queues;
-	uint32_t per_queue;	   /* tasks of one queue in work at most */
+	uint32_t per_queue; /* tasks of one queue in work at most */
+	bool *tried;	    /* lock: of each queue: a task was taken */
+	bool hold; /* lock: one small file a target, until turns begin. See in_turn.c */
 	uint32_t left;		   /* lock: tasks not finished */
 	unsigned leads_running;	   /* lock */
 	uint64_t total;		   /* bytes of all nodes, for progress */
@@ -156,11 +161,11 @@ struct move {
 	int code;		   /* lock: what ends the drain here */
 	struct ebt_err err;	   /* lock */
 	pthread_mutex_t rooms_lock;
-	struct room *rooms; /* rooms_lock; read without it: is there any? */
-	uint32_t *turns;    /* lock: small files here that got each target in turn */
-	uint32_t n_turns;   /* lock: all of them */
-	bool in_turn;	    /* atomic: small files are not placed */
-	bool stop;	    /* atomic */
+	struct room *rooms;    /* rooms_lock; read without it: is there any? */
+	uint64_t *got_turns;   /* lock: small files here that got each target in turn */
+	enum move_turns turns; /* atomic: set by the main thread, alike on all nodes */
+	bool no_turns;	       /* atomic: this node found them to be none */
+	bool stop;	       /* atomic */
 	/* Atomic: a bit per entry. In a last pass: what was read is not all of one file. */
 	uint64_t *torn;
 	uint64_t seq;	/* atomic: of temporary names */

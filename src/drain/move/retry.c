@@ -204,7 +204,7 @@ void lead_file(struct lead *c, struct move_result *res)
 			restripe(c, c->t->stripe_count, c->t->stripe_size);
 		else if (!first)
 			widen(c);
-		c->in_turn = first && lead_goes_in_turn(c, good);
+		c->in_turn = first && lead_goes_in_turn(c);
 		if (!first)
 			c->t->early = 0;
 		if (changed || !first)
@@ -221,7 +221,7 @@ void lead_file(struct lead *c, struct move_result *res)
 		}
 		/* Who refused a file that was for nobody in particular is not known. */
 		if (c->in_turn && res->target == PLACE_NONE)
-			lead_ends_turns(m);
+			lead_denies_turns(m);
 		else
 			blame(c, res, good);
 		/* As long as bad targets are found out the next try has better ones. */

@@ -248,7 +248,7 @@ int shares_place_all(struct drain *d, const struct drain_task *list, uint32_t wr
 		r = place_share(d, &s[d->at.n_pools], writers, NULL, &d->at.leads, err);
 	d->at.place = d->at.pools[0].place;
 	d->at.in_turn =
-		r == 0 && drain_may_go_in_turn(d) &&
+		r == 0 && drain_may_go_in_turn(d, s[0].small_files) &&
 		place_in_turn(d->at.place, s[0].small_files, s[0].small_squares);
 	return job_agree_all(&d->job, r, err);
 }

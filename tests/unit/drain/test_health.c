@@ -58,8 +58,49 @@ static void what_waits_several_objects_long_is_late(void)
 	health_release(&h);
 }
 
+static void small_objects_that_each_take_long_are_slow(void)
+{
+	struct health h;
+
+	begin(&h);
+	for (unsigned i = 0; i < 20; i++)
+		pass(&h, i % 2, 1);
+	for (unsigned i = 0; i < HEALTH_SEVERAL; i++) {
+		health_look(&h);
+		CU_ASSERT_FALSE(health_is_bad(&h, 2));
+		pass(&h, 2, 150);
+	}
+	health_look(&h);
+	CU_ASSERT_TRUE(health_is_bad(&h, 2));
+	CU_ASSERT_FALSE(health_is_bad(&h, 1));
+	CU_ASSERT_FALSE(health_is_bad(&h, 3));
+	health_release(&h);
+}
+
+static void a_target_is_proven_by_what_it_took_beside_others(void)
+{
+	struct health h;
+	uint64_t votes[4] = {0};
+
+	begin(&h);
+	CU_ASSERT_FALSE(health_is_proven(&h, 0));
+	pass(&h, 0, 5);
+	pass(&h, 1, 150);
+	CU_ASSERT_TRUE(health_is_proven(&h, 0));
+	CU_ASSERT_FALSE(health_is_proven(&h, 1));
+	/* Elsewhere an object of as many bytes takes 100 ms as well, or 10. */
+	health_learn(&h, votes, 16 * 100000, 16 * OBJECT, false);
+	CU_ASSERT_TRUE(health_is_proven(&h, 1));
+	health_learn(&h, votes, 16 * 10000, 16 * OBJECT, false);
+	CU_ASSERT_FALSE(health_is_proven(&h, 1));
+	CU_ASSERT_TRUE(health_is_proven(&h, 0));
+	health_release(&h);
+}
+
 static const struct test tests[] = {
 	TEST(nothing_is_late_before_anything_is_known),
+	TEST(small_objects_that_each_take_long_are_slow),
+	TEST(a_target_is_proven_by_what_it_took_beside_others),
 	TEST(what_waits_several_objects_long_is_late),
 };
 SUITE("drain_health", tests)
