@@ -24,7 +24,7 @@ what="what fits"
 expect 3 2 --json --delete "$WORK/s.%r" "$WORK/fs/d"
 says "what fits is brought"
 small=$(find fs/d -name 'small*' | wc -l)
-check "small ones, $small" test "$small" -ge 180 # the other node may be at its large ones already
+check "small ones, $small" test "$small" -ge 120 # the other node may be at its large ones already
 large=$(find fs/d -name 'large*' | wc -l)
 check "large ones, $large" test "$large" -ge 15
 is "not done" $((400 - small - large)) "$(number failed)"

@@ -4,7 +4,7 @@
 #
 # BUDGET seconds bound the sweeps of one test; what there was no time for is said.
 . "$(dirname "$0")/../cli/lib.sh"
-BUDGET=${BUDGET:-30}
+BUDGET=${BUDGET:-25}
 N=3
 chmod 755 "$WORK"
 cd "$WORK" || exit 99

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Calls of a drain under a microscope: everything is synced before it is seen and durable
 # before its source goes, and a call that fails never ends in a success that hides it.
-BUDGET=${BUDGET:-60}
+BUDGET=${BUDGET:-45}
 . "$(dirname "$0")/drain.sh"
 command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null ||
 	skip "calls are seen and made to fail with strace, which is missing or may not trace"

@@ -3,7 +3,7 @@
 # A drain dies at any moment: a rank, the launcher, or all by SIGTERM. Whatever can be seen then
 # is complete, nothing is lost that was to be freed, and the same command run again finishes:
 # what was in place is not written again, and the result is that of an undisturbed run.
-BUDGET=${BUDGET:-30}
+BUDGET=${BUDGET:-20}
 . "$(dirname "$0")/drain.sh"
 
 what="a run without faults"

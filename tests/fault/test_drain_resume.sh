@@ -3,7 +3,7 @@
 # What a killed drain leaves, in special cases: in the middle of freeing, of a target that is to
 # appear as a whole, with a journal that is torn, damaged or of another drain, and with outputs
 # or targets that change between the runs.
-BUDGET=${BUDGET:-70}
+BUDGET=${BUDGET:-45}
 . "$(dirname "$0")/drain.sh"
 
 # halfway ARG...: a run killed when some files are in place and others are not

@@ -3,7 +3,7 @@
 # Death at any moment: SIGKILL of one rank and SIGTERM, spread over the whole life of a run and
 # once more over its publication. Afterwards either nothing is visible anywhere, or recovery
 # brings every store to the whole tree; the next run works and removes what is left.
-BUDGET=${BUDGET:-30}
+BUDGET=${BUDGET:-20}
 . "$(dirname "$0")/fault.sh"
 
 mkdir src

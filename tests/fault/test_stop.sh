@@ -3,7 +3,7 @@
 # Stop signals, to the launcher above all, at any moment: status 0 is only ever said of a run
 # that did all it was to do, and a run that was stopped says so. Hydra forgets the statuses of
 # ranks once it has passed a signal on, which is why this is tried again and again.
-BUDGET=${BUDGET:-40}
+BUDGET=${BUDGET:-25}
 cli=$(cd "$(dirname "$0")/../cli" && pwd)
 . "$(dirname "$0")/fault.sh"
 . "$cli/drain.sh"
