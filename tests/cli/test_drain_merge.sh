@@ -325,4 +325,19 @@ staged 3 in/. "$WORK/s.%r"
 echo "changed by 1" >s.1/f
 expect 0 3 "$WORK/s.%r" "$WORK/d"
 is "the changed one" "changed by 1" "$(cat d/f)"
+
+# Who writes a file of which all have a piece: all, also where nobody has anything else. As many
+# from one node are written by that one.
+what="writers of a joined file"
+stores 3
+for i in 0 1 2; do dd if=/dev/urandom of=s.$i/f bs=1M count=1 seek=$i status=none; done
+for i in 0 1; do truncate -s 3M s.$i/f; done
+for i in 1 2; do touch -r s.0/f s.$i/f; done
+expect 0 3 --json "$WORK/s.%r" "$WORK/d"
+is "$what" "3 of 3" "$(number writers) of $(number nodes)"
+what="writers of a file of one node"
+stores 3
+head -c 3000000 /dev/urandom >s.1/f
+expect 0 3 --json "$WORK/s.%r" "$WORK/d"
+is "$what" "1 of 3" "$(number writers) of $(number nodes)"
 finish

@@ -104,15 +104,32 @@ static uint32_t usable_targets(const struct drain *d)
 	return n;
 }
 
-/* Collective, d->at.writes has room: which nodes have something to write, and how many. */
-static uint32_t find_holders_all(struct drain *d, bool mine)
+/*
+ * Collective, d->at.writes has room: which nodes have something to write, how many these are, and
+ * how much the fullest has. A file of several nodes is known to the owner of its path only.
+ */
+static int find_holders_all(struct drain *d, const struct drain_task *list,
+	uint64_t *most, uint32_t *holders, struct ebt_err *err)
 {
-	uint32_t n = 0;
+	int nodes = d->job.n_nodes;
+	SCOPED_FREE uint64_t *have = calloc((size_t)nodes, sizeof(*have));
+	int r = job_agree_all(
+		&d->job, have ? 0 : ebt_fail(err, -ENOMEM, "writers"), err);
 
-	transport_allgather_all(d->job.nodes, &mine, sizeof(mine), d->at.writes);
-	for (int i = 0; i < d->job.n_nodes; i++)
-		n += d->at.writes[i];
-	return n;
+	*most = *holders = 0;
+	if (r < 0)
+		return r;
+	for (const struct drain_task *t = list; t; t = t->next) {
+		for (uint32_t i = 0; plan_has_content(t) && i < t->n_pieces; i++)
+			have[t->sources[t->pieces[i].source].node] += t->pieces[i].len;
+	}
+	transport_reduce_all(d->job.nodes, have, nodes, MPI_UINT64_T, MPI_SUM);
+	for (int i = 0; i < nodes; i++) {
+		d->at.writes[i] = have[i] > 0;
+		*holders += have[i] > 0;
+		*most = have[i] > *most ? have[i] : *most;
+	}
+	return 0;
 }
 
 /* How many nodes write: by the cost model, the same on all nodes. */
@@ -240,9 +257,11 @@ int drain_plan_all(struct drain *d, struct ebt_err *err)
 		return r;
 	count(list, &all);
 	most = all;
-	holders = find_holders_all(d, all.bytes > 0);
 	transport_reduce_all(d->job.nodes, &all, AMOUNTS, MPI_UINT64_T, MPI_SUM);
 	transport_reduce_all(d->job.nodes, &most, AMOUNTS, MPI_UINT64_T, MPI_MAX);
+	r = find_holders_all(d, list, &most.bytes, &holders, err);
+	if (r < 0)
+		return r;
 	d->at.total_bytes = all.bytes;
 	r = load_targets_all(d, err);
 	if (r == 0)
