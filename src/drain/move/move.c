@@ -17,7 +17,7 @@
 #define ROUND_S 0.1   /* between rounds, while this node works */
 #define EARLY_S 0.005 /* the same, before small files go in turn ... */
 #define EARLY	50    /* rounds at most: a target may never prove itself */
-#define HOLD_S	0.1   /* for which files wait for the first ones of their targets */
+#define HOLD_S	0.25  /* for which files wait for the first ones of their targets */
 #define TICK_S	0.05  /* between looks at stop requests */
 #define OBJECTS 8     /* threads for objects of striped files, at most */
 #define READERS 4     /* threads that serve fetches, at most */
