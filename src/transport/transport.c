@@ -10,23 +10,46 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define PAUSE_POLLS    32 /* tests in vain before the first sleep */
 #define PAUSE_FIRST_US 10
+#define YIELD_S	       20e-6 /* longer is no yield in vain */
 #define WAIT_YIELDS                                                                    \
 	200 /* of a collective, before its first sleep: a millisecond at most */
 #define PIECE (64 << 20) /* bytes of one message of a long transfer */
+#define ASKED 16	 /* buffers that rank 0 collects at a time */
+
+/* A yield that takes long has let somebody else run: he needs the processor more than a poll. */
+static bool spins(struct transport_pause *p)
+{
+	double now = clock_now();
+
+	if (p->since == 0)
+		p->since = now;
+	if (p->crowded || now - p->since > TRANSPORT_SPIN_S)
+		return false;
+	sched_yield();
+	p->crowded = clock_now() - now > YIELD_S;
+	return true;
+}
 
 void transport_pause(struct transport_pause *p, bool moved)
 {
 	unsigned us;
 
 	if (moved) {
-		p->idle = 0;
+		*p = (struct transport_pause){0};
 		return;
 	}
-	if (p->idle++ < PAUSE_POLLS)
+	if (p->idle < PAUSE_POLLS) {
+		p->idle++;
+		return;
+	}
+	if (spins(p))
 		return;
 	us = PAUSE_FIRST_US << (p->idle - PAUSE_POLLS < 6 ? p->idle - PAUSE_POLLS : 6);
+	p->idle++;
 	if (us > TRANSPORT_PAUSE_MAX_US)
 		us = TRANSPORT_PAUSE_MAX_US;
 	nanosleep(&(struct timespec){.tv_nsec = us * 1000L}, NULL);
@@ -50,55 +73,6 @@ void transport_wait(MPI_Request *req)
 		else
 			transport_pause(&pause, false);
 	}
-}
-
-void transport_barrier_all(MPI_Comm comm)
-{
-	MPI_Request req;
-
-	MPI_Ibarrier(comm, &req);
-	transport_wait(&req);
-}
-
-void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root)
-{
-	MPI_Request req;
-	size_t n;
-
-	for (size_t at = 0; at < len; at += n) {
-		n = len - at < PIECE ? len - at : PIECE;
-		MPI_Ibcast((char *)data + at, (int)n, MPI_BYTE, root, comm, &req);
-		transport_wait(&req);
-	}
-}
-
-void transport_reduce_all(
-	MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op)
-{
-	MPI_Request req;
-
-	MPI_Iallreduce(MPI_IN_PLACE, data, count, type, op, comm, &req);
-	transport_wait(&req);
-}
-
-void transport_gather_all(
-	MPI_Comm comm, const void *mine, size_t len, void *all, int root)
-{
-	MPI_Request req;
-
-	assert(len <= INT_MAX);
-	MPI_Igather(
-		mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, root, comm, &req);
-	transport_wait(&req);
-}
-
-void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *all)
-{
-	MPI_Request req;
-
-	assert(len <= INT_MAX);
-	MPI_Iallgather(mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, comm, &req);
-	transport_wait(&req);
 }
 
 int transport_bcast_buf_all(MPI_Comm comm, struct buf *b, int root, struct ebt_err *err)
@@ -138,43 +112,115 @@ static void transfer(MPI_Comm comm, void *data, size_t len, int peer, bool send)
 	}
 }
 
+/* A buffer that its rank was asked for. */
+struct asked {
+	int peer;
+	struct buf b;
+	MPI_Request req; /* of its first piece */
+};
+
+struct collection {
+	MPI_Comm comm;
+	int size, next; /* the next rank to be asked */
+	const uint64_t *len;
+	struct asked ring[ASKED];
+	unsigned head, n;
+	uint64_t bytes; /* in the ring */
+	int code;
+	struct ebt_err *err;
+};
+
+static void answer(struct collection *c, int peer, char token)
+{
+	transfer(c->comm, &token, 1, peer, true);
+}
+
+/* As long as there is room, and at least one. */
+static bool may_ask(const struct collection *c)
+{
+	return c->next < c->size && c->n < ASKED &&
+	       (c->n == 0 || c->bytes + c->len[c->next] <= PIECE);
+}
+
+static void ask_next(struct collection *c)
+{
+	struct asked *a = &c->ring[(c->head + c->n) % ASKED];
+	uint64_t len = c->len[c->next];
+	int peer = c->next++;
+
+	*a = (struct asked){.peer = peer, .req = MPI_REQUEST_NULL};
+	if (c->code == 0 && len && !buf_extend(&a->b, len))
+		c->code = ebt_fail(c->err, -ENOMEM, "%llu bytes of rank %d",
+			(unsigned long long)len, peer);
+	if (len)
+		answer(c, peer, c->code == 0);
+	if (c->code < 0)
+		return;
+	if (len)
+		MPI_Irecv(a->b.data, (int)(len < PIECE ? len : PIECE), MPI_BYTE, peer,
+			0, c->comm, &a->req);
+	c->bytes += len;
+	c->n++;
+}
+
 /*
- * A rank says how long its buffer is and waits for a token: 1 send, 0 keep it. So rank 0 holds
- * one buffer at a time, and nobody sends what it has no room for.
+ * Rank 0 knows how long all buffers are, and asks for them: some at a time, so that it does not
+ * wait for each, as far as they are small. Nobody sends what there is no room for.
  */
+static int collect(struct collection *c, const struct buf *mine,
+	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg)
+{
+	c->next = 1;
+	c->code = take(arg, mine, c->err);
+	for (;;) {
+		struct asked *a = &c->ring[c->head];
+
+		while (may_ask(c))
+			ask_next(c);
+		if (c->n == 0)
+			return c->code;
+		transport_wait(&a->req);
+		if (a->b.len > PIECE)
+			transfer(c->comm, a->b.data + PIECE, a->b.len - PIECE, a->peer,
+				false);
+		if (c->code == 0)
+			c->code = take(arg, &a->b, c->err);
+		c->bytes -= a->b.len;
+		buf_release(&a->b);
+		c->head = (c->head + 1) % ASKED;
+		c->n--;
+	}
+}
+
 int transport_collect_all(MPI_Comm comm, const struct buf *mine,
 	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg,
 	struct ebt_err *err)
 {
-	uint64_t len = mine->len;
-	int rank, size, r;
+	struct collection c = {.comm = comm, .err = err};
+	SCOPED_FREE uint64_t *len = NULL;
+	uint64_t own = mine->len;
+	int rank, r = 0;
 	char token;
 
 	MPI_Comm_rank(comm, &rank);
-	MPI_Comm_size(comm, &size);
-	if (rank != 0) {
-		transfer(comm, &len, sizeof(len), 0, true);
-		transfer(comm, &token, 1, 0, false);
-		if (token)
-			transfer(comm, mine->data, len, 0, true);
+	MPI_Comm_size(comm, &c.size);
+	if (rank == 0) {
+		c.len = len = calloc((size_t)c.size, sizeof(*len));
+		if (!len)
+			r = ebt_fail(err, -ENOMEM, "%d ranks", c.size);
+	}
+	r = transport_agree_all(comm, r, err);
+	if (r < 0)
+		return r;
+	transport_gather_all(comm, &own, sizeof(own), len, 0);
+	if (rank == 0)
+		return collect(&c, mine, take, arg);
+	if (!own)
 		return 0;
-	}
-	r = take(arg, mine, err);
-	for (int peer = 1; peer < size; peer++) {
-		SCOPED_BUF struct buf b = {0};
-
-		transfer(comm, &len, sizeof(len), peer, false);
-		if (r == 0 && len && !buf_extend(&b, len))
-			r = ebt_fail(err, -ENOMEM, "%llu bytes of rank %d",
-				(unsigned long long)len, peer);
-		token = r == 0;
-		transfer(comm, &token, 1, peer, true);
-		if (!token)
-			continue;
-		transfer(comm, b.data, len, peer, false);
-		r = take(arg, &b, err);
-	}
-	return r;
+	transfer(comm, &token, 1, 0, false);
+	if (token)
+		transfer(comm, mine->data, own, 0, true);
+	return 0;
 }
 
 /* Sorts before others: a real cause, then a stop from outside, then what only follows. */

@@ -18,12 +18,16 @@
 #include "ebt/err.h"
 
 /*
- * Pause of a progress loop, called each time round. Nothing moved: polls a few times more,
- * then sleeps, twice as long each time up to TRANSPORT_PAUSE_MAX_US. Start from zeros.
+ * Pause of a progress loop, called each time round. Nothing moved: polls a few times more, then for
+ * TRANSPORT_SPIN_S as long as nobody else wants the processor, then sleeps, twice as long each
+ * time up to TRANSPORT_PAUSE_MAX_US. Start from zeros.
  */
 #define TRANSPORT_PAUSE_MAX_US 200
+#define TRANSPORT_SPIN_S       2e-3 /* some ten parcels of 2 MiB at 25 GB/s */
 struct transport_pause {
 	unsigned idle;
+	double since; /* that it spins; 0: it does not */
+	bool crowded; /* others want the processor */
 };
 void transport_pause(struct transport_pause *p, bool moved);
 
@@ -37,8 +41,9 @@ void transport_wait(MPI_Request *req);
 void transport_errors_end(MPI_Comm comm);
 
 /*
- * Collective, each with the meaning of its MPI namesake. A broadcast may be longer than INT_MAX
- * bytes, and so may all that is gathered, but not one rank's part of it.
+ * Collective, each with the meaning of its MPI namesake; no rank has more than O(log N) messages
+ * of it, but of a long broadcast. That may be longer than INT_MAX bytes; what is gathered, in all,
+ * may not. Tags from 32000 on are theirs.
  */
 void transport_barrier_all(MPI_Comm comm);
 void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root);
@@ -47,14 +52,17 @@ void transport_reduce_all(
 void transport_gather_all(
 	MPI_Comm comm, const void *mine, size_t len, void *all, int root);
 void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *all);
+/* @to, @from: a number for and of each rank; @room: for two for each. */
+void transport_alltoall_all(
+	MPI_Comm comm, const uint64_t *to, uint64_t *from, uint64_t *room);
 
 /* Collective: @b of @root to everyone, any length. -ENOMEM on every rank if one is short. */
 int transport_bcast_buf_all(
 	MPI_Comm comm, struct buf *b, int root, struct ebt_err *err);
 /*
  * Collective: every rank's @mine to rank 0, which gets them through @take one by one, in rank
- * order, its own included. Rank 0 holds one at a time. After a failing @take the rest is not
- * sent; its code is returned on rank 0, others return 0: agree afterwards.
+ * order, its own included. Rank 0 holds some at a time, of 64 MiB at most or just one. After a failing @take the rest is not sent; its code is returned on
+ * rank 0, others return 0: agree afterwards. -ENOMEM on all ranks where rank 0 cannot begin.
  */
 int transport_collect_all(MPI_Comm comm, const struct buf *mine,
 	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg,

@@ -6,7 +6,7 @@
  * r - 1, r - 2, ..., some of them at a time. The message with the smallest distance that is
  * still under way has both its ends posted, so the ring never locks up.
  *
- * Cost: 8 bytes a pair of ranks twice, one message a pair that has something, in pieces.
+ * Cost: lengths in log2 N messages a rank; one message a pair that has something, in pieces.
  */
 #include "transport/transport.h"
 
@@ -127,7 +127,6 @@ static void run(struct exchange *x)
 static int make_room_all(struct exchange *x, uint64_t *lengths)
 {
 	uint64_t *to = lengths, *from = lengths + x->size, sum = 0;
-	MPI_Request req;
 	int r = 0;
 
 	for (int i = 0; i < x->size; i++) {
@@ -135,8 +134,7 @@ static int make_room_all(struct exchange *x, uint64_t *lengths)
 		if (!buf_ok(&x->out[i]))
 			r = ebt_fail(x->err, -ENOMEM, "message to rank %d", i);
 	}
-	MPI_Ialltoall(to, 1, MPI_UINT64_T, from, 1, MPI_UINT64_T, x->comm, &req);
-	transport_wait(&req);
+	transport_alltoall_all(x->comm, to, from, from + x->size);
 	for (int i = 0; i < x->size && r == 0; i++) {
 		sum += from[i];
 		if (i != x->rank && from[i] && !buf_extend(&x->in[i], from[i]))
@@ -157,7 +155,7 @@ int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *ta
 
 	MPI_Comm_rank(comm, &x.rank);
 	MPI_Comm_size(comm, &x.size);
-	lengths = calloc(2 * (size_t)x.size, sizeof(*lengths));
+	lengths = calloc(4 * (size_t)x.size, sizeof(*lengths));
 	in = calloc((size_t)x.size, sizeof(*in));
 	r = transport_agree_all(comm,
 		lengths && in ? 0

@@ -235,6 +235,89 @@ static void a_buffer_reaches_everybody(MPI_Comm comm)
 		bcast_once(comm, LARGE, 1);
 }
 
+/* Sends of this rank: MPI's profiling interface lets them be counted. */
+static unsigned sends;
+
+int MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag,
+	MPI_Comm comm, MPI_Request *req)
+{
+	sends++;
+	return PMPI_Isend(data, count, type, to, tag, comm, req);
+}
+
+static void collectives_take_a_logarithm_of_messages(MPI_Comm comm)
+{
+	enum { N = 256 << 10 };
+	int size = mpi_size(comm), rank = mpi_rank(comm), log = 0;
+	SCOPED_FREE uint64_t *all = calloc((size_t)size * 1000, 8);
+	SCOPED_FREE uint64_t *room = calloc((size_t)size * 4, 8);
+	SCOPED_FREE char *data = calloc(1, N);
+	uint64_t mine[1000] = {(uint64_t)rank}, bad = 0;
+
+	CU_ASSERT_FATAL(all && room && data);
+	while (1 << log < size)
+		log++;
+	sends = 0;
+	transport_barrier_all(comm);
+	CU_ASSERT_EQUAL(sends, (unsigned)log);
+	sends = 0;
+	data[0] = data[N - 1] = (char)(rank == size / 2 ? 7 : 0);
+	transport_bcast_all(comm, data, N, size / 2);
+	CU_ASSERT(sends <= (unsigned)log);
+	CU_ASSERT(data[0] == 7 && data[N - 1] == 7);
+	sends = 0;
+	transport_reduce_all(comm, mine, 1000, MPI_UINT64_T, MPI_SUM);
+	CU_ASSERT(sends <= (unsigned)log + 1);
+	CU_ASSERT_EQUAL(mine[0], (uint64_t)size * (uint64_t)(size - 1) / 2);
+	mine[0] = (uint64_t)rank;
+	sends = 0;
+	transport_allgather_all(comm, mine, sizeof(mine), all);
+	CU_ASSERT_EQUAL(sends, (unsigned)log);
+	for (int i = 0; i < size; i++)
+		bad += all[(size_t)i * 1000] != (uint64_t)i;
+	sends = 0;
+	for (int root = 0; root < size; root++) {
+		memset(all, 0xff, (size_t)size * sizeof(mine));
+		transport_gather_all(comm, mine, sizeof(mine), all, root);
+		for (int i = 0; i < size && rank == root; i++)
+			bad += all[(size_t)i * 1000] != (uint64_t)i;
+	}
+	CU_ASSERT(sends <= (unsigned)size);
+	for (int i = 0; i < size; i++)
+		all[i] = (uint64_t)(rank * 1000 + i);
+	sends = 0;
+	transport_alltoall_all(comm, all, room, room + size);
+	CU_ASSERT_EQUAL(sends, (unsigned)log);
+	for (int i = 0; i < size; i++)
+		bad += room[i] != (uint64_t)(i * 1000 + rank);
+	CU_ASSERT_EQUAL(bad, 0);
+}
+
+/* More than fits in one piece of a reduction, or of a broadcast. */
+static void long_ones_arrive_whole(MPI_Comm comm)
+{
+	enum { N = 20001, LEN = (1 << 20) + 7 };
+	SCOPED_FREE uint64_t *v = calloc(N, sizeof(*v));
+	SCOPED_FREE unsigned char *data = calloc(1, LEN);
+	int size = mpi_size(comm), rank = mpi_rank(comm);
+	uint64_t bad = 0;
+
+	CU_ASSERT_FATAL(v && data);
+	for (int i = 0; i < N; i++)
+		v[i] = (uint64_t)i * (uint64_t)(rank + 1);
+	transport_reduce_all(comm, v, N, MPI_UINT64_T, MPI_MAX);
+	for (int i = 0; i < N; i++)
+		bad += v[i] != (uint64_t)i * (uint64_t)size;
+	for (int root = 0; root < size; root++) {
+		for (int i = 0; i < LEN; i++)
+			data[i] = (unsigned char)(rank == root ? i * 7 + root : 0);
+		transport_bcast_all(comm, data, LEN, root);
+		for (int i = 0; i < LEN; i++)
+			bad += data[i] != (unsigned char)(i * 7 + root);
+	}
+	CU_ASSERT_EQUAL(bad, 0);
+}
+
 static void gathered_values_lie_in_rank_order(MPI_Comm comm)
 {
 	int size = mpi_size(comm), rank = mpi_rank(comm), bad = 0;
@@ -390,6 +473,8 @@ const struct mpi_test transport_tests[] = {
 	MPI_TEST(a_failing_take_ends_the_collection),
 	MPI_TEST(long_buffers_are_collected_whole),
 	MPI_TEST(a_buffer_reaches_everybody),
+	MPI_TEST(collectives_take_a_logarithm_of_messages),
+	MPI_TEST(long_ones_arrive_whole),
 	MPI_TEST(gathered_values_lie_in_rank_order),
 	MPI_TEST(reduction_takes_the_operation_given),
 	MPI_TEST(everybody_gets_what_the_others_had_for_it),
