@@ -358,6 +358,8 @@ static uint64_t manifest_size(const struct stage *st)
 
 static void count_space(const struct stage *st, struct space *s)
 {
+	bool in_memory = fsio_in_memory(store_dirfd(st->store));
+
 	s->inodes = 8; /* ours: .ebt and what is in it */
 	/* Manifests: ours, the store's own, and for a moment both merged. */
 	s->bytes =
@@ -374,7 +376,7 @@ static void count_space(const struct stage *st, struct space *s)
 		/* Directories and links take little and in ways of their own: a block is generous. */
 		if (e->kind == MANIFEST_FILE)
 			s->bytes += (data + BLOCK - 1) / BLOCK * BLOCK;
-		else if (!fsio_in_memory(store_dirfd(st->store)))
+		else if (!in_memory)
 			s->bytes += BLOCK;
 	}
 }

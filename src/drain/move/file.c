@@ -143,7 +143,6 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 	c->made = (struct store_made){
 		.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
 	if (c->in_turn) {
-		pfs_layout_of(d->dest.pfs, c->fd, &got);
 		if (!lead_went_in_turn(c, got)) {
 			res->side = MOVE_TARGET;
 			res->target = c->target;

@@ -151,15 +151,18 @@ static uint32_t healthy_locked(const struct health *h)
 void health_look(struct health *h)
 {
 	double now = clock_now(), pace;
+	uint32_t healthy;
 	SCOPED_LOCK(&h->lock);
 
-	for (uint32_t i = 0; i < h->n; i++) {
+	healthy = healthy_locked(h);
+	for (uint32_t i = 0; i < h->n && healthy >= 2; i++) {
 		const struct health_target *t = &h->target[i];
 
-		if (h->bad[i])
+		/* Nothing was ever written there, and nothing is. */
+		if (h->bad[i] || (!t->ops && !t->objects))
 			continue;
 		pace = pace_locked(h, i);
-		if (pace <= 0 || healthy_locked(h) < 2)
+		if (pace <= 0)
 			continue;
 		if (t->objects >= HEALTH_SEVERAL &&
 			t->busy > HEALTH_LATE_S * (double)t->objects +
@@ -172,6 +175,7 @@ void health_look(struct health *h)
 			mark_locked(h, i, HEALTH_SLOW);
 			break;
 		}
+		healthy -= h->bad[i];
 	}
 }
 
