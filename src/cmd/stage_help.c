@@ -38,7 +38,9 @@ static const char head[] =
 static const char tail[] =
 	"  -n, --dry-run          print the plan, move nothing\n"
 	"      --simulate=SPEC    run the plan on a virtual cluster: nodes, bytes,\n"
-	"                         readers, link, latency, read, write, algo, parcel\n"
+	"                         readers, link, latency, read, write, algo, parcel,\n"
+	"                         handshake, poll, message, leaf, trunk, memory,\n"
+	"                         order\n"
 	"\n"
 	"Stores that exist:\n"
 	"      --list             print what STORE holds on this node\n"

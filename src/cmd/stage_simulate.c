@@ -6,12 +6,11 @@
 
 #include "base/text.h"
 #include "cmd/stage_cmd.h"
-#include "plan/simulate.h"
-
-#define FAST 1e15 /* reading and writing cost nothing unless the user says so */
+#include "flow/simulate.h"
 
 struct spec {
 	struct plan_options plan;
+	struct simulate_machine machine;
 	uint64_t bytes;
 };
 
@@ -25,6 +24,14 @@ static int parse_count32(const char *s, uint32_t *out, struct ebt_err *err)
 	if (r == 0)
 		*out = (uint32_t)v;
 	return r;
+}
+
+static int parse_order(const char *s, bool *shuffled, struct ebt_err *err)
+{
+	*shuffled = strcmp(s, "random") == 0;
+	return *shuffled || strcmp(s, "rank") == 0
+		       ? 0
+		       : ebt_failx(err, -EINVAL, "order=%s: must be rank or random", s);
 }
 
 static int parse_pair(
@@ -48,12 +55,27 @@ static int parse_pair(
 		return text_parse_rate(value, &c->write, err);
 	if (strcmp(key, "latency") == 0)
 		return text_parse_time(value, &c->latency, err);
+	if (strcmp(key, "handshake") == 0)
+		return text_parse_time(value, &s->machine.handshake, err);
+	if (strcmp(key, "poll") == 0)
+		return text_parse_time(value, &s->machine.poll, err);
+	if (strcmp(key, "message") == 0)
+		return text_parse_time(value, &s->machine.message, err);
+	if (strcmp(key, "leaf") == 0)
+		return parse_count32(value, &s->machine.leaf, err);
+	if (strcmp(key, "trunk") == 0)
+		return text_parse_rate(value, &s->machine.trunk, err);
+	if (strcmp(key, "memory") == 0)
+		return text_parse_size(value, &s->machine.memory, err);
+	if (strcmp(key, "order") == 0)
+		return parse_order(value, &s->machine.shuffled, err);
 	if (strcmp(key, "algo") == 0)
 		return schedule_parse(value, &s->plan.algo, err);
 	if (strcmp(key, "parcel") != 0)
 		return ebt_failx(err, -EINVAL,
 			"'%s': must be one of nodes, bytes, readers, link, latency, "
-			"read, write, algo, parcel",
+			"read, write, algo, parcel, handshake, poll, message, leaf, "
+			"trunk, memory, order",
 			key);
 	r = text_parse_size(value, &s->plan.parcel, err);
 	if (r == 0 &&
@@ -76,9 +98,11 @@ static void print_text(const struct spec *s, const struct plan *p,
 		schedule_name(p->algo), (unsigned long long)p->n_parcels,
 		text_size((double)p->parcel, a), p->n_streams,
 		p->n_streams == 1 ? "" : "s");
-	printf("time %.6f s, %.3f x bytes/link (%.6f s); predicted %.6f s, bound %.6f "
-	       "s\n",
-		res->seconds, res->seconds / bound, bound, p->predicted, p->bound);
+	printf("time %.6f s, %.3f x bytes/link (%.6f s), %.3f x the slowest of "
+	       "reading, "
+	       "links and writing (%.6f s); predicted %.6f s\n",
+		res->seconds, res->seconds / bound, bound, res->seconds / p->bound,
+		p->bound, p->predicted);
 	printf("most loaded link: out %s (node %u), in %s (node %u)\n",
 		text_size((double)res->most_out, a), res->most_out_node,
 		text_size((double)res->most_in, b), res->most_in_node);
@@ -89,7 +113,8 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 	SCOPED(plan_freep) struct plan *p = NULL;
 	struct simulate_result res;
 	struct spec s = {
-		.plan = {.nodes = 1024, .cost = {COST_LINK, COST_LATENCY, FAST, FAST}},
+		.plan = {.nodes = 1024,
+			.cost = {COST_LINK, COST_LATENCY, COST_READ, COST_WRITE}},
 		.bytes = 10ull << 30,
 	};
 	double bound;
@@ -100,7 +125,7 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 		return r;
 	r = plan_bytes(s.bytes, &s.plan, &p, err);
 	if (r == 0)
-		r = simulate_plan(p, &s.plan.cost, &res, err);
+		r = simulate_plan(p, &s.plan.cost, &s.machine, &res, err);
 	if (r < 0)
 		return r;
 	bound = (double)p->bytes / s.plan.cost.link;
@@ -108,15 +133,17 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 		printf("{\"schema\":\"ebt.stage/"
 		       "1\",\"type\":\"simulation\",\"nodes\":%u,"
 		       "\"bytes\":%llu,\"link\":%.0f,\"latency\":%.9f,\"readers\":%u,"
-		       "\"algo\":\"%s\",\"parcel\":%llu,\"seconds\":%.6f,\"bound\":%."
-		       "6f,"
+		       "\"algo\":\"%s\",\"parcel\":%llu,\"seconds\":%.6f,\"received_"
+		       "seconds\":"
+		       "%.6f,\"bound\":%.6f,\"slowest\":%.6f,"
 		       "\"predicted\":%.6f,\"most_out\":%llu,\"most_out_node\":%u,"
 		       "\"most_in\":%llu,\"most_in_node\":%u}\n",
 			p->nodes, (unsigned long long)p->bytes, s.plan.cost.link,
 			s.plan.cost.latency, p->n_streams, schedule_name(p->algo),
-			(unsigned long long)p->parcel, res.seconds, bound, p->predicted,
-			(unsigned long long)res.most_out, res.most_out_node,
-			(unsigned long long)res.most_in, res.most_in_node);
+			(unsigned long long)p->parcel, res.seconds, res.received, bound,
+			p->bound, p->predicted, (unsigned long long)res.most_out,
+			res.most_out_node, (unsigned long long)res.most_in,
+			res.most_in_node);
 	else
 		print_text(&s, p, &res, bound);
 	return 0;

@@ -12,10 +12,10 @@
 #include <sys/statvfs.h>
 
 #include "base/text.h"
+#include "flow/flow.h"
 #include "fsio/fsio.h"
 #include "pack/parcel.h"
 #include "stage/stage_internal.h"
-#include "stage/stream.h"
 #include "transport/transport.h"
 
 #define CONFLICTS_NAMED 5

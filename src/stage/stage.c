@@ -18,7 +18,7 @@
 #include "stage/report.h"
 #include "stage/roots.h"
 #include "stage/run.h"
-#include "stage/stream.h"
+#include "stream/stream.h"
 #include "transport/transport.h"
 
 unsigned stage_io_threads(const struct ebt_stage_options *o)
@@ -170,6 +170,41 @@ static void abandon_all(struct stage *st)
 	}
 }
 
+/* All content of the plan into incoming of all nodes. */
+static int stream_into_all(struct stage *st, struct ebt_err *err)
+{
+	struct stream_input in = {
+		.job = &st->job,
+		.id = st->id,
+		.m = st->m,
+		.need = st->need,
+		.plan = st->plan,
+		.io_threads = stage_io_threads(st->o),
+		.write_threads = stage_write_threads(st->o),
+		.window = stage_window(st->o),
+		.memory = stage_memory(st->o),
+	};
+	struct stream_result res;
+	int r = store_begin(st->store, st->id, &st->treefd, err);
+
+	if (r == 0)
+		r = store_can_hold(st->store, st->m, st->need, err);
+	r = job_agree_all(&st->job, r, err);
+	if (r < 0)
+		return r;
+	stage_warn_times_all(st);
+	in.treefd = st->treefd;
+	r = stream_all(&in, &res, err);
+	st->self.reader = res.reader;
+	st->self.bytes_read = res.bytes_read;
+	st->self.bytes_in = res.bytes_in;
+	st->self.bytes_out = res.bytes_out;
+	st->self.bytes_written = res.bytes_written;
+	st->self.seconds = res.seconds;
+	st->reopened += res.reopened;
+	return r;
+}
+
 /* The store is open. Whatever fails before the commit leaves the node as it was. */
 static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *err)
 {
@@ -178,7 +213,7 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 
 	r = plan_all(st, t, err);
 	if (r == 0)
-		r = stage_stream_all(st, err);
+		r = stream_into_all(st, err);
 	t->stream = job_lap_all(&st->job);
 	if (r == 0)
 		r = stage_publish_all(st, &keep, err);

@@ -86,9 +86,6 @@ const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry);
 /* check.c: the plan from the manifest, the same on all nodes. */
 int stage_plan_all(struct stage *st, struct ebt_err *err);
 
-/* stream.c: all content of the plan into incoming of all nodes. */
-int stage_stream_all(struct stage *st, struct ebt_err *err);
-
 /*
  * publish.c: agree on digests, seal, commit, rename. *keep: a record may be left, on whatever
  * node, which speaks of what was brought: it must stay everywhere.

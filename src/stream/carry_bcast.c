@@ -7,30 +7,30 @@
 #include <errno.h>
 #include <string.h>
 
-#include "stage/stream.h"
+#include "stream/stream_internal.h"
 #include "transport/transport.h"
 
 #define BATCH 16
 
 /* The parcel to broadcast or to receive into, with one reference; NULL after a failure. */
-static struct parcel *get_parcel(struct stream *s, struct flow *f, uint64_t seq)
+static struct parcel *get_parcel(struct stream *s, struct channel *c, uint64_t seq)
 {
 	struct transport_pause pause = {0};
 	struct parcel *p;
 
 	while (!stream_failed(s)) {
-		if (!f->packer) {
-			p = pool_try(f->pool);
+		if (!c->packer) {
+			p = pool_try(c->pool);
 			if (p) {
-				p->stream = f->index;
+				p->stream = c->index;
 				p->seq = seq;
 				return p;
 			}
 		} else {
-			while ((p = (struct parcel *)queue_poll(&f->filled)))
-				f->held[p->seq & f->mask] = p;
-			p = f->held[seq & f->mask];
-			f->held[seq & f->mask] = NULL;
+			while ((p = (struct parcel *)queue_poll(&c->filled)))
+				c->held[p->seq & c->mask] = p;
+			p = c->held[seq & c->mask];
+			c->held[seq & c->mask] = NULL;
 			if (p)
 				return p;
 		}
@@ -40,12 +40,12 @@ static struct parcel *get_parcel(struct stream *s, struct flow *f, uint64_t seq)
 	return NULL;
 }
 
-static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spare)
+static void bcast_one(struct stream *s, struct channel *c, uint64_t seq, void *spare)
 {
-	const struct plan *plan = s->st->plan;
+	const struct plan *plan = s->in->plan;
 	uint64_t len =
-		plan_parcel_bytes(plan, f->index, seq) + sizeof(struct parcel_header);
-	struct parcel *p = get_parcel(s, f, seq);
+		plan_parcel_bytes(plan, c->index, seq) + sizeof(struct parcel_header);
+	struct parcel *p = get_parcel(s, c, seq);
 	struct parcel_header *h = p ? p->header : spare;
 	struct transport_pause pause = {0};
 	struct ebt_err err = {0};
@@ -55,8 +55,8 @@ static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spar
 	if (!p)
 		*h = (struct parcel_header){
 			.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
-	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[f->index].reader,
-		s->st->job.nodes, &req);
+	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[c->index].reader,
+		s->in->job->nodes, &req);
 	while (!done) {
 		MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 		stream_tick(s);
@@ -64,10 +64,10 @@ static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spar
 	}
 	if (!p)
 		return;
-	if (f->packer)
-		s->st->self.bytes_out += h->length;
+	if (c->packer)
+		s->res->bytes_out += h->length;
 	else
-		s->st->self.bytes_in += h->length;
+		s->res->bytes_in += h->length;
 	r = h->flags & PARCEL_ABORT
 		    ? ebt_failx(&err, -ECANCELED, "stopped, another node failed")
 		    : stream_check_header(s, p, &err);
@@ -79,14 +79,14 @@ static void bcast_one(struct stream *s, struct flow *f, uint64_t seq, void *spar
 	stream_write(s, p);
 }
 
-void flow_bcast_all(struct stream *s)
+void carry_bcast_all(struct stream *s)
 {
-	const struct plan *plan = s->st->plan;
+	const struct plan *plan = s->in->plan;
 	SCOPED_FREE void *spare = malloc(plan->parcel + sizeof(struct parcel_header));
 	uint64_t most = 0;
 	int failed = !spare;
 
-	for (uint32_t i = 0; i < s->n_flows; i++) {
+	for (uint32_t i = 0; i < s->n_channels; i++) {
 		if (plan->streams[i].n_parcels > most)
 			most = plan->streams[i].n_parcels;
 	}
@@ -97,25 +97,25 @@ void flow_bcast_all(struct stream *s)
 		if (seq % BATCH == 0 || seq == most) {
 			failed = stream_failed(s);
 			transport_reduce_all(
-				s->st->job.nodes, &failed, 1, MPI_INT, MPI_MAX);
+				s->in->job->nodes, &failed, 1, MPI_INT, MPI_MAX);
 			if (failed)
 				break;
 		}
-		for (uint32_t i = 0; i < s->n_flows; i++) {
+		for (uint32_t i = 0; i < s->n_channels; i++) {
 			if (seq < plan->streams[i].n_parcels)
-				bcast_one(s, &s->flows[i], seq, spare);
+				bcast_one(s, &s->channels[i], seq, spare);
 		}
 	}
 	if (failed)
 		stream_fail(s, -ECANCELED,
 			&(struct ebt_err){.code = -ECANCELED,
 				.text = "stopped, another node failed"});
-	for (uint32_t i = 0; i < s->n_flows; i++) {
-		struct flow *f = &s->flows[i];
+	for (uint32_t i = 0; i < s->n_channels; i++) {
+		struct channel *c = &s->channels[i];
 
-		for (uint64_t k = 0; f->packer && k <= f->mask; k++) {
-			if (f->held[k])
-				parcel_unref(f->held[k]);
+		for (uint64_t k = 0; c->packer && k <= c->mask; k++) {
+			if (c->held[k])
+				parcel_unref(c->held[k]);
 		}
 	}
 }

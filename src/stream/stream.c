@@ -5,13 +5,14 @@
  * Memory: all parcels together stay within the memory option. Threads: io threads on
  * readers, writers everywhere; MPI is called from the main thread only.
  */
-#include "stage/stream.h"
+#include "stream/stream_internal.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "flow/flow.h"
 #include "transport/transport.h"
 
 #define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
@@ -31,12 +32,12 @@ void stream_tick(struct stream *s)
 {
 	struct ebt_err err = {0};
 
-	if (!stream_failed(s) && job_stopped(&s->st->job, &err) < 0)
+	if (!stream_failed(s) && job_stopped(s->in->job, &err) < 0)
 		stream_fail(s, -EINTR, &err);
 	if (stream_failed(s))
-		job_failing(&s->st->job, &s->err);
-	job_progress(&s->st->job, EBT_PHASE_MOVE, unpacker_bytes(s->unpacker),
-		s->st->plan->bytes);
+		job_failing(s->in->job, &s->err);
+	job_progress(s->in->job, EBT_PHASE_MOVE, unpacker_bytes(s->unpacker),
+		s->in->plan->bytes);
 }
 
 void stream_write(struct stream *s, struct parcel *p)
@@ -47,7 +48,7 @@ void stream_write(struct stream *s, struct parcel *p)
 int stream_check_header(
 	const struct stream *s, const struct parcel *p, struct ebt_err *err)
 {
-	return parcel_check(p, plan_parcel_bytes(s->st->plan, p->stream, p->seq), err);
+	return parcel_check(p, plan_parcel_bytes(s->in->plan, p->stream, p->seq), err);
 }
 
 /* What has no content is in no parcel, but is looked at again like everything else. */
@@ -57,44 +58,44 @@ static void look_at_empty(struct stream *s, struct packer *p, struct pack_place 
 	int r = 0;
 
 	while (r == 0 && !stream_failed(s))
-		r = packer_look(p, s->st->need, from, &err);
+		r = packer_look(p, s->in->need, from, &err);
 	if (r < 0)
 		stream_fail(s, r, &err);
 }
 
-static void fill_all(struct flow *f, struct pack_place *from)
+static void fill_all(struct channel *c, struct pack_place *from)
 {
-	struct stream *s = f->run;
-	uint64_t n = s->st->plan->streams[f->index].n_parcels, seq;
+	struct stream *s = c->run;
+	uint64_t n = s->in->plan->streams[c->index].n_parcels, seq;
 	struct ebt_err err = {0};
 	struct parcel *p;
 	int r;
 
 	while (!stream_failed(s) && !__atomic_load_n(&s->ending, __ATOMIC_ACQUIRE)) {
 		{
-			SCOPED_LOCK(&f->order);
-			if (f->next_fill == n || !(p = pool_wait(f->pool)))
+			SCOPED_LOCK(&c->order);
+			if (c->next_fill == n || !(p = pool_wait(c->pool)))
 				return;
-			seq = f->next_fill++;
+			seq = c->next_fill++;
 		}
-		r = packer_fill(f->packer, seq, p, from, &err);
+		r = packer_fill(c->packer, seq, p, from, &err);
 		if (r < 0) {
 			stream_fail(s, r, &err);
 			parcel_unref(p);
 			return;
 		}
-		queue_put(&f->filled, &p->item);
+		queue_put(&c->filled, &p->item);
 	}
 }
 
 static void *fill_parcels(void *arg)
 {
 	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
-	struct flow *f = arg;
+	struct channel *c = arg;
 
-	fill_all(f, &from);
-	look_at_empty(f->run, f->packer, &from);
-	__atomic_sub_fetch(&f->run->reading, 1, __ATOMIC_RELEASE);
+	fill_all(c, &from);
+	look_at_empty(c->run, c->packer, &from);
+	__atomic_sub_fetch(&c->run->reading, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -130,26 +131,26 @@ static void *copy_parcels(void *arg)
 {
 	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
 	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
-	struct flow *f = arg;
-	struct stream *s = f->run;
-	uint64_t n = s->st->plan->streams[f->index].n_parcels,
-		 size = s->st->plan->parcel, seq;
-	struct parcel *p = pool_wait(f->pool);
+	struct channel *c = arg;
+	struct stream *s = c->run;
+	uint64_t n = s->in->plan->streams[c->index].n_parcels,
+		 size = s->in->plan->parcel, seq;
+	struct parcel *p = pool_wait(c->pool);
 	struct ebt_err err = {0};
 	int r;
 
 	while (p && !stream_failed(s)) {
-		seq = __atomic_fetch_add(&f->next_fill, 1, __ATOMIC_RELAXED);
+		seq = __atomic_fetch_add(&c->next_fill, 1, __ATOMIC_RELAXED);
 		if (seq >= n)
 			break;
-		r = pack_copy(f->packer, s->unpacker, seq, p->payload,
+		r = pack_copy(c->packer, s->unpacker, seq, p->payload,
 			size < COPY_BLOCK ? size : COPY_BLOCK, &from, &to, &err);
 		if (r < 0)
 			stream_fail(s, r, &err);
 	}
 	if (p)
 		parcel_unref(p);
-	look_at_empty(s, f->packer, &from);
+	look_at_empty(s, c->packer, &from);
 	__atomic_sub_fetch(&s->reading, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -178,95 +179,103 @@ static int new_packer(
 	struct stream *s, uint32_t i, struct packer **out, struct ebt_err *err)
 {
 	struct fsio_patience patience = {
-		.stopped = gives_up, .arg = s, .count = &s->st->reopened};
-	int r = packer_new(s->st->m, s->st->plan, i, out, err);
+		.stopped = gives_up, .arg = s, .count = &s->res->reopened};
+	int r = packer_new(s->in->m, s->in->plan, i, out, err);
 
 	if (r == 0)
 		packer_be_patient(*out, &patience);
 	return r;
 }
 
-static int open_flow(
+static int open_channel(
 	struct stream *s, uint32_t i, uint32_t parcels, struct ebt_err *err)
 {
-	const struct plan_stream *ps = &s->st->plan->streams[i];
-	struct flow *f = &s->flows[i];
+	const struct stream_input *in = s->in;
+	struct channel *c = &s->channels[i];
+	uint64_t size = 64;
 	int r;
 
-	f->run = s;
-	f->index = i;
-	queue_init(&f->filled);
-	pthread_mutex_init(&f->order, NULL);
-	s->n_flows = i + 1;
-	r = pool_new(s->st->plan->parcel, parcels, &f->pool, err);
-	if (r == 0)
-		r = flow_open(f, err);
-	if (r < 0 || ps->reader != (uint32_t)s->st->job.node)
+	c->run = s;
+	c->index = i;
+	queue_init(&c->filled);
+	pthread_mutex_init(&c->order, NULL);
+	s->n_channels = i + 1;
+	r = pool_new(in->plan->parcel, parcels, &c->pool, err);
+	if (r < 0)
 		return r;
-	s->st->self.reader = true;
-	return new_packer(s, i, &f->packer, err);
+	while (size < 4ull * parcels)
+		size *= 2;
+	c->mask = size - 1;
+	c->held = calloc(size, sizeof(*c->held));
+	if (!c->held)
+		return ebt_fail(err, -ENOMEM, "stream %u", i);
+	if (in->plan->streams[i].reader != (uint32_t)in->job->node)
+		return 0;
+	s->res->reader = true;
+	return new_packer(s, i, &c->packer, err);
+}
+
+static void close_channel(struct channel *c)
+{
+	if (c->packer)
+		c->run->res->bytes_read += packer_bytes(c->packer);
+	packer_free(c->packer);
+	free(c->held);
+	pool_free(c->pool);
+	queue_destroy(&c->filled);
+	pthread_mutex_destroy(&c->order);
 }
 
 static int start_readers(
 	struct stream *s, void *(*fn)(void *), void *arg, struct ebt_err *err)
 {
 	unsigned before = s->n_threads;
-	int r = start_threads(s, fn, arg, stage_io_threads(s->st->o), err);
+	int r = start_threads(s, fn, arg, s->in->io_threads, err);
 
 	__atomic_add_fetch(&s->reading, (int)(s->n_threads - before), __ATOMIC_RELAXED);
 	return r;
 }
 
-/* Without any content there are no flows: the first node looks at what there is. */
+/* Without any content there are no channels: the first node looks at what there is. */
 static int start_lookers(struct stream *s, struct ebt_err *err)
 {
 	int r;
 
-	if (s->n_flows || s->st->job.node != 0)
+	if (s->n_channels || s->in->job->node != 0)
 		return 0;
 	r = new_packer(s, 0, &s->looker, err);
 	return r < 0 ? r : start_readers(s, look_only, s, err);
 }
 
 /* Everything that can fail on one node alone, before any node waits for another. */
-static int stream_open(struct stream *s, struct stage *st, struct ebt_err *err)
+static int stream_open(struct stream *s, struct ebt_err *err)
 {
-	uint64_t parcels = stage_memory(st->o) / pool_stride(st->plan->parcel);
+	const struct stream_input *in = s->in;
+	uint32_t streams = in->plan->n_streams;
+	uint64_t parcels = in->memory / pool_stride(in->plan->parcel);
+	bool alone = in->job->n_nodes == 1;
 	int r;
 
-	s->st = st;
-	pthread_mutex_init(&s->lock, NULL);
-	queue_init(&s->written);
-	s->flows = calloc(st->plan->n_streams + 1, sizeof(*s->flows));
-	if (!s->flows)
+	s->channels = calloc((size_t)streams + 1, sizeof(*s->channels));
+	if (!s->channels)
 		return ebt_fail(err, -ENOMEM, "streams");
-	r = store_begin(st->store, st->id, &st->treefd, err);
-	if (r == 0)
-		r = store_can_hold(st->store, st->m, st->need, err);
-	if (r == 0)
-		r = unpacker_new(
-			st->m, st->need, st->plan, st->treefd, &s->unpacker, err);
+	r = unpacker_new(in->m, in->need, in->plan, in->treefd, &s->unpacker, err);
 	if (r == 0)
 		r = unpacker_begin(s->unpacker, err);
-	if (st->plan->n_streams)
-		parcels /= st->plan->n_streams;
+	if (streams)
+		parcels /= streams;
 	if (parcels > FLOW_PARCELS_MAX)
 		parcels = FLOW_PARCELS_MAX;
-	if (r == 0)
-		r = order_new(st->plan->n_streams, &s->send.order, err);
-	if (r == 0)
-		r = order_new(st->plan->n_streams, &s->recv.order, err);
-	for (uint32_t i = 0; i < st->plan->n_streams && r == 0; i++)
-		r = open_flow(s, i, (uint32_t)parcels, err);
-	if (r == 0 && st->job.n_nodes > 1 && st->plan->algo != SCHEDULE_MPI_BCAST)
-		r = flow_loop_new(s, &s->loop, err);
-	if (r == 0 && st->job.n_nodes > 1)
-		r = start_threads(s, write_parcels, s, stage_write_threads(st->o), err);
-	for (uint32_t i = 0; i < s->n_flows && r == 0; i++) {
-		if (s->flows[i].packer)
-			r = start_readers(s,
-				st->job.n_nodes > 1 ? fill_parcels : copy_parcels,
-				&s->flows[i], err);
+	for (uint32_t i = 0; i < streams && r == 0; i++)
+		r = open_channel(s, i, (uint32_t)parcels, err);
+	if (r == 0 && !alone && in->plan->algo != SCHEDULE_MPI_BCAST)
+		r = carrier_new(s, &s->carrier, err);
+	if (r == 0 && !alone)
+		r = start_threads(s, write_parcels, s, in->write_threads, err);
+	for (uint32_t i = 0; i < s->n_channels && r == 0; i++) {
+		if (s->channels[i].packer)
+			r = start_readers(s, alone ? copy_parcels : fill_parcels,
+				&s->channels[i], err);
 	}
 	return r < 0 ? r : start_lookers(s, err);
 }
@@ -278,15 +287,15 @@ static void stop_threads(struct stream *s)
 
 	if (stream_failed(s)) {
 		__atomic_store_n(&s->ending, true, __ATOMIC_RELEASE);
-		for (uint32_t i = 0; i < s->n_flows; i++)
-			pool_close(s->flows[i].pool);
+		for (uint32_t i = 0; i < s->n_channels; i++)
+			pool_close(s->channels[i].pool);
 	}
 	queue_close(&s->written);
 	for (unsigned i = 0; i < s->n_threads; i++)
 		pthread_join(s->threads[i], NULL);
 	s->n_threads = 0;
-	for (uint32_t i = 0; i < s->n_flows; i++) {
-		while ((p = (struct parcel *)queue_poll(&s->flows[i].filled)))
+	for (uint32_t i = 0; i < s->n_channels; i++) {
+		while ((p = (struct parcel *)queue_poll(&s->channels[i].filled)))
 			parcel_unref(p);
 	}
 }
@@ -297,19 +306,14 @@ static void stream_release(struct stream *s)
 		stream_fail(s, -ECANCELED, &(struct ebt_err){0});
 		stop_threads(s);
 	}
-	for (uint32_t i = 0; i < s->n_flows; i++) {
-		if (s->flows[i].packer)
-			s->st->self.bytes_read += packer_bytes(s->flows[i].packer);
-		flow_close(&s->flows[i]);
-	}
+	for (uint32_t i = 0; i < s->n_channels; i++)
+		close_channel(&s->channels[i]);
 	packer_free(s->looker);
 	if (s->unpacker)
-		s->st->self.bytes_written = unpacker_bytes(s->unpacker);
-	flow_loop_free(s->loop);
+		s->res->bytes_written = unpacker_bytes(s->unpacker);
+	carrier_free(s->carrier);
 	unpacker_free(s->unpacker);
-	order_free(s->send.order);
-	order_free(s->recv.order);
-	free(s->flows);
+	free(s->channels);
 	queue_destroy(&s->written);
 	pthread_mutex_destroy(&s->lock);
 }
@@ -320,7 +324,7 @@ static void wait_written(struct stream *s)
 	struct transport_pause pause = {0};
 
 	while (!stream_failed(s) &&
-		(unpacker_bytes(s->unpacker) < s->st->plan->bytes ||
+		(unpacker_bytes(s->unpacker) < s->in->plan->bytes ||
 			__atomic_load_n(&s->reading, __ATOMIC_ACQUIRE) > 0)) {
 		stream_tick(s);
 		transport_pause(&pause, false);
@@ -344,21 +348,24 @@ static void wait_copied(struct stream *s)
 	}
 }
 
-int stage_stream_all(struct stage *st, struct ebt_err *err)
+int stream_all(
+	const struct stream_input *in, struct stream_result *res, struct ebt_err *err)
 {
-	SCOPED(stream_release) struct stream s = {0};
+	SCOPED(stream_release) struct stream s = {.in = in, .res = res};
 	double began = clock_now();
 	int r;
 
-	r = job_agree_all(&st->job, stream_open(&s, st, err), err);
+	*res = (struct stream_result){0};
+	pthread_mutex_init(&s.lock, NULL);
+	queue_init(&s.written);
+	r = job_agree_all(in->job, stream_open(&s, err), err);
 	if (r < 0)
 		return r;
-	stage_warn_times_all(st);
-	if (s.loop)
-		flow_run_all(s.loop);
-	else if (st->job.n_nodes > 1)
-		flow_bcast_all(&s);
-	if (st->job.n_nodes > 1)
+	if (s.carrier)
+		carrier_run_all(s.carrier);
+	else if (in->job->n_nodes > 1)
+		carry_bcast_all(&s);
+	if (in->job->n_nodes > 1)
 		wait_written(&s);
 	else
 		wait_copied(&s);
@@ -368,6 +375,6 @@ int stage_stream_all(struct stage *st, struct ebt_err *err)
 		*err = s.err;
 	if (r == 0)
 		r = unpacker_finish(s.unpacker, err);
-	st->self.seconds = clock_now() - began;
-	return job_agree_all(&st->job, r, err);
+	res->seconds = clock_now() - began;
+	return job_agree_all(in->job, r, err);
 }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Content on its way: what a plan says is read by its readers, travels along its schedules, and
+ * is written below a directory of every node.
+ */
+#ifndef STREAM_STREAM_H
+#define STREAM_STREAM_H
+
+#include <stdint.h>
+
+#include "job/job.h"
+#include "manifest/manifest.h"
+#include "plan/plan.h"
+
+#define STREAM_THREADS 64 /* of one kind, at most */
+
+/* The same on all nodes, but for @treefd. All of it stays the caller's. */
+struct stream_input {
+	struct job *job;
+	const char *id; /* of the run, 32 digits: words of another one are not ours */
+	struct manifest *m;   /* a tree; gets the digests of its files */
+	const uint64_t *need; /* one bit per entry; NULL: all */
+	const struct plan *plan;
+	int treefd;	     /* an empty directory that nobody else writes to */
+	unsigned io_threads; /* of a reader */
+	unsigned write_threads;
+	unsigned window; /* sends of a node at a time */
+	uint64_t memory; /* bytes of all buffers of a node */
+};
+
+/* What this node did. */
+struct stream_result {
+	bool reader;
+	uint64_t bytes_read, bytes_in, bytes_out, bytes_written;
+	uint64_t reopened; /* opens of sources that were tried again */
+	double seconds;
+};
+
+/*
+ * Collective. 0: all content is in place on all nodes, with its attributes but for those of
+ * directories. *res is filled in also after a failure.
+ */
+int stream_all(
+	const struct stream_input *in, struct stream_result *res, struct ebt_err *err);
+
+#endif
