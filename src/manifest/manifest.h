@@ -86,6 +86,7 @@ struct manifest_entry {
 	uint8_t kind; /* enum manifest_kind */
 	/* Owner and group are the source's alone: neither given to the copy nor expected. */
 	bool no_owner;
+	bool ahead; /* its content is in memory already, of the node that looked at it */
 	struct manifest_copy copy; /* each node's own: manifest_digest leaves it out */
 };
 

@@ -23,8 +23,9 @@
  *	entry
  *	   0   4  length of this record with these 4 bytes, at least what it takes
  *	   4   1  kind: 1 directory, 2 file, 3 symbolic link
- *	   5   1  bit 0 set: owner and group were not given to the copy; others are 0
- *	          and not looked at
+ *	   5   1  bit 0 set: owner and group were not given to the copy; bit 1, only
+ *	          between ranks: the node that looked at it has its content in memory;
+ *	          others are 0 and not looked at
  *	   6   2  mode, permission bits
  *	   8   2  length of the name, n
  *	  10   2  length of the link target, t; 0 unless a symbolic link
@@ -86,6 +87,7 @@
 #define COPY_LEN      28
 #define FLAG_TREE     1u
 #define NO_OWNER      1u
+#define AHEAD	      2u
 /* Nanoseconds: an hour, of which every unit is a part. */
 #define TIME_UNIT_MAX 3600000000000ull
 /* Bytes; only keeps a device in the place of a file from being read for ever. */
@@ -118,7 +120,7 @@ static void put_fixed(unsigned char *p, const struct manifest_entry *e, size_t l
 {
 	put32(&p, (uint32_t)len);
 	*p++ = e->kind;
-	*p++ = e->no_owner ? NO_OWNER : 0;
+	*p++ = (unsigned char)((e->no_owner ? NO_OWNER : 0) | (e->ahead ? AHEAD : 0));
 	put16(&p, (uint16_t)e->mode);
 	put16(&p, (uint16_t)name);
 	put16(&p, (uint16_t)target);
@@ -419,8 +421,12 @@ static int get_extents(struct reader *r, struct manifest_entry *e, struct scratc
 static void get_fixed(
 	struct reader *r, struct manifest_entry *e, size_t *name, size_t *target)
 {
+	unsigned flags;
+
 	e->kind = reader_get8(r);
-	e->no_owner = reader_get8(r) & NO_OWNER;
+	flags = reader_get8(r);
+	e->no_owner = flags & NO_OWNER;
+	e->ahead = flags & AHEAD;
 	e->mode = reader_get16(r);
 	*name = reader_get16(r);
 	*target = reader_get16(r);

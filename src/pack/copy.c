@@ -14,8 +14,9 @@ struct copy {
 	uint32_t block; /* bytes of it that are used, a multiple of DIGEST_LEAF */
 };
 
-static int copy_blocks(const struct copy *c, const struct plan_piece *piece, int in,
-	int out, struct ebt_digest *sum, struct ebt_err *err)
+static int copy_blocks(const struct copy *c, const struct plan_piece *piece,
+	const struct pack_source *in, int out, struct ebt_digest *sum,
+	struct ebt_err *err)
 {
 	struct plan_piece part = *piece;
 	uint32_t left = piece->len;
@@ -47,7 +48,7 @@ static int copy_piece(const struct copy *c, const struct plan_piece *piece,
 		return r;
 	r = unpacker_open(c->u, piece, to, &dst, err);
 	if (r == 0) {
-		r = copy_blocks(c, piece, src.fd, dst.fd, &sum, err);
+		r = copy_blocks(c, piece, &src, dst.fd, &sum, err);
 		r = unpacker_done(c->u, piece, &dst, r, err);
 	}
 	r = packer_done(c->p, piece, &src, r, err);

@@ -18,6 +18,7 @@
 #include "ebt/err.h"
 #include "fsio/fsio.h"
 #include "manifest/manifest.h"
+#include "pack/ahead.h"
 #include "pack/parcel.h"
 #include "plan/plan.h"
 
@@ -40,10 +41,11 @@ struct packer;
 
 /*
  * For stream @stream of the plan. Each source file is opened once, however many parcels it
- * fills, and must still be what the scan saw when its last byte has been read.
+ * fills, and must still be what the scan saw when its last byte has been read. What is in @ahead
+ * (or NULL) is taken from there.
  */
 int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
-	struct packer **out, struct ebt_err *err);
+	const struct ahead *ahead, struct packer **out, struct ebt_err *err);
 void packer_free(struct packer *p);
 DEFINE_SCOPED(struct packer, packer_free)
 /* Before any parcel: who ends the wait for an open that is tried again, and counts it. */
@@ -61,7 +63,7 @@ int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,
  */
 int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
 	struct ebt_err *err);
-uint64_t packer_bytes(const struct packer *p); /* read from the sources so far */
+uint64_t packer_bytes(const struct packer *p); /* of sources so far */
 
 struct unpacker;
 

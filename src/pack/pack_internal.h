@@ -21,13 +21,14 @@ static inline bool pack_place_is(
  * that is 0, what came of the check that the file is unchanged.
  */
 struct pack_source {
+	const unsigned char *ahead; /* the file's content, or NULL */
 	struct source_file *shared; /* NULL: the file lies in this piece alone */
 	int fd;
 };
 int packer_open(struct packer *p, const struct plan_piece *piece,
 	struct pack_place *from, struct pack_source *src, struct ebt_err *err);
-int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *data,
-	struct ebt_err *err);
+int packer_read(struct packer *p, const struct plan_piece *part,
+	const struct pack_source *src, void *data, struct ebt_err *err);
 int packer_done(struct packer *p, const struct plan_piece *piece,
 	const struct pack_source *src, int r, struct ebt_err *err);
 

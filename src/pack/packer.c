@@ -28,6 +28,7 @@ struct source_file {
 struct packer {
 	struct manifest *m;
 	const struct plan *plan;
+	const struct ahead *ahead;
 	uint32_t stream;
 	uint32_t node; /* that reads it: without streams the first looks at all */
 	uid_t euid;
@@ -39,7 +40,7 @@ struct packer {
 };
 
 int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
-	struct packer **out, struct ebt_err *err)
+	const struct ahead *ahead, struct packer **out, struct ebt_err *err)
 {
 	struct packer *p = calloc(1, sizeof(*p));
 
@@ -47,6 +48,7 @@ int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
 		return ebt_fail(err, -ENOMEM, "packer");
 	p->m = m;
 	p->plan = plan;
+	p->ahead = ahead;
 	p->stream = stream;
 	p->node = stream < plan->n_streams ? plan->streams[stream].reader : 0;
 	p->euid = geteuid();
@@ -249,7 +251,10 @@ int packer_open(struct packer *p, const struct plan_piece *piece,
 {
 	int r;
 
-	src->shared = NULL;
+	*src = (struct pack_source){.fd = -1};
+	src->ahead = ahead_find(p->ahead, &p->m->entries[piece->entry]);
+	if (src->ahead)
+		return 0;
 	if (piece->len == p->m->entries[piece->entry].size) {
 		src->fd = open_source(p, piece->entry, from, err);
 		return src->fd < 0 ? src->fd : 0;
@@ -260,16 +265,20 @@ int packer_open(struct packer *p, const struct plan_piece *piece,
 	return r;
 }
 
-int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *data,
-	struct ebt_err *err)
+int packer_read(struct packer *p, const struct plan_piece *part,
+	const struct pack_source *src, void *data, struct ebt_err *err)
 {
-	ssize_t n = fsio_read(fd, data, part->len, part->off);
+	ssize_t n = part->len;
 
+	if (src->ahead)
+		memcpy(data, src->ahead + part->off, part->len);
+	else
+		n = fsio_read(src->fd, data, part->len, part->off);
 	if (n < 0)
 		return fail_at(p, part->entry, (int)n, "read", err);
 	if ((uint64_t)n < part->len) {
 		/* It shrank, or is one of those below /sys, which never had as much. */
-		int r = check_unchanged(p, part->entry, fd, err);
+		int r = check_unchanged(p, part->entry, src->fd, err);
 
 		return r < 0 ? r
 			     : refuse(p, part->entry,
@@ -282,6 +291,8 @@ int packer_read(struct packer *p, const struct plan_piece *part, int fd, void *d
 int packer_done(struct packer *p, const struct plan_piece *piece,
 	const struct pack_source *src, int r, struct ebt_err *err)
 {
+	if (src->ahead)
+		return r;
 	/* Others may still read a shared one: after a failure packer_free closes it. */
 	if (src->shared)
 		return r < 0 ? r : share_done(p, src->shared, piece->len, err);
@@ -324,7 +335,8 @@ int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
 	for (; at < end && at < p->m->count && r == 0; at++) {
 		if (manifest_needed(need, (uint32_t)at) &&
 			manifest_has_data(p->m, (uint32_t)at) &&
-			p->m->entries[at].size == 0)
+			p->m->entries[at].size == 0 &&
+			!ahead_find(p->ahead, &p->m->entries[at]))
 			r = look_at(p, (uint32_t)at, from, err);
 	}
 	return r;
@@ -348,7 +360,7 @@ static int fetch_piece(struct packer *p, const struct plan_piece *piece, void *t
 
 	if (r < 0)
 		return r;
-	return packer_done(p, piece, &src, packer_read(p, piece, src.fd, to, err), err);
+	return packer_done(p, piece, &src, packer_read(p, piece, &src, to, err), err);
 }
 
 int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,

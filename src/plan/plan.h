@@ -102,7 +102,8 @@ uint32_t plan_node(const struct plan *p, uint32_t stream, uint32_t rank);
 
 /*
  * Content of the entries whose bit is set in @need (NULL: all), dealt to readers by OSTs as
- * far as layouts are known, and the rest in manifest order by bytes. @m is a tree.
+ * far as layouts are known, and the rest in manifest order by bytes. What was read ahead goes to
+ * the node that has it, if that is a reader. @m is a tree.
  */
 int plan_stage(const struct manifest *m, const uint64_t *need,
 	const struct plan_options *o, struct plan **out, struct ebt_err *err);

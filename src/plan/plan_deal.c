@@ -2,11 +2,11 @@
 /*
  * Content to streams, streams to parcels. The manifest is walked in its order. What lies on
  * OSTs goes stripe by stripe to their readers (plan_osts.c), where neighbours become one
- * run again. All else is laid in one row; stream j takes what lies between mark j - 1 and
- * mark j, which are set such that all readers come out level. Marks give way to files: a
- * file of at most one parcel goes where its middle lies, a larger one is cut at the
- * multiple of the parcel size next to the mark. So a share is off its mark by half a
- * parcel at most.
+ * run again. What a reader has read ahead is its own. All else is laid in one row; stream j
+ * takes what lies between mark j - 1 and mark j, which are set such that all readers come out
+ * level. Marks give way to files: a file of at most one parcel goes where its middle lies, a
+ * larger one is cut at the multiple of the parcel size next to the mark. So a share is off its
+ * mark by half a parcel at most.
  *
  * The walk is done twice, first to count and then, with arrays of exactly that size, to
  * store; both take the same decisions because they are the same code.
@@ -144,21 +144,21 @@ static void add_run(
 	h->len = s->len;
 }
 
-/* Append a range of a file to the stream of the row and cut it into parcels. */
-static void add_segment(struct dealer *d, uint32_t entry, uint64_t off, uint64_t len)
+/* Append a range of a file to a stream and cut it into parcels. */
+static void add_segment(
+	struct dealer *d, uint32_t stream, uint32_t entry, uint64_t off, uint64_t len)
 {
-	struct plan_stream *s = &d->p->streams[d->stream];
-	struct hand *h = &d->hands[d->stream];
+	struct plan_stream *s = &d->p->streams[stream];
+	struct hand *h = &d->hands[stream];
 	uint64_t size = d->p->parcel, skip = 0;
 	uint32_t none = d->osts.count, segment;
 
-	put_run(d, d->stream);
-	segment = new_segment(d, d->stream, entry, off, len);
-	d->at += len;
+	put_run(d, stream);
+	segment = new_segment(d, stream, entry, off, len);
 	if (len <= size) {
 		if (len > size - h->fill || h->pieces == PLAN_PIECES_MAX)
-			open_parcel(d, d->stream, segment, 0, none);
-		add_piece(d, d->stream, len);
+			open_parcel(d, stream, segment, 0, none);
+		add_piece(d, stream, len);
 		return;
 	}
 	if (!d->store) { /* counting need not visit each parcel of a huge file */
@@ -167,9 +167,16 @@ static void add_segment(struct dealer *d, uint32_t entry, uint64_t off, uint64_t
 		h->fill = size;
 	}
 	for (; skip < len; skip += size) {
-		open_parcel(d, d->stream, segment, skip, none);
-		add_piece(d, d->stream, len - skip < size ? len - skip : size);
+		open_parcel(d, stream, segment, skip, none);
+		add_piece(d, stream, len - skip < size ? len - skip : size);
 	}
+}
+
+/* The same to the stream that the row has come to. */
+static void add_to_row(struct dealer *d, uint32_t entry, uint64_t off, uint64_t len)
+{
+	add_segment(d, d->stream, entry, off, len);
+	d->at += len;
 }
 
 /* What must not be split goes to the stream in whose share its middle lies. */
@@ -198,7 +205,7 @@ static void deal_large(struct dealer *d, uint32_t entry, uint64_t off, uint64_t 
 		uint64_t take = is_last(d) ? len : up_to_mark(room, len, d->p->parcel);
 
 		if (take > 0)
-			add_segment(d, entry, off, take);
+			add_to_row(d, entry, off, take);
 		off += take;
 		len -= take;
 		if (len > 0)
@@ -245,7 +252,7 @@ static void deal_range(struct dealer *d, uint32_t entry, uint64_t off, uint64_t 
 		return;
 	}
 	choose_stream(d, len);
-	add_segment(d, entry, off, len);
+	add_to_row(d, entry, off, len);
 }
 
 static void deal_stripes(struct dealer *d, const struct pfs_layout *l, uint32_t entry,
@@ -264,6 +271,24 @@ static void deal_stripes(struct dealer *d, const struct pfs_layout *l, uint32_t 
 	}
 }
 
+/* The stream whose reader has read @e ahead, or MANIFEST_NONE. Readers ascend. */
+static uint32_t ahead_at(const struct plan *p, const struct manifest_entry *e)
+{
+	uint32_t lo = 0, hi = p->n_streams, node = manifest_node(e);
+
+	while (e->ahead && lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (p->streams[mid].reader == node)
+			return mid;
+		if (p->streams[mid].reader < node)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return MANIFEST_NONE;
+}
+
 static void deal_entry(struct dealer *d, const struct manifest_entry *e, uint32_t i,
 	const struct pfs_layout *l)
 {
@@ -271,15 +296,20 @@ static void deal_entry(struct dealer *d, const struct manifest_entry *e, uint32_
 	struct manifest_extent whole = {0, e->size};
 	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;
 	uint32_t n = e->n_extents ? e->n_extents : 1;
+	uint32_t ahead = ahead_at(d->p, e);
 	bool small = !l && bytes <= d->p->parcel;
 
+	if (ahead != MANIFEST_NONE) {
+		add_segment(d, ahead, i, 0, e->size);
+		return;
+	}
 	if (small)
 		choose_stream(d, bytes);
 	for (uint32_t k = 0; k < n; k++) {
 		if (l)
 			deal_stripes(d, l, i, &x[k]);
 		else if (small)
-			add_segment(d, i, x[k].off, x[k].len);
+			add_to_row(d, i, x[k].off, x[k].len);
 		else
 			deal_range(d, i, x[k].off, x[k].len);
 	}
@@ -336,6 +366,25 @@ static void set_marks(uint64_t bytes, const uint64_t *load, uint32_t n, uint64_t
 		}
 		mark[j] = (uint64_t)mine;
 	}
+}
+
+/* Adds to each reader's @load what it has read ahead. Returns the sum. */
+static uint64_t load_ahead(const struct manifest *m, const uint64_t *need,
+	const struct plan *p, uint64_t *load)
+{
+	uint64_t sum = 0;
+	uint32_t j;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		if (!manifest_moves(m, need, i))
+			continue;
+		j = ahead_at(p, &m->entries[i]);
+		if (j == MANIFEST_NONE)
+			continue;
+		load[j] += m->entries[i].size;
+		sum += m->entries[i].size;
+	}
+	return sum;
 }
 
 /* Arrays of the size that was counted. */
@@ -401,6 +450,7 @@ int plan_deal(const struct manifest *m, const uint64_t *need,
 	SCOPED_FREE uint64_t *load = calloc(p->n_streams, sizeof(*load));
 	SCOPED_FREE uint64_t *mark = calloc(p->n_streams, sizeof(*mark));
 	uint32_t used = 0;
+	uint64_t rest;
 	int r;
 
 	d.hands = calloc(p->n_streams, sizeof(*d.hands));
@@ -410,7 +460,8 @@ int plan_deal(const struct manifest *m, const uint64_t *need,
 	r = plan_osts_deal(m, need, p, &d.osts, load, err);
 	if (r < 0)
 		return r;
-	set_marks(p->bytes - d.osts.bytes, load, p->n_streams, mark);
+	rest = p->bytes - d.osts.bytes - load_ahead(m, need, p, load);
+	set_marks(rest, load, p->n_streams, mark);
 	r = deal_twice(m, need, &d, err);
 	if (r < 0)
 		return r;

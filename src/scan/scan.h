@@ -81,6 +81,14 @@ struct scan {
 	void (*unread)(void *arg, enum scan_unread what, const char *path,
 		const struct ebt_err *why);
 	void *unread_arg;
+	/*
+	 * Any thread. Regular file @fd, open and as @e says, may be read now, so that it need not be
+	 * opened again. 1: it was, 0: it was not, negative: nor will any other be. NULL: files are
+	 * not opened to be looked at.
+	 */
+	int (*ahead)(void *arg, int fd, const struct manifest_entry *e);
+	void *ahead_arg;
+	bool ahead_over; /* atomic: it said so */
 	dev_t store_dev; /* a store that is not to be walked into, if store_ino is not 0 */
 	ino_t store_ino;
 	double deadline; /* clock_now at which threads leave; 0: when all is done */

@@ -3,6 +3,10 @@
  * The threads of the walk. An object costs one lstat and one listxattr; files are not opened,
  * but for the few large ones that are mostly hole, whose map has to be known to plan well.
  *
+ * Where content may be read ahead a file is opened first, and all else is asked of the open one:
+ * to the server of a parallel file system looking and opening are one request. Only what its
+ * directory calls a file is opened unseen.
+ *
  * There is no listxattrat(2) before Linux 6.13, and a long path costs a step for each of its
  * components. So a thread parts with the working directory of the process, which needs no
  * privilege, see unshare(2), and then stands in the directory whose names it looks at. Where
@@ -45,6 +49,7 @@ struct walker {
 	bool own_thread; /* else the caller's, which shares its working directory */
 	bool moves;	 /* has a working directory of its own */
 	bool inside;	 /* which is dirfd */
+	bool noatime;	 /* opening so was allowed last time */
 };
 
 static int fail_path(struct walker *w, const char *path, int code, const char *what)
@@ -148,13 +153,33 @@ static int open_source(struct walker *w, const struct scan_item *it, const char 
 	return *stop ? w->s->stopped(w->s->stopped_arg, &w->err) : fd;
 }
 
-static int map_sparse(
-	struct walker *w, const char *path, struct manifest_entry *e, struct buf *map)
+/* The object at hand, a file if its directory is right, to be looked at. -1: not that way. */
+static int open_unseen(struct walker *w, const char *leaf)
 {
+	/* Not to follow a link nor to wait for a FIFO that has taken its place. */
+	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	int fd = -1;
+
+	/* Only the owner may leave the access time alone, and who that is shows afterwards. */
+	if (w->noatime)
+		fd = openat(w->dirfd, leaf, flags | O_NOATIME);
+	if (fd < 0 && (!w->noatime || errno == EPERM)) {
+		w->noatime = false;
+		fd = openat(w->dirfd, leaf, flags);
+	}
+	return fd;
+}
+
+/* @fd: of the file, or -1. */
+static int map_sparse(struct walker *w, const char *path, int fd,
+	struct manifest_entry *e, struct buf *map)
+{
+	SCOPED_FD int own = -1;
 	bool stop;
-	SCOPED_FD int fd = open_source(w, NULL, path, O_NOFOLLOW | O_NONBLOCK, &stop);
 	int r;
 
+	if (fd < 0)
+		fd = own = open_source(w, NULL, path, O_NOFOLLOW | O_NONBLOCK, &stop);
 	if (fd < 0)
 		return stop ? fd : fail_path(w, path, fd, "open");
 	r = scan_map_sparse(fd, e, map);
@@ -181,11 +206,11 @@ static int get_xattrs(struct walker *w, const char *path, bool followed)
 }
 
 /*
- * What lstat does not tell: link target, attributes, map. @path is the source, @followed if
- * that was by stat.
+ * What lstat does not tell: link target, attributes, map, content. @path is the source, @followed
+ * if that was by stat; @fd: open, if it is a file and was opened to be looked at, or -1.
  */
-static int add_entry(
-	struct walker *w, const char *path, bool followed, struct manifest_entry *e)
+static int add_entry(struct walker *w, const char *path, bool followed, int fd,
+	struct manifest_entry *e)
 {
 	SCOPED_BUF struct buf map = {0};
 	char target[PATH_MAX];
@@ -204,7 +229,8 @@ static int add_entry(
 		target[n] = '\0';
 		e->target = target;
 	} else if (!w->s->no_xattrs) {
-		r = get_xattrs(w, path, followed && e->kind == MANIFEST_DIR);
+		r = fd < 0 ? get_xattrs(w, path, followed && e->kind == MANIFEST_DIR)
+			   : fsio_xattrs_get_fd(fd, &w->xattrs);
 		if (gone(w, r))
 			return 0;
 		if (r < 0)
@@ -218,9 +244,15 @@ static int add_entry(
 	if (w->s->map_sparse && e->kind == MANIFEST_FILE &&
 		e->size > e->allocated + SPARSE_HOLES &&
 		e->allocated < e->size / SPARSE_SHARE) {
-		r = map_sparse(w, path, e, &map);
+		r = map_sparse(w, path, fd, e, &map);
 		if (r < 0)
 			return r;
+	}
+	if (fd >= 0) {
+		r = w->s->ahead(w->s->ahead_arg, fd, e);
+		e->ahead = r > 0;
+		if (r < 0)
+			__atomic_store_n(&w->s->ahead_over, true, __ATOMIC_RELAXED);
 	}
 	if (w->s->found)
 		__atomic_add_fetch(w->s->found, 1, __ATOMIC_RELAXED);
@@ -289,9 +321,12 @@ static int leave_out(struct walker *w, const struct scan_item *it, const char *n
 				     : "a store has no place for a file of this name");
 }
 
-/* One wanted object whose lstat is known. @name: below DEST. A directory becomes an item. */
+/*
+ * One wanted object whose lstat is known. @name: below DEST; @fd as of add_entry. A directory
+ * becomes an item.
+ */
 static int found(struct walker *w, const struct scan_item *it, const char *name,
-	const char *path, const struct stat *st)
+	const char *path, const struct stat *st, int fd)
 {
 	struct manifest_entry e = {.name = name};
 	unsigned follow = it->flags & SCAN_ROOT ? it->flags & SCAN_FOLLOW : 0;
@@ -330,7 +365,7 @@ static int found(struct walker *w, const struct scan_item *it, const char *name,
 	fill_entry(s, st, &e);
 	r = manifest_add_source(w->m, s->bases[it->base], &e.source, &w->err);
 	if (r == 0)
-		r = add_entry(w, path, followed, &e);
+		r = add_entry(w, path, followed, fd, &e);
 	if (r < 0 || e.kind != MANIFEST_DIR || (it->flags & SCAN_PARENT))
 		return r;
 	dir = scan_item_new(it->base, follow, name, NULL, 0);
@@ -360,7 +395,7 @@ static int do_root(struct walker *w, const struct scan_item *it)
 	if (filtered && !wants(w->s, it->path, DT_UNKNOWN, &st))
 		return 0;
 	if (it->path_len)
-		return found(w, it, it->path, path, &st);
+		return found(w, it, it->path, path, &st, -1);
 	/* The content of a directory, without the directory. */
 	if (!S_ISDIR(st.st_mode))
 		return fail_path(w, path, -ENOTDIR, "open");
@@ -402,16 +437,35 @@ static int too_long(struct walker *w, const struct scan_item *it, const char *le
 	return unread(w, SCAN_UNREAD, name, name, -ENAMETOOLONG, "path");
 }
 
+/* What the object at hand is. *fd: it is a file and open, or -1. */
+static int look(struct walker *w, unsigned char type, const char *leaf, struct stat *st,
+	int *fd)
+{
+	bool ahead = w->s->ahead && type == DT_REG &&
+		     !__atomic_load_n(&w->s->ahead_over, __ATOMIC_RELAXED);
+
+	*fd = ahead ? open_unseen(w, leaf) : -1;
+	if (*fd >= 0 && fstat(*fd, st) == 0 && S_ISREG(st->st_mode)) {
+		w->noatime |= st->st_uid == geteuid();
+		return 0;
+	}
+	/* Who may not open it may still look at it. */
+	scope_close(fd);
+	*fd = -1;
+	return fstatat(w->dirfd, leaf, st, AT_SYMLINK_NOFOLLOW);
+}
+
 /* @leaf: of an object that was listed as @type. */
 static int do_name(struct walker *w, const struct scan_item *it, size_t len,
 	unsigned char type, const char *leaf)
 {
 	const char *name = add_leaf(w, it, len, leaf);
+	SCOPED_FD int fd = -1;
 	struct stat st;
 
 	if (!name)
 		return too_long(w, it, leaf);
-	if (fstatat(w->dirfd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+	if (look(w, type, leaf, &st, &fd) < 0) {
 		/* What cannot be known any more: it may have been one to be left out. */
 		if (gone(w, -errno) ||
 			(errno == ENOENT && type == DT_UNKNOWN &&
@@ -420,7 +474,7 @@ static int do_name(struct walker *w, const struct scan_item *it, size_t len,
 			return 0;
 		return unread(w, SCAN_UNREAD, name, w->path, -errno, "stat");
 	}
-	return wants(w->s, name, type, &st) ? found(w, it, name, w->path, &st) : 0;
+	return wants(w->s, name, type, &st) ? found(w, it, name, w->path, &st, fd) : 0;
 }
 
 static int do_names(struct walker *w, const struct scan_item *it, int dirfd,
@@ -606,6 +660,7 @@ void scan_round(struct scan *s, struct scan_shards *shards)
 		w[i] = (struct walker){.s = s,
 			.m = shards->m[i],
 			.dirfd = AT_FDCWD,
+			.noatime = true,
 			.own_thread = true};
 		w[i].started = pthread_create(&w[i].thread, NULL, walk, &w[i]) == 0;
 		started += w[i].started;

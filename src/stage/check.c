@@ -303,10 +303,10 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 
 int stage_plan_all(struct stage *st, struct ebt_err *err)
 {
-	uint64_t memory = stage_memory(st->o), most;
+	uint64_t memory = stage_pool(st), most;
 	struct plan_options po = {
 		.nodes = (uint32_t)st->job.n_nodes,
-		.readers = st->o->readers,
+		.readers = stage_readers(st),
 		.parcel = st->o->parcel,
 		.cost = st->cost,
 		.layouts = &st->layouts,
@@ -336,8 +336,12 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 			(unsigned long long)(pool_stride(po.parcel ? po.parcel
 								   : PLAN_PARCEL_MIN) *
 					     po.readers * FLOW_PARCELS_MIN));
-	po.readers = st->o->readers;
-	return plan_stage(st->m, st->need, &po, &st->plan, err);
+	po.readers = stage_readers(st);
+	r = plan_stage(st->m, st->need, &po, &st->plan, err);
+	/* Of the run alone, and no longer needed: not for the store's manifest. */
+	for (uint32_t i = 0; i < st->m->count; i++)
+		st->m->entries[i].ahead = false;
+	return r;
 }
 
 struct space {
@@ -345,25 +349,14 @@ struct space {
 	uint64_t memory; /* of parcel pools */
 };
 
-/* Bytes of the manifest that is in the store already. */
-static uint64_t manifest_size(const struct stage *st)
-{
-	struct stat s;
-
-	if (fstatat(store_dirfd(st->store), ".ebt/manifest", &s, AT_SYMLINK_NOFOLLOW) <
-		0)
-		return 0;
-	return (uint64_t)s.st_size;
-}
-
 static void count_space(const struct stage *st, struct space *s)
 {
 	bool in_memory = fsio_in_memory(store_dirfd(st->store));
 
 	s->inodes = 8; /* ours: .ebt and what is in it */
 	/* Manifests: ours, the store's own, and for a moment both merged. */
-	s->bytes =
-		64 * BLOCK + 2 * (uint64_t)st->m->count * ENTRY + 2 * manifest_size(st);
+	s->bytes = 64 * BLOCK + 2 * (uint64_t)st->m->count * ENTRY +
+		   2 * store_manifest_bytes(st->store);
 	for (uint32_t i = 0; i < st->m->count; i++) {
 		const struct manifest_entry *e = &st->m->entries[i];
 		uint64_t data = e->size < e->allocated ? e->size : e->allocated;

@@ -49,7 +49,7 @@ const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry)
 static uint32_t count_readers(const struct stage *st)
 {
 	struct plan_options po = {.nodes = (uint32_t)st->job.n_nodes,
-		.readers = st->o->readers,
+		.readers = stage_readers(st),
 		.cost = st->cost};
 	uint64_t sum = 0;
 	bool any = false;

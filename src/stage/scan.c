@@ -10,11 +10,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "flow/flow.h"
+#include "pack/parcel.h"
 #include "stage/roots.h"
 #include "transport/transport.h"
 
 #define SCAN_READERS 16	 /* walkers where the user names no number of readers */
 #define SCAN_ROUND   0.1 /* seconds between evening out */
+/* Of the memory option, for what is read ahead: the rest has to do for parcels. */
+#define AHEAD_SHARE  2
 
 /* The list of roots: bases for everybody, of the roots every @step-th from @first. */
 static int load_roots(
@@ -166,6 +170,56 @@ static int stopped(void *arg, struct ebt_err *err)
 	return job_stopped(&st->job, err);
 }
 
+static int read_ahead(void *arg, int fd, const struct manifest_entry *e)
+{
+	return ahead_read(arg, fd, e);
+}
+
+/*
+ * Do parcels make do with the rest of the memory? As few of them as there may be, for as many
+ * readers as walk.
+ */
+static bool has_memory(const struct stage *st, unsigned readers)
+{
+	uint64_t parcel = st->o->parcel ? st->o->parcel : PLAN_PARCEL_MIN;
+	uint64_t rest = stage_memory(st->o) - stage_memory(st->o) / AHEAD_SHARE;
+
+	return rest / readers / FLOW_PARCELS_MIN >= pool_stride(parcel);
+}
+
+/*
+ * Collective. st->ahead where content is read while it is looked at: not where a store may have
+ * it already, which only the whole list tells.
+ */
+static int open_ahead_all(
+	struct stage *st, unsigned readers, bool reader, struct ebt_err *err)
+{
+	int some = st->store && st->o->overwrite != EBT_OVERWRITE_ALWAYS &&
+		   store_manifest_bytes(st->store) > 0;
+	int r = 0;
+
+	transport_reduce_all(st->job.nodes, &some, 1, MPI_INT, MPI_MAX);
+	if (!some && reader && has_memory(st, readers))
+		r = ahead_new(stage_memory(st->o) / AHEAD_SHARE, st->o->dry_run,
+			&st->ahead, err);
+	return job_agree_all(&st->job, r, err);
+}
+
+/* Collective. What came of it, so that all plan alike. */
+static void weigh_ahead_all(struct stage *st, unsigned readers)
+{
+	uint64_t most = st->ahead ? ahead_memory(st->ahead) : 0;
+
+	transport_reduce_all(st->job.nodes, &most, 1, MPI_UINT64_T, MPI_MAX);
+	for (uint32_t i = 0; most && i < st->m->count; i++) {
+		if (st->m->entries[i].ahead) {
+			st->ahead_readers = readers;
+			st->ahead_memory = most;
+			return;
+		}
+	}
+}
+
 static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm readers,
 	struct manifest **out, struct ebt_err *err)
 {
@@ -179,6 +233,8 @@ static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm 
 		.reopened = &st->reopened,
 		.stopped = stopped,
 		.stopped_arg = st,
+		.ahead = st->ahead ? read_ahead : NULL,
+		.ahead_arg = st->ahead,
 	};
 	struct manifest *mine = NULL;
 	int rank, size, r;
@@ -260,7 +316,8 @@ int stage_scan_all(struct stage *st, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	comm = stage_open_readers(st, readers, nodes);
-	if (comm != MPI_COMM_NULL)
+	r = open_ahead_all(st, readers, comm != MPI_COMM_NULL, err);
+	if (r == 0 && comm != MPI_COMM_NULL)
 		r = scan_readers_all(st, &b, comm, &st->m, err);
 	r = job_agree_all(&st->job, r, err);
 	b.len = 0;
@@ -268,6 +325,8 @@ int stage_scan_all(struct stage *st, struct ebt_err *err)
 		r = share_manifest_all(st, &b, err);
 	if (r == 0)
 		r = stage_links_all(st, comm, err);
+	if (r == 0)
+		weigh_ahead_all(st, readers);
 	if (comm != MPI_COMM_NULL)
 		MPI_Comm_free(&comm);
 	return r;

@@ -48,6 +48,16 @@ uint64_t stage_memory(const struct ebt_stage_options *o)
 	return o->memory ? o->memory : EBT_STAGE_MEMORY;
 }
 
+unsigned stage_readers(const struct stage *st)
+{
+	return st->ahead_readers ? st->ahead_readers : st->o->readers;
+}
+
+uint64_t stage_pool(const struct stage *st)
+{
+	return stage_memory(st->o) - st->ahead_memory;
+}
+
 int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err)
 {
 	SCOPED_FREE char *cwd = getcwd(NULL, 0);
@@ -107,6 +117,7 @@ void stage_close(struct stage *st)
 	if (st->treefd >= 0)
 		close(st->treefd);
 	plan_free(st->plan);
+	ahead_free(st->ahead);
 	stage_layouts_release(&st->layouts);
 	free(st->need);
 	free(st->lacks);
@@ -182,7 +193,8 @@ static int stream_into_all(struct stage *st, struct ebt_err *err)
 		.io_threads = stage_io_threads(st->o),
 		.write_threads = stage_write_threads(st->o),
 		.window = stage_window(st->o),
-		.memory = stage_memory(st->o),
+		.memory = stage_pool(st),
+		.ahead = st->ahead,
 	};
 	struct stream_result res;
 	int r = store_begin(st->store, st->id, &st->treefd, err);
@@ -202,6 +214,7 @@ static int stream_into_all(struct stage *st, struct ebt_err *err)
 	st->self.bytes_written = res.bytes_written;
 	st->self.seconds = res.seconds;
 	st->reopened += res.reopened;
+	ahead_free(TAKE(st->ahead));
 	return r;
 }
 

@@ -9,6 +9,7 @@
 #include "ebt/stage.h"
 #include "job/job.h"
 #include "manifest/manifest.h"
+#include "pack/ahead.h"
 #include "plan/plan.h"
 #include "store/store.h"
 
@@ -31,6 +32,10 @@ struct stage {
 	struct plan_layouts
 		layouts; /* of large files, where more than one node reads */
 	struct plan *plan;
+	struct ahead *ahead; /* on readers, where they read while they look */
+	unsigned
+		ahead_readers; /* so many have read some ahead, and are the plan's; or 0 */
+	uint64_t ahead_memory; /* that it took, of the node where it took most */
 	int treefd;
 	struct ebt_stage_node self; /* what this node has to report */
 };
@@ -40,6 +45,9 @@ unsigned stage_io_threads(const struct ebt_stage_options *o);
 unsigned stage_write_threads(const struct ebt_stage_options *o);
 unsigned stage_window(const struct ebt_stage_options *o);
 uint64_t stage_memory(const struct ebt_stage_options *o);
+/* Readers of the plan, 0: chosen there; bytes for parcels. Both once the scan is over. */
+unsigned stage_readers(const struct stage *st);
+uint64_t stage_pool(const struct stage *st);
 
 /* What the user named, on the first node: a list as roots_encode makes it. */
 int stage_roots(

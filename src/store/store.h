@@ -89,6 +89,8 @@ const char *store_real_path(const struct store *s); /* absolute and without link
  */
 int store_peek(const char *path, struct manifest **m, struct ebt_err *err);
 
+/* Length of the manifest of what the store holds; 0: nothing has come yet. */
+uint64_t store_manifest_bytes(const struct store *s);
 /* What the store holds; NULL in *m if nothing yet. The caller frees it. */
 int store_manifest(struct store *s, struct manifest **m, struct ebt_err *err);
 

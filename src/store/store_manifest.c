@@ -27,6 +27,15 @@ static int fail(const struct store *s, int code, const char *what, const char *h
 		text_name(s->path, shown, sizeof(shown)), what, hint);
 }
 
+uint64_t store_manifest_bytes(const struct store *s)
+{
+	struct stat st;
+
+	return fstatat(s->ebtfd, MANIFEST, &st, AT_SYMLINK_NOFOLLOW) < 0
+		       ? 0
+		       : (uint64_t)st.st_size;
+}
+
 int store_manifest(struct store *s, struct manifest **m, struct ebt_err *err)
 {
 	struct ebt_err why = {0};

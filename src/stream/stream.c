@@ -180,7 +180,7 @@ static int new_packer(
 {
 	struct fsio_patience patience = {
 		.stopped = gives_up, .arg = s, .count = &s->res->reopened};
-	int r = packer_new(s->in->m, s->in->plan, i, out, err);
+	int r = packer_new(s->in->m, s->in->plan, i, s->in->ahead, out, err);
 
 	if (r == 0)
 		packer_be_patient(*out, &patience);

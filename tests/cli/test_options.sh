@@ -145,8 +145,12 @@ check "files" grep -q '"files":5,' out
 expect 0 3 --dry-run p "$WORK/n.%r"
 says "reader on node 0"
 absent n.0
-expect 0 3 --dry-run --json --readers=2 p "$WORK/n.%r"
-check "a line a reader" test "$(grep -c '"type":"reader","node":"[^"]*","rank":[01],"bytes":[0-9]*,"parcels":1}' out)" = 2
+# Small files are read by who looks at them; large ones are dealt.
+mkdir large
+head -c 3M /dev/zero >large/a
+head -c 3M /dev/zero >large/b
+expect 0 3 --dry-run --json --readers=2 --parcel=1M large "$WORK/n.%r"
+check "a line a reader" test "$(grep -c '"type":"reader","node":"[^"]*","rank":[01],"bytes":[0-9]*,"parcels":3}' out)" = 2
 check "one plan" test "$(grep -c '"type":"plan"' out)" = 1
 check "no OST" test "$(grep -c '"type":"ost"' out)" = 0
 export EBT_PFS=lustre # which it is not: no layout can be had

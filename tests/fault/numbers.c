@@ -7,9 +7,12 @@
  *   EBT_TEST_INODE=NAME:N       what has this name in its directory has this inode number
  */
 #include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *setting(const char *name)
 {
@@ -32,22 +35,45 @@ static dev_t device_after(const char *list, dev_t dev)
 	return dev;
 }
 
-int fstatat(int dirfd, const char *path, struct stat *st, int flags)
+/* @name: in its directory. */
+static void renumber(const char *name, struct stat *st)
 {
 	const char *devices = setting("EBT_TEST_DEVICES");
 	const char *inode = setting("EBT_TEST_INODE");
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	int (*next)(int, const char *, struct stat *, int);
-	int r;
 
-	*(void **)&next = dlsym(RTLD_NEXT, "fstatat64");
-	r = next(dirfd, path, st, flags);
-	if (r < 0)
-		return r;
 	if (devices)
 		st->st_dev = device_after(devices, st->st_dev);
 	if (inode && strncmp(inode, name, strlen(name)) == 0 &&
 		inode[strlen(name)] == ':')
 		st->st_ino = strtoull(inode + strlen(name) + 1, NULL, 10);
+}
+
+int fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+	const char *slash = strrchr(path, '/');
+	int (*next)(int, const char *, struct stat *, int);
+	int r;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "fstatat64");
+	r = next(dirfd, path, st, flags);
+	if (r == 0)
+		renumber(slash ? slash + 1 : path, st);
+	return r;
+}
+
+int fstat(int fd, struct stat *st)
+{
+	char link[64], path[PATH_MAX] = "";
+	int (*next)(int, struct stat *);
+	const char *slash;
+	int r;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "fstat64");
+	r = next(fd, st);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (r == 0 && readlink(link, path, sizeof(path) - 1) > 0) {
+		slash = strrchr(path, '/');
+		renumber(slash ? slash + 1 : path, st);
+	}
 	return r;
 }

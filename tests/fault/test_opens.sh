@@ -139,7 +139,8 @@ for fault in openat:open pread64:read; do
 	fresh
 	on=f3
 	[ $call = openat ] || on=$WORK/src/f3
-	faulty 0 $call:error=ESTALE "$on"
+	# On all nodes: what one cannot read while it looks at it goes to any of them.
+	faulty 012 $call:error=ESTALE "$on"
 	faulted stage
 	ends 1
 	injected

@@ -61,8 +61,9 @@ is "hand-overs" '"handovers":0,' "$(grep -o '"handovers":[0-9]*,' "$WORK/stats" 
 is "clients of each OST" "1 1 1 1 1 1 1 1" \
 	"$(awk '{for (k = 3; k <= 10; k++) n[k] += $k > 0} END {for (k = 3; k <= 10; k++) printf "%d%s", n[k], k < 10 ? " " : "\n"}' "$WORK/reads")"
 is "clients that read" 4 "$(awk '{s = 0; for (k = 3; k <= 10; k++) s += $k; n += s > 0} END {print n}' "$WORK/reads")"
-# Opens: of each file as many as its OSTs have owners; the scan looks for holes in one.
-opens=1
+# Opens: of each file as many as its OSTs have owners; and the walk looks at each open, which
+# is one request either way.
+opens=$(find "$O/$L" -type f | wc -l)
 for f in "$O/$L"/*; do
 	osts=$("$LAYOUT" get "$f" | sed 's/.*://')
 	n=$(awk -v osts="$osts" 'BEGIN {n = split(osts, o, " ")}

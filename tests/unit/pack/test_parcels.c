@@ -150,7 +150,7 @@ static void open_field(struct field *f, uint32_t readers, const uint64_t *need)
 	must(pool_new(f->plan->parcel, 1, &f->out, NULL) == 0, "pool");
 	must(pool_new(f->plan->parcel, 1, &f->in, NULL) == 0, "pool");
 	for (uint32_t i = 0; i < readers; i++)
-		must(packer_new(f->from, f->plan, i, &f->packers[i], NULL) == 0,
+		must(packer_new(f->from, f->plan, i, NULL, &f->packers[i], NULL) == 0,
 			"packer");
 	must(unpacker_new(f->to, need, f->plan, f->dstfd, &f->unpacker, NULL) == 0,
 		"unpacker");
@@ -556,7 +556,7 @@ static void a_long_path_leaves_room_for_the_reason(void)
 	}
 	must(manifest_arrange(m, NULL) == 0 &&
 			plan_stage(m, NULL, &o, &plan, NULL) == 0 &&
-			packer_new(m, plan, 0, &p, NULL) == 0 &&
+			packer_new(m, plan, 0, NULL, &p, NULL) == 0 &&
 			pool_new(PARCEL, 1, &pool, NULL) == 0,
 		"packer");
 	parcel = pool_try(pool);

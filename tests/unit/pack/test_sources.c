@@ -170,7 +170,7 @@ static void open_field(struct field *f)
 	must(manifest_arrange(f->m, NULL) == 0 &&
 			plan_stage(f->m, NULL, &o, &f->plan, NULL) == 0 &&
 			pool_new(PARCEL, 1, &f->pool, NULL) == 0 &&
-			packer_new(f->m, f->plan, 0, &f->p, NULL) == 0,
+			packer_new(f->m, f->plan, 0, NULL, &f->p, NULL) == 0,
 		"packer");
 	packer_be_patient(
 		f->p, &(struct fsio_patience){

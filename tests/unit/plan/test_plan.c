@@ -390,7 +390,56 @@ static void senseless_options_are_refused(void)
 	CU_ASSERT_PTR_NULL(p);
 }
 
+/* What a node has read ahead is its own; the rest makes the readers level. */
+static void what_was_read_ahead_stays_where_it_is(void)
+{
+	enum { FILES = 3000, NODES = 8, READERS = 4 };
+	struct manifest_entry *e = calloc(FILES, sizeof(*e));
+	struct plan_options o = options(NODES, READERS, 256 * KIB);
+	SCOPED(plan_freep) struct plan *p = NULL;
+	uint64_t seen = 0, least = UINT64_MAX, most = 0;
+	struct manifest m;
+
+	CU_ASSERT_FATAL(e != NULL);
+	for (uint32_t i = 0; i < FILES; i++) {
+		e[i] = file_of(1 + i * 37 % 5000);
+		/* Nodes 0, 2, 4, 6 read; what 1 and 5 say they have is read by whoever. */
+		e[i].ahead = i % 3 != 0;
+		e[i].dev = manifest_dev(i % 7 == 1 ? 1 : i % 2 * 4, 9);
+		e[i].group = i % 50 == 2 ? i - 1 : i % 50 == 1 ? i : MANIFEST_NONE;
+	}
+	m = tree_of(e, FILES);
+	CU_ASSERT_FATAL(plan_stage(&m, NULL, &o, &p, NULL) == 0);
+	CU_ASSERT_EQUAL(p->n_streams, READERS);
+	for (uint32_t j = 0; j < p->n_streams; j++) {
+		uint32_t last = 0;
+
+		for (uint32_t k = 0; k < p->streams[j].n_segments; k++) {
+			const struct plan_segment *x = &p->streams[j].segments[k];
+			const struct manifest_entry *at = &e[x->entry];
+
+			CU_ASSERT(k == 0 || x->entry > last);
+			last = x->entry;
+			seen += x->len;
+			CU_ASSERT_EQUAL(x->len, at->size);
+			if (at->ahead && manifest_node(at) != 1)
+				CU_ASSERT_EQUAL(
+					p->streams[j].reader, manifest_node(at));
+		}
+		if (p->streams[j].bytes < least)
+			least = p->streams[j].bytes;
+		if (p->streams[j].bytes > most)
+			most = p->streams[j].bytes;
+	}
+	CU_ASSERT_EQUAL(seen, p->bytes);
+	/* Two have nearly two thirds ahead; all the rest goes to the others. */
+	CU_ASSERT(most < p->bytes * 32 / 100);
+	CU_ASSERT(least > p->bytes * 18 / 100);
+	free(e);
+}
+
 static const struct test tests[] = {
+	TEST(what_was_read_ahead_stays_where_it_is),
 	TEST(every_byte_that_is_needed_travels_once),
 	TEST(shares_are_even_and_small_files_whole),
 	TEST(the_same_input_gives_the_same_plan),
