@@ -43,11 +43,13 @@ struct ebt_stage_options {
 	const char *algo;	/* "auto", "chain", ...; NULL: auto */
 	uint64_t parcel; /* bytes, a multiple of 128 KiB up to 8 MiB; 0: chosen */
 	unsigned window; /* sends in flight per node; 0: 1 */
-	uint64_t memory; /* bytes of the parcel pool; 0: EBT_STAGE_MEMORY */
-	double link;	 /* bytes per second and direction; 0: found out or assumed */
-	double latency;	 /* seconds a message; 0: assumed */
-	bool dry_run;	 /* plan, fill in the report, move nothing */
-	bool give_up;	 /* ebt_stage_recover_all ends publications where they stand */
+	uint64_t memory; /* bytes of the buffers of a node; 0: EBT_STAGE_MEMORY */
+	/* What a reader finds before it goes its way, entries; 0: a fifth of a second's work. */
+	unsigned batch;
+	double link;	/* bytes per second and direction; 0: found out or assumed */
+	double latency; /* seconds a message; 0: assumed */
+	bool dry_run;	/* plan, fill in the report, move nothing */
+	bool give_up;	/* ebt_stage_recover_all ends publications where they stand */
 };
 
 #define EBT_STAGE_MEMORY     (256ull << 20)

@@ -78,9 +78,12 @@ void cmd_stage_help(FILE *out)
 		"(auto)\n",
 		PLAN_PARCEL_MIN >> 10, PLAN_PARCEL_MAX >> 20);
 	fputs("      --window=N         sends in flight per node (1)\n", out);
-	fprintf(out,
-		"      --memory=SIZE      bound of the parcel pool of a rank (%s)\n",
+	fprintf(out, "      --memory=SIZE      bound of the buffers of a rank (%s)\n",
 		text_size(EBT_STAGE_MEMORY, memory));
+	fputs("      --batch=N          entries that a reader finds before they go "
+	      "their way\n"
+	      "                         (what it finds in a while)\n",
+		out);
 	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
 		EBT_TIMEOUT);
 	fprintf(out,

@@ -18,6 +18,7 @@ enum {
 	OPT_PARCEL,
 	OPT_WINDOW,
 	OPT_MEMORY,
+	OPT_BATCH,
 	OPT_LINK,
 	OPT_LATENCY,
 	OPT_SIMULATE,
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
 	{"parcel", required_argument, NULL, OPT_PARCEL},
 	{"window", required_argument, NULL, OPT_WINDOW},
 	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"batch", required_argument, NULL, OPT_BATCH},
 	{"link", required_argument, NULL, OPT_LINK},
 	{"latency", required_argument, NULL, OPT_LATENCY},
 	{"dry-run", no_argument, NULL, 'n'},
@@ -77,6 +79,8 @@ static int parse_tuning(
 		return cmd_parse_number(arg, 1, 64, &s->io_threads, err);
 	case OPT_WRITE_THREADS:
 		return cmd_parse_number(arg, 1, 64, &s->write_threads, err);
+	case OPT_BATCH:
+		return cmd_parse_number(arg, 1, 1 << 20, &s->batch, err);
 	case OPT_ALGO:
 		s->algo = arg;
 		return schedule_parse(arg, &algo, err);

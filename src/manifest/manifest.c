@@ -224,32 +224,78 @@ int manifest_add_source(
 	return 0;
 }
 
+/* Sources of @from in @to: an index for each, which the caller frees. */
+static int map_sources(struct manifest *to, const struct manifest *from, uint32_t **map,
+	struct ebt_err *err)
+{
+	int r = 0;
+
+	*map = calloc(from->n_sources + 1, sizeof(**map));
+	if (!*map)
+		return ebt_fail(err, -ENOMEM, "manifest: %u sources", from->n_sources);
+	for (uint32_t i = 0; i < from->n_sources && r == 0; i++)
+		r = manifest_add_source(to, from->sources[i], &(*map)[i], err);
+	return r;
+}
+
 int manifest_append(
 	struct manifest *to, const struct manifest *from, struct ebt_err *err)
 {
 	SCOPED_FREE uint32_t *map = NULL;
+	SCOPED_FREE char *path = NULL;
 	int r;
 
-	if (to->tree || from->tree)
+	if (to->tree)
 		return ebt_failx(
-			err, -EINVAL, "manifest: only flat manifests can be joined");
-	map = calloc(from->n_sources + 1, sizeof(*map));
-	if (!map)
-		return ebt_fail(err, -ENOMEM, "manifest: %u sources", from->n_sources);
-	for (uint32_t i = 0; i < from->n_sources; i++) {
-		r = manifest_add_source(to, from->sources[i], &map[i], err);
-		if (r < 0)
-			return r;
-	}
-	for (uint32_t i = 0; i < from->count; i++) {
+			err, -EINVAL, "manifest: a tree takes no further entries");
+	path = from->tree ? malloc(MANIFEST_PATH_SIZE) : NULL;
+	if (from->tree && !path)
+		return ebt_fail(err, -ENOMEM, "manifest");
+	r = map_sources(to, from, &map, err);
+	for (uint32_t i = 0; i < from->count && r == 0; i++) {
 		struct manifest_entry e = from->entries[i];
 
 		e.source = map[e.source];
+		if (e.group != MANIFEST_NONE &&
+			(from->tree || e.marks & MANIFEST_LINKED)) {
+			e.marks |= MANIFEST_LINKED;
+			e.group += to->groups;
+		}
+		if (from->tree) {
+			r = manifest_path(from, i, path, MANIFEST_PATH_SIZE);
+			if (r < 0)
+				return ebt_fail(err, r, "manifest");
+			e.name = path;
+			e.parent = MANIFEST_ROOT;
+		}
 		r = manifest_put(to, &e, err);
-		if (r < 0)
-			return r;
 	}
-	return 0;
+	to->groups += from->tree ? from->count : from->groups;
+	return r;
+}
+
+int manifest_split(const struct manifest *from, struct manifest *linked,
+	struct manifest **rest, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *others = NULL;
+	SCOPED_FREE uint32_t *to_linked = NULL;
+	SCOPED_FREE uint32_t *to_others = NULL;
+	int r = manifest_new(&others, err);
+
+	if (r == 0)
+		r = map_sources(linked, from, &to_linked, err);
+	if (r == 0)
+		r = map_sources(others, from, &to_others, err);
+	for (uint32_t i = 0; i < from->count && r == 0; i++) {
+		struct manifest_entry e = from->entries[i];
+		bool link = e.kind == MANIFEST_FILE && e.nlink > 1;
+
+		e.source = (link ? to_linked : to_others)[e.source];
+		r = manifest_put(link ? linked : others, &e, err);
+	}
+	if (r == 0)
+		*rest = TAKE(others);
+	return r;
 }
 
 void manifest_sum_digest(struct manifest *m, uint32_t i, struct ebt_digest part)

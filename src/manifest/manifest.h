@@ -40,6 +40,14 @@ enum manifest_kind {
 	MANIFEST_SYMLINK = 3,
 };
 
+enum manifest_mark {
+	MANIFEST_AHEAD = 1, /* the node that looked at it has its content in memory */
+	MANIFEST_NEEDED = 2,
+	MANIFEST_LACKED = 4, /* needed by this node, not only because others need it */
+	MANIFEST_LINKED =
+		8, /* of a flat manifest: a hard link, and group tells of which */
+};
+
 /* Data of a sparse file: [off, off + len), ascending, not touching, within the file. */
 struct manifest_extent {
 	uint64_t off, len; /* bytes */
@@ -86,7 +94,7 @@ struct manifest_entry {
 	uint8_t kind; /* enum manifest_kind */
 	/* Owner and group are the source's alone: neither given to the copy nor expected. */
 	bool no_owner;
-	bool ahead; /* its content is in memory already, of the node that looked at it */
+	uint8_t marks;		   /* enum manifest_mark: a run's own, none is saved */
 	struct manifest_copy copy; /* each node's own: manifest_digest leaves it out */
 };
 
@@ -107,6 +115,8 @@ struct manifest {
 	 */
 	struct fsio_times times;
 	/* private to src/manifest from here on */
+	uint32_t
+		groups; /* flat: numbers of groups that are given to entries marked so */
 	uint32_t cap, sources_cap;
 	struct manifest_block *blocks; /* strings, xattrs and extents */
 	uint32_t *slots, n_slots;      /* hash of sources: index + 1, 0 is free */
@@ -128,9 +138,19 @@ int manifest_add_source(
  */
 int manifest_add(
 	struct manifest *m, const struct manifest_entry *e, struct ebt_err *err);
-/* Appends all entries of flat @from to flat @to, sources renumbered. */
+/*
+ * Appends all entries of @from, flat or a tree, to flat @to, sources renumbered. Hard links of a
+ * tree stay some when @to is arranged.
+ */
 int manifest_append(
 	struct manifest *to, const struct manifest *from, struct ebt_err *err);
+
+/*
+ * What is in flat @from goes to flat @linked if it is a file of which there are several names, and
+ * into a new manifest if not.
+ */
+int manifest_split(const struct manifest *from, struct manifest *linked,
+	struct manifest **rest, struct ebt_err *err);
 
 /*
  * Numbers of devices, and on some file systems of inodes, mean something only on the node

@@ -189,18 +189,38 @@ static int order_entries(struct manifest *m, struct sort_key *keys,
 	return find_parents(m, keys, *kept, err);
 }
 
+/* Entries that are known to be links get the first one of their group. @first: of each number. */
+static void restore_groups(struct manifest *m, uint32_t *first)
+{
+	for (uint32_t i = 0; i < m->groups; i++)
+		first[i] = MANIFEST_NONE;
+	for (uint32_t i = 0; i < m->count && m->groups; i++) {
+		struct manifest_entry *e = &m->entries[i];
+
+		if (!(e->marks & MANIFEST_LINKED))
+			continue;
+		if (first[e->group] == MANIFEST_NONE)
+			first[e->group] = i;
+		e->group = first[e->group];
+		e->marks &= (uint8_t)~MANIFEST_LINKED;
+	}
+	m->groups = 0;
+}
+
 int manifest_arrange(struct manifest *m, struct ebt_err *err)
 {
 	SCOPED_FREE struct sort_key *keys = NULL;
 	SCOPED_FREE struct sort_key *tmp = NULL;
+	SCOPED_FREE uint32_t *first = NULL;
 	size_t kept;
 	int r;
 
 	if (m->tree)
 		return 0;
+	first = malloc(((size_t)m->groups + 1) * sizeof(*first));
 	keys = malloc(((size_t)m->count + 1) * sizeof(*keys));
 	tmp = malloc(((size_t)m->count / 2 + 1) * sizeof(*tmp));
-	if (!keys || !tmp)
+	if (!keys || !tmp || !first)
 		return ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
 	r = order_entries(m, keys, tmp, &kept, err);
 	if (r < 0) {
@@ -216,6 +236,7 @@ int manifest_arrange(struct manifest *m, struct ebt_err *err)
 		if (slash)
 			m->entries[i].name = slash + 1;
 	}
+	restore_groups(m, first);
 	find_groups(m, keys, tmp);
 	m->tree = true;
 	return 0;

@@ -120,7 +120,8 @@ static void put_fixed(unsigned char *p, const struct manifest_entry *e, size_t l
 {
 	put32(&p, (uint32_t)len);
 	*p++ = e->kind;
-	*p++ = (unsigned char)((e->no_owner ? NO_OWNER : 0) | (e->ahead ? AHEAD : 0));
+	*p++ = (unsigned char)((e->no_owner ? NO_OWNER : 0) |
+			       (e->marks & MANIFEST_AHEAD ? AHEAD : 0));
 	put16(&p, (uint16_t)e->mode);
 	put16(&p, (uint16_t)name);
 	put16(&p, (uint16_t)target);
@@ -426,7 +427,7 @@ static void get_fixed(
 	e->kind = reader_get8(r);
 	flags = reader_get8(r);
 	e->no_owner = flags & NO_OWNER;
-	e->ahead = flags & AHEAD;
+	e->marks = flags & AHEAD ? MANIFEST_AHEAD : 0;
 	e->mode = reader_get16(r);
 	*name = reader_get16(r);
 	*target = reader_get16(r);

@@ -33,6 +33,7 @@ struct ahead {
 	bool dry;
 	pthread_mutex_t lock;
 	struct block *blocks; /* lock */
+	struct block *spare;  /* lock: of before, empty */
 	struct slot *slots;   /* lock; at most half of them in use */
 	uint64_t n_slots, used;
 };
@@ -56,13 +57,28 @@ void ahead_free(struct ahead *a)
 
 	if (!a)
 		return;
-	while ((b = a->blocks)) {
-		a->blocks = b->next;
+	ahead_clear(a);
+	while ((b = a->spare)) {
+		a->spare = b->next;
 		free(b);
 	}
 	free(a->slots);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
+}
+
+void ahead_clear(struct ahead *a)
+{
+	struct block *b;
+
+	while ((b = a->blocks)) {
+		a->blocks = b->next;
+		b->next = a->spare;
+		a->spare = b;
+	}
+	if (a->slots)
+		memset(a->slots, 0, a->n_slots * sizeof(*a->slots));
+	a->used = 0;
 }
 
 uint64_t ahead_memory(const struct ahead *a)
@@ -131,20 +147,33 @@ static bool grow(struct ahead *a)
 	return true;
 }
 
+static struct block *take_block(struct ahead *a)
+{
+	struct block *b = a->spare;
+
+	if (b) {
+		a->spare = b->next;
+		return b;
+	}
+	if (a->memory - a->taken < BLOCK)
+		return NULL;
+	b = malloc(sizeof(*b) + BLOCK);
+	if (b)
+		a->taken += BLOCK;
+	return b;
+}
+
 static unsigned char *take_room(struct ahead *a, uint32_t bytes)
 {
 	struct block *b = a->blocks;
 
 	if (!b || bytes > BLOCK - b->used) {
-		if (a->memory - a->taken < BLOCK)
-			return NULL;
-		b = malloc(sizeof(*b) + BLOCK);
+		b = take_block(a);
 		if (!b)
 			return NULL;
 		b->used = 0;
 		b->next = a->blocks;
 		a->blocks = b;
-		a->taken += BLOCK;
 	}
 	b->used += bytes;
 	return b->data + b->used - bytes;

@@ -35,6 +35,8 @@ DEFINE_SCOPED(struct ahead, ahead_free)
 int ahead_read(struct ahead *a, int fd, const struct manifest_entry *e);
 /* The content of a file that is here, or NULL. Not together with ahead_read. */
 const unsigned char *ahead_find(const struct ahead *a, const struct manifest_entry *e);
+/* Nothing is here any more, but the memory is kept for what will be. */
+void ahead_clear(struct ahead *a);
 uint64_t ahead_memory(const struct ahead *a); /* bytes taken so far */
 
 #endif

@@ -13,8 +13,6 @@ struct pool {
 	struct queue_item *free; /* lock; last in, first out */
 	bool closed;		 /* lock */
 	struct parcel *parcels;
-	void *memory;
-	size_t length;
 	uint32_t count;
 };
 
@@ -24,34 +22,53 @@ uint64_t pool_stride(uint64_t bytes)
 	return PAGE + (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
-int pool_new(uint64_t bytes, uint32_t count, struct pool **out, struct ebt_err *err)
+int pool_memory_new(struct pool_memory *m, uint64_t length, struct ebt_err *err)
+{
+	void *at = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return ebt_fail(err, -ENOMEM, "buffers of %llu bytes",
+			(unsigned long long)length);
+	/* One fault for 2 MiB in place of 512, where the system has it; else nothing is lost. */
+	madvise(at, length, MADV_HUGEPAGE);
+	*m = (struct pool_memory){.at = at, .length = length};
+	return 0;
+}
+
+void pool_memory_free(struct pool_memory *m)
+{
+	if (m->at)
+		munmap(m->at, m->length);
+	*m = (struct pool_memory){0};
+}
+
+int pool_new(uint64_t bytes, uint32_t count, struct pool_memory *memory,
+	struct pool **out, struct ebt_err *err)
 {
 	uint64_t stride = pool_stride(bytes);
-	struct pool *p = calloc(1, sizeof(*p));
+	unsigned char *at = memory->at + memory->used;
+	struct pool *p;
 
-	if (!p)
-		return ebt_fail(err, -ENOMEM, "parcel pool");
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->freed, NULL);
-	p->memory = MAP_FAILED;
-	p->count = count;
-	p->length = stride * count;
-	p->parcels = calloc(count, sizeof(*p->parcels));
-	if (p->parcels)
-		p->memory = mmap(NULL, p->length, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p->memory == MAP_FAILED) {
-		pool_free(p);
+	if ((memory->length - memory->used) / stride < count)
 		return ebt_fail(err, -ENOMEM, "parcel pool of %u x %llu bytes", count,
 			(unsigned long long)stride);
+	p = calloc(1, sizeof(*p));
+	if (p)
+		p->parcels = calloc(count, sizeof(*p->parcels));
+	if (!p || !p->parcels) {
+		free(p);
+		return ebt_fail(err, -ENOMEM, "parcel pool");
 	}
-	/* One fault for 2 MiB in place of 512, where the system has it; else nothing is lost. */
-	madvise(p->memory, p->length, MADV_HUGEPAGE);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->freed, NULL);
+	p->count = count;
+	memory->used += stride * count;
 	for (uint32_t i = count; i-- > 0;) {
 		struct parcel *q = &p->parcels[i];
 
 		q->pool = p;
-		q->payload = (unsigned char *)p->memory + i * stride + PAGE;
+		q->payload = at + i * stride + PAGE;
 		q->header = (struct parcel_header *)q->payload - 1;
 		q->item.next = p->free;
 		p->free = &q->item;
@@ -64,8 +81,6 @@ void pool_free(struct pool *p)
 {
 	if (!p)
 		return;
-	if (p->memory != MAP_FAILED)
-		munmap(p->memory, p->length);
 	free(p->parcels);
 	pthread_cond_destroy(&p->freed);
 	pthread_mutex_destroy(&p->lock);

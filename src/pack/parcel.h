@@ -57,8 +57,23 @@ int parcel_check(const struct parcel *p, uint64_t bytes, struct ebt_err *err);
 
 struct pool;
 
-/* @count buffers for payloads of @bytes. Pages are not touched before they are used. */
-int pool_new(uint64_t bytes, uint32_t count, struct pool **out, struct ebt_err *err);
+/*
+ * Memory of pools, of those of one stream after the other: pages that were used stay, and need not
+ * be cleared again. Not touched before they are used. From zeros.
+ */
+struct pool_memory {
+	unsigned char *at;
+	uint64_t length, used; /* bytes; who uses it again sets used to 0 */
+};
+int pool_memory_new(struct pool_memory *m, uint64_t length, struct ebt_err *err);
+void pool_memory_free(struct pool_memory *m);
+
+/*
+ * @count buffers for payloads of @bytes, out of what is left of @memory, which must last longer.
+ * Each takes pool_stride of it. -ENOMEM: it does not suffice.
+ */
+int pool_new(uint64_t bytes, uint32_t count, struct pool_memory *memory,
+	struct pool **out, struct ebt_err *err);
 /* All parcels must be back. */
 void pool_free(struct pool *p);
 DEFINE_SCOPED(struct pool, pool_free)

@@ -370,7 +370,8 @@ static int begin_one(
 	if (dirfd < 0)
 		return dirfd;
 	if (e->kind == MANIFEST_DIR)
-		return mkdirat(dirfd, e->name, 0700) < 0
+		/* An earlier batch may have needed it. */
+		return mkdirat(dirfd, e->name, 0700) < 0 && errno != EEXIST
 			       ? fail_at(u, i, -errno, "mkdir", err)
 			       : 0;
 	if (symlinkat(e->target, dirfd, e->name) < 0)

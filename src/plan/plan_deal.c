@@ -276,7 +276,7 @@ static uint32_t ahead_at(const struct plan *p, const struct manifest_entry *e)
 {
 	uint32_t lo = 0, hi = p->n_streams, node = manifest_node(e);
 
-	while (e->ahead && lo < hi) {
+	while (e->marks & MANIFEST_AHEAD && lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
 		if (p->streams[mid].reader == node)

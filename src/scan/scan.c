@@ -17,6 +17,8 @@ void scan_init(struct scan *s)
 {
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
+	pthread_mutex_init(&s->gate, NULL);
+	pthread_cond_init(&s->gate_free, NULL);
 }
 
 void scan_release(struct scan *s)
@@ -29,6 +31,8 @@ void scan_release(struct scan *s)
 	}
 	scan_skipped_release(&s->skipped);
 	free(s->bases);
+	pthread_cond_destroy(&s->gate_free);
+	pthread_mutex_destroy(&s->gate);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 }
@@ -64,6 +68,51 @@ void scan_push(struct scan *s, struct scan_item *list)
 		s->n_items++;
 	}
 	pthread_cond_broadcast(&s->changed);
+}
+
+struct scan_item *scan_pop(struct scan *s)
+{
+	struct scan_item *it;
+	SCOPED_LOCK(&s->lock);
+
+	it = s->items;
+	if (it) {
+		s->items = it->next;
+		s->n_items--;
+	}
+	return it;
+}
+
+void scan_left(struct scan *s, uint32_t *items, unsigned *busy)
+{
+	SCOPED_LOCK(&s->lock);
+	*items = s->n_items;
+	*busy = s->busy;
+}
+
+void scan_fail(struct scan *s, int code, const struct ebt_err *err)
+{
+	SCOPED_LOCK(&s->lock);
+	if (!s->code) {
+		s->err = *err;
+		__atomic_store_n(&s->code, code, __ATOMIC_RELEASE);
+	}
+	pthread_cond_broadcast(&s->changed);
+}
+
+void scan_freeze(struct scan *s)
+{
+	SCOPED_LOCK(&s->gate);
+	s->frozen = true;
+	while (s->inside)
+		pthread_cond_wait(&s->gate_free, &s->gate);
+}
+
+void scan_thaw(struct scan *s)
+{
+	SCOPED_LOCK(&s->gate);
+	s->frozen = false;
+	pthread_cond_broadcast(&s->gate_free);
 }
 
 void scan_skipped_release(struct scan_skipped *s)

@@ -2,8 +2,8 @@
 /*
  * The parallel walk of directory trees on one node: threads take items from a shared list (a
  * root to look at, a directory to list, a batch of names of a large directory) and add what
- * they find to a flat manifest of their own. It may be interrupted after a time, so that nodes
- * can even out what is left between them.
+ * they find to a flat manifest of their own. While they walk, nodes can even out what is left
+ * between them, and what was found can be taken away.
  */
 #ifndef SCAN_SCAN_H
 #define SCAN_SCAN_H
@@ -91,16 +91,22 @@ struct scan {
 	bool ahead_over; /* atomic: it said so */
 	dev_t store_dev; /* a store that is not to be walked into, if store_ino is not 0 */
 	ino_t store_ino;
-	double deadline; /* clock_now at which threads leave; 0: when all is done */
+	uint64_t most; /* entries of a round, or some more; 0: until all is done */
 
 	const char **bases; /* absolute directories; the array is ours */
 	uint32_t n_bases;
+	bool ending;	  /* atomic: scan_end */
+	uint64_t entries; /* atomic: since the round began, or scan_take */
+	pthread_mutex_t gate;
+	pthread_cond_t gate_free;
+	unsigned inside; /* gate: threads that add an entry */
+	bool frozen;	 /* gate: none may begin to */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct scan_item *items;     /* lock */
 	uint32_t n_items;	     /* lock */
 	unsigned busy;		     /* lock: threads that may still add items */
-	int code;		     /* lock: first failure */
+	int code;		     /* lock, to be read at any time: first failure */
 	struct ebt_err err;	     /* lock */
 	struct scan_skipped skipped; /* lock */
 };
@@ -123,8 +129,25 @@ void scan_shards_release(struct scan_shards *sh);
 int scan_shards_join(
 	struct scan_shards *sh, struct manifest **out, struct ebt_err *err);
 
-/* One round of all threads; s->code tells of a failure, s->items what is left. */
+/*
+ * A round of all threads, until nothing is left, for now, or s->most; s->code tells of a failure.
+ */
 void scan_round(struct scan *s, struct scan_shards *shards);
+/* From another thread: the round ends soon, after the names at hand. For good. */
+void scan_end(struct scan *s);
+/*
+ * From another thread, also in a round: no entry is added and nothing read ahead in between. What
+ * lies in *shards then may be exchanged, and with it what s->ahead reads to: of whatever is in it
+ * the directory above is too, or was before.
+ */
+void scan_freeze(struct scan *s);
+void scan_thaw(struct scan *s);
+/* Items that are left, and threads that may still add some, as of one moment. */
+void scan_left(struct scan *s, uint32_t *items, unsigned *busy);
+/* The walk ends with @code, unless it has failed already. Any thread. */
+void scan_fail(struct scan *s, int code, const struct ebt_err *err);
+/* Takes an item, the caller's then; NULL: there is none. */
+struct scan_item *scan_pop(struct scan *s);
 
 /*
  * All that is in directory @path (absolute), without the directory itself, flat. @s: what the

@@ -31,7 +31,7 @@ enum store_overwrite stage_policy(const struct stage *st)
 	case EBT_OVERWRITE_UPDATE:
 		return STORE_UPDATE;
 	default:
-		return st->renews ? STORE_UPDATE : STORE_REFUSE;
+		return st->b.renews ? STORE_UPDATE : STORE_REFUSE;
 	}
 }
 
@@ -42,7 +42,7 @@ static int check(struct stage *st, const uint64_t *need, enum store_overwrite ho
 	uint64_t n;
 	int r;
 
-	r = store_conflicts(st->store, st->m, need, how, CONFLICTS_NAMED, names,
+	r = store_conflicts(st->store, st->b.m, need, how, CONFLICTS_NAMED, names,
 		sizeof(names), &n, err);
 	if (r <= 0)
 		return r;
@@ -61,11 +61,11 @@ static int check(struct stage *st, const uint64_t *need, enum store_overwrite ho
 
 int stage_check_conflicts(struct stage *st, struct ebt_err *err)
 {
-	int r = st->lacks ? check(st, st->lacks, STORE_REFUSE, err) : 0;
+	int r = st->b.lacks ? check(st, st->b.lacks, STORE_REFUSE, err) : 0;
 
 	/* What comes again for the sake of other nodes replaces its like. */
-	return r == 0 && (!st->lacks || st->renews)
-		       ? check(st, st->need, stage_policy(st), err)
+	return r == 0 && (!st->b.lacks || st->b.renews)
+		       ? check(st, st->b.need, stage_policy(st), err)
 		       : r;
 }
 
@@ -126,7 +126,7 @@ static bool stopped(void *arg)
 static int find_changed(
 	struct stage *st, const struct manifest *old, struct ebt_err *err)
 {
-	struct store_contents c = {.m = st->m,
+	struct store_contents c = {.m = st->b.m,
 		.dirfd = store_dirfd(st->store),
 		.threads = stage_io_threads(st->o),
 		.stopped = stopped,
@@ -135,10 +135,10 @@ static int find_changed(
 	SCOPED_BUF struct buf files = {0};
 	int r;
 
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		if (!manifest_moves(st->m, NULL, i) || manifest_needed(st->need, i))
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		if (!manifest_moves(st->b.m, NULL, i) || manifest_needed(st->b.need, i))
 			continue;
-		was = known(old, st->m, i);
+		was = known(old, st->b.m, i);
 		if (was)
 			buf_put(&files,
 				&(struct store_content){.entry = i,
@@ -146,7 +146,7 @@ static int find_changed(
 					.digest = digest_of(old, was)},
 				sizeof(struct store_content));
 		else
-			manifest_need(st->need, i);
+			manifest_need(st->b.need, i);
 	}
 	if (!buf_ok(&files))
 		return ebt_fail(err, -ENOMEM, "comparison");
@@ -157,9 +157,9 @@ static int find_changed(
 		const struct store_content *x = &c.files[i];
 
 		if (!x->same)
-			manifest_need(st->need, x->entry);
+			manifest_need(st->b.need, x->entry);
 		else if (x->read && same_attributes(&x->was->copy, &x->copy))
-			st->m->entries[x->entry].copy = x->copy;
+			st->b.m->entries[x->entry].copy = x->copy;
 	}
 	if (r < 0 && job_stopped(&st->job, err) == 0)
 		ebt_fail(err, r, "%s: comparison", store_path(st->store));
@@ -169,29 +169,31 @@ static int find_changed(
 /* With a file all names of its inode: groups are needed whole. */
 static void need_groups(struct stage *st)
 {
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		uint32_t head = st->m->entries[i].group;
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		uint32_t head = st->b.m->entries[i].group;
 
-		if (head != MANIFEST_NONE && manifest_needed(st->need, head))
-			manifest_need(st->need, i);
+		if (head != MANIFEST_NONE && manifest_needed(st->b.need, head))
+			manifest_need(st->b.need, i);
 	}
 }
 
-static int compare_here(struct stage *st, struct manifest **old, struct ebt_err *err)
+static int compare_here(struct stage *st, struct ebt_err *err)
 {
-	int r;
+	int r = 0;
 
-	st->need = calloc((size_t)st->m->count / 64 + 1, sizeof(*st->need));
-	if (!st->need)
+	st->b.need = calloc((size_t)st->b.m->count / 64 + 1, sizeof(*st->b.need));
+	if (!st->b.need)
 		return ebt_fail(err, -ENOMEM, "comparison");
-	r = store_manifest(st->store, old, err);
+	if (!st->knows_old)
+		r = store_manifest(st->store, &st->old, err);
+	st->knows_old = r == 0;
 	/* Without a manifest everything is needed, whatever the store makes of times. */
-	if (r == 0 && *old)
-		st->m->times = (*old)->times;
+	if (st->old)
+		st->b.m->times = st->old->times;
 	if (r == 0)
-		r = store_compare(st->store, st->m, st->need, err);
+		r = store_compare(st->store, st->b.m, st->b.need, err);
 	if (r == 0)
-		r = find_changed(st, *old, err);
+		r = find_changed(st, st->old, err);
 	if (r == 0)
 		need_groups(st);
 	return r;
@@ -200,14 +202,14 @@ static int compare_here(struct stage *st, struct manifest **old, struct ebt_err 
 /* What stays keeps what the manifest says of its content and of its inode. */
 static void keep_known(struct stage *st, const struct manifest *old, uint32_t i)
 {
-	struct manifest_entry *e = &st->m->entries[i];
-	const struct manifest_entry *was = named(old, st->m, i);
+	struct manifest_entry *e = &st->b.m->entries[i];
+	const struct manifest_entry *was = named(old, st->b.m, i);
 
 	if (!was)
 		return;
 	if (!e->copy.ino)
 		e->copy = was->copy;
-	if (manifest_has_data(st->m, i) && same_file(was, e))
+	if (manifest_has_data(st->b.m, i) && same_file(was, e))
 		e->digest = digest_of(old, was);
 }
 
@@ -217,10 +219,10 @@ static void keep_known(struct stage *st, const struct manifest *old, uint32_t i)
  */
 static void lack_strange(struct stage *st, const struct manifest *old)
 {
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		if (st->m->entries[i].kind != MANIFEST_DIR &&
-			!manifest_needed(st->need, i) && !named(old, st->m, i))
-			manifest_need(st->need, i);
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		if (st->b.m->entries[i].kind != MANIFEST_DIR &&
+			!manifest_needed(st->b.need, i) && !named(old, st->b.m, i))
+			manifest_need(st->b.need, i);
 	}
 }
 
@@ -231,11 +233,11 @@ static int note_lacks_all(
 	int r;
 
 	lack_strange(st, old);
-	st->lacks = malloc(words * sizeof(*st->lacks));
+	st->b.lacks = malloc(words * sizeof(*st->b.lacks));
 	r = job_agree_all(
-		&st->job, st->lacks ? 0 : ebt_fail(err, -ENOMEM, "comparison"), err);
+		&st->job, st->b.lacks ? 0 : ebt_fail(err, -ENOMEM, "comparison"), err);
 	if (r == 0)
-		memcpy(st->lacks, st->need, words * sizeof(*st->lacks));
+		memcpy(st->b.lacks, st->b.need, words * sizeof(*st->b.lacks));
 	return r;
 }
 
@@ -244,30 +246,30 @@ static void weigh_lacks_all(struct stage *st, size_t words)
 {
 	int some[2] = {0}; /* one has what another one lacks; all have something */
 
-	some[0] = memcmp(st->lacks, st->need, words * sizeof(*st->lacks)) != 0;
-	for (uint32_t i = 0; i < st->m->count && !some[1]; i++)
-		some[1] = st->m->entries[i].kind != MANIFEST_DIR &&
-			  !manifest_needed(st->need, i);
+	some[0] = memcmp(st->b.lacks, st->b.need, words * sizeof(*st->b.lacks)) != 0;
+	for (uint32_t i = 0; i < st->b.m->count && !some[1]; i++)
+		some[1] = st->b.m->entries[i].kind != MANIFEST_DIR &&
+			  !manifest_needed(st->b.need, i);
 	transport_reduce_all(st->job.nodes, some, 2, MPI_INT, MPI_MAX);
-	st->renews = some[0];
+	st->b.renews = some[0];
 	if (some[0] || some[1])
 		return;
-	free(TAKE(st->lacks));
-	free(TAKE(st->need));
+	free(TAKE(st->b.lacks));
+	free(TAKE(st->b.need));
 }
 
 /* What one node lacks travels to all: the others would only wait for it anyway. */
 static int share_needs_all(
 	struct stage *st, const struct manifest *old, struct ebt_err *err)
 {
-	size_t words = (size_t)st->m->count / 64 + 1;
+	size_t words = (size_t)st->b.m->count / 64 + 1;
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
 	int r = automatic ? note_lacks_all(st, old, words, err) : 0;
 
 	for (size_t at = 0, n; r == 0 && at < words; at += n) {
 		n = words - at < (1 << 20) ? words - at : 1 << 20;
 		transport_reduce_all(
-			st->job.nodes, st->need + at, (int)n, MPI_UINT64_T, MPI_BOR);
+			st->job.nodes, st->b.need + at, (int)n, MPI_UINT64_T, MPI_BOR);
 	}
 	if (r == 0 && automatic)
 		weigh_lacks_all(st, words);
@@ -276,7 +278,6 @@ static int share_needs_all(
 
 int stage_compare_all(struct stage *st, struct ebt_err *err)
 {
-	SCOPED_MANIFEST struct manifest *old = NULL;
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
 	int r = 0;
 
@@ -285,18 +286,18 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 	if (r < 0 || !st->store ||
 		(!automatic && st->o->overwrite != EBT_OVERWRITE_UPDATE))
 		return r;
-	r = job_agree_all(&st->job, compare_here(st, &old, err), err);
+	r = job_agree_all(&st->job, compare_here(st, err), err);
 	if (r == 0)
-		r = share_needs_all(st, old, err);
+		r = share_needs_all(st, st->old, err);
 	/* Now that it is known what is to be replaced. */
 	if (r == 0)
 		r = job_agree_all(&st->job, stage_check_conflicts(st, err), err);
-	for (uint32_t i = 0; r == 0 && i < st->m->count; i++) {
-		if (st->m->entries[i].kind == MANIFEST_DIR ||
-			manifest_needed(st->need, i))
+	for (uint32_t i = 0; r == 0 && i < st->b.m->count; i++) {
+		if (st->b.m->entries[i].kind == MANIFEST_DIR ||
+			manifest_needed(st->b.need, i))
 			continue;
 		st->unchanged++;
-		keep_known(st, old, i);
+		keep_known(st, st->old, i);
 	}
 	return r;
 }
@@ -309,7 +310,7 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 		.readers = stage_readers(st),
 		.parcel = st->o->parcel,
 		.cost = st->cost,
-		.layouts = &st->layouts,
+		.layouts = &st->b.layouts,
 	};
 	int r = 0;
 
@@ -337,10 +338,10 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 								   : PLAN_PARCEL_MIN) *
 					     po.readers * FLOW_PARCELS_MIN));
 	po.readers = stage_readers(st);
-	r = plan_stage(st->m, st->need, &po, &st->plan, err);
+	r = plan_stage(st->b.m, st->b.need, &po, &st->b.plan, err);
 	/* Of the run alone, and no longer needed: not for the store's manifest. */
-	for (uint32_t i = 0; i < st->m->count; i++)
-		st->m->entries[i].ahead = false;
+	for (uint32_t i = 0; i < st->b.m->count; i++)
+		st->b.m->entries[i].marks = 0;
 	return r;
 }
 
@@ -352,18 +353,20 @@ struct space {
 static void count_space(const struct stage *st, struct space *s)
 {
 	bool in_memory = fsio_in_memory(store_dirfd(st->store));
+	uint64_t entries =
+		(uint64_t)st->b.m->count + (st->before ? st->before->count : 0);
 
 	s->inodes = 8; /* ours: .ebt and what is in it */
 	/* Manifests: ours, the store's own, and for a moment both merged. */
-	s->bytes = 64 * BLOCK + 2 * (uint64_t)st->m->count * ENTRY +
-		   2 * store_manifest_bytes(st->store);
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		const struct manifest_entry *e = &st->m->entries[i];
+	s->bytes =
+		64 * BLOCK + 2 * entries * ENTRY + 2 * store_manifest_bytes(st->store);
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		const struct manifest_entry *e = &st->b.m->entries[i];
 		uint64_t data = e->size < e->allocated ? e->size : e->allocated;
 
-		if (e->kind != MANIFEST_DIR && !manifest_needed(st->need, i))
+		if (e->kind != MANIFEST_DIR && !manifest_needed(st->b.need, i))
 			continue;
-		if (e->kind == MANIFEST_FILE && !manifest_has_data(st->m, i))
+		if (e->kind == MANIFEST_FILE && !manifest_has_data(st->b.m, i))
 			continue;
 		s->inodes++;
 		/* Directories and links take little and in ways of their own: a block is generous. */
@@ -411,16 +414,16 @@ static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *e
 {
 	SCOPED_FREE struct space *all = NULL;
 	struct space sum = {.dev = mine->dev};
-	MPI_Comm shared;
 	int n, r;
 
-	MPI_Comm_split_type(
-		st->job.nodes, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &shared);
-	MPI_Comm_size(shared, &n);
+	if (st->beside == MPI_COMM_NULL)
+		MPI_Comm_split_type(st->job.nodes, MPI_COMM_TYPE_SHARED, 0,
+			MPI_INFO_NULL, &st->beside);
+	MPI_Comm_size(st->beside, &n);
 	all = calloc((size_t)n, sizeof(*all));
-	r = transport_agree_all(shared, all ? 0 : -ENOMEM, err);
+	r = transport_agree_all(st->beside, all ? 0 : -ENOMEM, err);
 	if (r == 0)
-		transport_allgather_all(shared, mine, sizeof(*mine), all);
+		transport_allgather_all(st->beside, mine, sizeof(*mine), all);
 	for (int i = 0; i < n && r == 0; i++) {
 		if (all[i].dev != mine->dev)
 			continue;
@@ -428,7 +431,6 @@ static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *e
 		sum.inodes += all[i].inodes;
 		sum.memory += all[i].memory;
 	}
-	MPI_Comm_free(&shared);
 	*mine = sum;
 	return r;
 }

@@ -39,9 +39,9 @@ const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry)
 {
 	const struct plan_layout key = {.entry = entry}, *found = NULL;
 
-	if (st->layouts.count)
-		found = bsearch(
-			&key, st->layouts.of, st->layouts.count, sizeof(key), by_entry);
+	if (st->b.layouts.count)
+		found = bsearch(&key, st->b.layouts.of, st->b.layouts.count,
+			sizeof(key), by_entry);
 	return found ? found->layout : NULL;
 }
 
@@ -54,10 +54,10 @@ static uint32_t count_readers(const struct stage *st)
 	uint64_t sum = 0;
 	bool any = false;
 
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		uint64_t bytes = manifest_data(&st->m->entries[i]);
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		uint64_t bytes = manifest_data(&st->b.m->entries[i]);
 
-		if (!manifest_moves(st->m, st->need, i))
+		if (!manifest_moves(st->b.m, st->b.need, i))
 			continue;
 		any |= bytes >= LARGE;
 		if (__builtin_add_overflow(sum, bytes, &sum))
@@ -124,7 +124,7 @@ static int get_layout(struct reader *r, struct plan_layout *out)
 static int ask(const struct stage *st, uint32_t first, uint32_t step, struct buf *b,
 	struct ebt_err *err)
 {
-	const struct manifest *m = st->m;
+	const struct manifest *m = st->b.m;
 	SCOPED_FREE char *path = malloc(PATH_SIZE);
 	SCOPED_FREE bool *probed = calloc(m->n_sources + 1, sizeof(*probed));
 	SCOPED_FREE enum pfs_kind *kind = calloc(m->n_sources + 1, sizeof(*kind));
@@ -137,7 +137,7 @@ static int ask(const struct stage *st, uint32_t first, uint32_t step, struct buf
 		SCOPED_LAYOUT struct pfs_layout *l = NULL;
 		uint32_t from = m->entries[i].source;
 
-		if (!manifest_moves(m, st->need, i) ||
+		if (!manifest_moves(m, st->b.need, i) ||
 			manifest_data(&m->entries[i]) < LARGE)
 			continue;
 		if (n++ % step != first)
@@ -236,5 +236,5 @@ int stage_layouts_all(struct stage *st, struct ebt_err *err)
 	if (r == 0)
 		r = transport_bcast_buf_all(st->job.nodes, &all, 0, err);
 	return r < 0 ? r
-		     : job_agree_all(&st->job, decode(&all, &st->layouts, err), err);
+		     : job_agree_all(&st->job, decode(&all, &st->b.layouts, err), err);
 }

@@ -33,7 +33,7 @@ static int look(struct stage *st, MPI_Comm readers, const struct manifest_doubts
 	MPI_Comm_size(readers, &size);
 	return scan_look(
 		&(struct scan_look){
-			.m = st->m,
+			.m = st->b.m,
 			.doubts = d,
 			.first = (uint32_t)rank,
 			.step = (uint32_t)size,
@@ -49,9 +49,10 @@ int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err)
 	SCOPED(manifest_doubts_release) struct manifest_doubts d = {0};
 	SCOPED_FREE uint32_t *found = NULL;
 	uint32_t names, n, one = 0;
+	uint64_t apart;
 	int r;
 
-	r = job_agree_all(&st->job, manifest_doubts(st->m, &d, err), err);
+	r = job_agree_all(&st->job, manifest_doubts(st->b.m, &d, err), err);
 	if (r < 0 || !d.n)
 		return r;
 	names = d.first[d.n];
@@ -66,8 +67,9 @@ int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err)
 		transport_reduce_all(
 			st->job.nodes, found + at, (int)n, MPI_UINT32_T, MPI_MAX);
 	}
-	st->links_apart = manifest_settle(st->m, &d, found, &one);
+	apart = manifest_settle(st->b.m, &d, found, &one);
+	st->links_apart += apart;
 	if (st->job.node == 0)
-		scan_warn_apart(&st->job.log, st->m, st->links_apart, one);
+		scan_warn_apart(&st->job.log, st->b.m, apart, one);
 	return 0;
 }

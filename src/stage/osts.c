@@ -32,14 +32,14 @@ static int add_file(const struct stage *st, uint32_t i, char *path, struct osts 
 {
 	SCOPED_LAYOUT struct pfs_layout *asked = NULL;
 	const struct pfs_layout *l = stage_layout(st, i);
-	const struct manifest_entry *e = &st->m->entries[i];
+	const struct manifest_entry *e = &st->b.m->entries[i];
 	const struct manifest_extent whole = {0, e->size};
 	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;
 	uint32_t n = e->n_extents ? e->n_extents : 1;
 	int r = 0;
 
 	if (!l) {
-		r = manifest_source_path(st->m, i, path, PATH_SIZE);
+		r = manifest_source_path(st->b.m, i, path, PATH_SIZE);
 		if (r >= 0 && pfs_layout_at(PFS_LUSTRE, path, &asked) == 0)
 			o->unknown++;
 		if (r < 0 || !asked)
@@ -96,7 +96,7 @@ int stage_describe_osts(const struct stage *st, struct buf *b,
 {
 	SCOPED_FREE char *path = NULL;
 	SCOPED(release_osts) struct osts o = {0};
-	const struct manifest *m = st->m;
+	const struct manifest *m = st->b.m;
 	int r = 0;
 
 	if (m->n_sources == 0 || pfs_probe(m->sources[0]) != PFS_LUSTRE)
@@ -105,7 +105,7 @@ int stage_describe_osts(const struct stage *st, struct buf *b,
 	if (!path)
 		return ebt_fail(err, -ENOMEM, "layouts");
 	for (uint32_t i = 0; i < m->count && r == 0; i++) {
-		if (!manifest_moves(st->m, st->need, i))
+		if (!manifest_moves(st->b.m, st->b.need, i))
 			continue;
 		r = job_stopped(&st->job, err);
 		if (r == 0)

@@ -20,7 +20,7 @@
 /* Do all nodes have the same header and entries [@from, @to)? */
 static bool same_all(const struct stage *st, uint32_t from, uint32_t to)
 {
-	struct ebt_digest d = manifest_digest_range(st->m, from, to);
+	struct ebt_digest d = manifest_digest_range(st->b.m, from, to);
 	uint64_t both[4] = {d.lo, d.hi, ~d.lo, ~d.hi};
 
 	/* The maximum of a number and of its complement agree only if all are equal. */
@@ -82,7 +82,7 @@ static void name_nodes_all(
 /* Entry @i is not the same everywhere. Fails on the nodes that are not like most. */
 static int blame_all(struct stage *st, uint32_t i, struct ebt_err *err)
 {
-	struct ebt_digest mine = manifest_digest_range(st->m, i, i + 1), best;
+	struct ebt_digest mine = manifest_digest_range(st->b.m, i, i + 1), best;
 	int n = st->job.n_nodes, r;
 	SCOPED_FREE struct ebt_digest *all = calloc(2 * (size_t)n, sizeof(*all));
 	SCOPED_FREE bool *differs = calloc((size_t)n, sizeof(*differs));
@@ -100,8 +100,8 @@ static int blame_all(struct stage *st, uint32_t i, struct ebt_err *err)
 	name_nodes_all(st, differs, nodes, sizeof(nodes));
 	if (!differs[st->job.node])
 		return 0;
-	if (manifest_path(st->m, i, path, sizeof(path)) < 0)
-		snprintf(path, sizeof(path), "%.500s", st->m->entries[i].name);
+	if (manifest_path(st->b.m, i, path, sizeof(path)) < 0)
+		snprintf(path, sizeof(path), "%.500s", st->b.m->entries[i].name);
 	return ebt_failx(err, -EBADMSG, "%s: not what other nodes received: %s",
 		text_name(path, shown, sizeof(shown)), nodes);
 }
@@ -109,7 +109,7 @@ static int blame_all(struct stage *st, uint32_t i, struct ebt_err *err)
 /* All nodes hold the same content, attributes and names: one number says so. */
 static int agree_digest_all(struct stage *st, struct ebt_err *err)
 {
-	uint32_t lo = 0, hi = st->m->count, middle;
+	uint32_t lo = 0, hi = st->b.m->count, middle;
 
 	if (same_all(st, lo, hi))
 		return 0;
@@ -172,12 +172,12 @@ int stage_publish_all(struct stage *st, bool *keep, struct ebt_err *err)
 	r = job_agree_all(&st->job, agree_digest_all(st, err), err);
 	if (r < 0)
 		return r;
-	r = store_seal(st->store, st->m, st->need, st->o->no_xattrs, err);
+	r = store_seal(st->store, st->b.m, st->b.need, st->o->no_xattrs, err);
 	/* Somebody may have made a target meanwhile; after the commit there is no way back. */
 	if (r == 0)
 		r = stage_check_conflicts(st, err);
 	if (r == 0)
-		r = store_try(st->store, st->m, st->need, err);
+		r = store_try(st->store, st->b.m, st->b.need, err);
 	if (r == 0)
 		r = job_stopped(&st->job, err);
 	r = job_agree_all(&st->job, r, err);

@@ -59,7 +59,7 @@ static int list_readers(
 static int describe_plan(
 	const struct stage *st, struct ebt_stage_report *rep, struct ebt_err *err)
 {
-	const struct plan *p = st->plan;
+	const struct plan *p = st->b.plan;
 	SCOPED_BUF struct buf text = {0};
 	struct buf *b = &text;
 	char a[TEXT_SIZE], c[TEXT_SIZE];
@@ -124,11 +124,11 @@ static int most_loaded(
 int stage_report_all(struct stage *st, const struct stage_times *t,
 	struct ebt_stage_report *rep, struct ebt_err *err)
 {
-	const struct plan *p = st->plan;
+	const struct plan *p = st->b.plan;
 	struct manifest_totals sum;
 	int r = 0;
 
-	manifest_count(st->m, &sum);
+	manifest_count(st->b.m, &sum);
 	memcpy(rep->id, st->id, sizeof(rep->id));
 	rep->files = sum.files;
 	rep->dirs = sum.dirs;
@@ -139,13 +139,13 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->unchanged = st->unchanged;
 	rep->reopened = st->reopened;
 	transport_reduce_all(st->job.nodes, &rep->reopened, 1, MPI_UINT64_T, MPI_SUM);
-	rep->bytes = p->bytes;
-	rep->nodes = p->nodes;
+	rep->bytes = st->sum.bytes;
+	rep->nodes = (uint32_t)st->job.n_nodes;
 	MPI_Comm_size(st->job.comm, (int *)&rep->ranks);
-	rep->readers = p->n_streams;
-	rep->algo = schedule_name(p->algo);
-	rep->parcel = p->parcel;
-	rep->parcels = p->n_parcels;
+	rep->readers = st->sum.readers;
+	rep->algo = schedule_name(st->sum.algo);
+	rep->parcel = st->sum.parcel;
+	rep->parcels = st->sum.parcels;
 	rep->memory = stage_memory(st->o);
 	rep->window = stage_window(st->o);
 	rep->start = t->start;
@@ -156,8 +156,8 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->link = st->cost.link;
 	rep->latency = st->cost.latency;
 	rep->link_assumed = st->link_assumed;
-	rep->predicted = p->predicted;
-	rep->bound = p->bound;
+	rep->predicted = st->sum.predicted;
+	rep->bound = st->sum.bound;
 	describe_self(st);
 	if (st->job.node == 0) {
 		if (st->o->dry_run) {
@@ -167,7 +167,7 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 			if (r == 0)
 				r = describe_plan(st, rep, err);
 		}
-		rep->node = calloc(p->nodes, sizeof(*rep->node));
+		rep->node = calloc(rep->nodes, sizeof(*rep->node));
 		if (r == 0 && !rep->node)
 			r = ebt_fail(err, -ENOMEM, "report");
 	}

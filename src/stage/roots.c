@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -169,4 +170,58 @@ int roots_encode(const char *const *sources, size_t n, bool relative, const char
 	if (!buf_ok(out) || !buf_ok(&r.bases) || !buf_ok(&r.list))
 		return ebt_fail(err, -ENOMEM, "list of sources");
 	return 0;
+}
+
+/* Names in the order of their components: what lies below one comes right behind it. */
+static int by_components(const void *x, const void *y)
+{
+	const unsigned char *a = *(const unsigned char *const *)x;
+	const unsigned char *b = *(const unsigned char *const *)y;
+
+	for (; *a && *a == *b; a++, b++)
+		;
+	if (*a == *b)
+		return 0;
+	if (!*a || !*b)
+		return *a ? 1 : -1;
+	if (*a == '/' || *b == '/')
+		return *a == '/' ? -1 : 1;
+	return *a < *b ? -1 : 1;
+}
+
+static bool lies_in(const char *name, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return len == 0 || (strncmp(name, dir, len) == 0 &&
+				   (name[len] == '/' || name[len] == '\0'));
+}
+
+bool roots_meet(const struct buf *list)
+{
+	struct reader r = reader_of(list->data, list->len);
+	SCOPED_FREE const char **names = NULL;
+	uint32_t n = reader_get32(&r), kept = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		r.at += strlen((const char *)r.data + r.at) + 1;
+	n = reader_get32(&r);
+	names = calloc((size_t)n + 1, sizeof(*names));
+	if (!names)
+		return true;
+	for (uint32_t i = 0; i < n; i++) {
+		unsigned flags;
+
+		reader_get32(&r);
+		flags = reader_get8(&r);
+		if (!(flags & SCAN_PARENT))
+			names[kept++] = (const char *)r.data + r.at;
+		r.at += strlen((const char *)r.data + r.at) + 1;
+	}
+	qsort(names, kept, sizeof(*names), by_components);
+	for (uint32_t i = 1; i < kept; i++) {
+		if (lies_in(names[i], names[i - 1]))
+			return true;
+	}
+	return false;
 }

@@ -22,4 +22,10 @@
 int roots_encode(const char *const *sources, size_t n, bool relative, const char *cwd,
 	struct buf *out, struct ebt_err *err);
 
+/*
+ * May two roots of an encoded list give the same name below DEST, other than of directories above
+ * them? True also if that cannot be told.
+ */
+bool roots_meet(const struct buf *list);
+
 #endif

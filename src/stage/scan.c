@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Scan: from names to a manifest that every node holds. Readers walk in parallel, the first
- * node puts their lists together, arranges them and sends the result to all.
+ * Scan: from names to manifests that every node holds. Readers walk in parallel. From time to
+ * time they pause and even out what is left to be walked; the first node puts together what they
+ * have found, arranges it and sends it to all: a batch. While that is brought they walk on.
+ *
+ * So a batch is what was found while the one before was brought, or in a short while at least; a
+ * tree that is walked by then is one batch. The names of a file with several links, and files that
+ * several sources may give the same name, have to be seen together: the former are all of the last
+ * batch, and of the latter everything is one batch, as it is of a dry run.
+ *
+ * Memory: readers wait after WALK_MOST entries that were not brought yet, names with several
+ * links not counted. What they read ahead is bounded twice: for the batch at hand, and the next.
  */
 #include "stage/scan_share.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,29 +23,62 @@
 #include "base/clock.h"
 #include "flow/flow.h"
 #include "pack/parcel.h"
+#include "stage/ancestors.h"
 #include "stage/roots.h"
 #include "transport/transport.h"
 
-#define SCAN_READERS 16	 /* walkers where the user names no number of readers */
-#define SCAN_ROUND   0.1 /* seconds between evening out */
-/* Of the memory option, for what is read ahead: the rest has to do for parcels. */
-#define AHEAD_SHARE  2
+#define SCAN_READERS 16	     /* walkers where the user names no number of readers */
+#define FIRST_WALK   0.1     /* seconds until the first batch */
+#define NEXT_WALK    0.2     /* and from one to the next at least */
+#define WALK_MOST    65536   /* entries of a reader in a batch, and some more */
+#define LOOK_NS	     2000000 /* between looks at how the walk goes */
+/* Of the memory option, twice for what is read ahead; the rest has to do for parcels. */
+#define AHEAD_SHARE  4
 
-/* The list of roots: bases for everybody, of the roots every @step-th from @first. */
-static int load_roots(
-	struct scan *s, const struct buf *b, unsigned first, unsigned step)
+struct walk {
+	MPI_Comm readers; /* MPI_COMM_NULL on other nodes */
+	unsigned n_readers;
+	struct buf roots;
+	bool whole; /* one batch, however long it takes */
+	bool reads; /* small files, while it looks at them */
+	/* On readers. */
+	struct scan scan;
+	struct scan_shards shards;
+	struct ahead *ahead;   /* of the next batch */
+	struct ahead *spare;   /* of the one before */
+	struct manifest *held; /* flat: names with several links, for the last batch */
+	pthread_t thread;
+	bool running; /* the thread is to be joined */
+	bool over;    /* atomic: its round is */
+	double due;   /* when the next batch may be taken */
+	/* On the first node. */
+	struct ancestors *ancestors;
+	struct scan_skipped skipped;
+};
+
+/* Bases of the list of roots; *r comes to the roots. */
+static int load_bases(struct scan *s, struct reader *r)
 {
-	struct reader r = reader_of(b->data, b->len);
-	uint32_t n;
-
-	s->n_bases = reader_get32(&r);
+	s->n_bases = reader_get32(r);
 	s->bases = calloc(s->n_bases + 1, sizeof(*s->bases));
 	if (!s->bases)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->n_bases; i++) {
-		s->bases[i] = (const char *)r.data + r.at;
-		r.at += strlen(s->bases[i]) + 1;
+		s->bases[i] = (const char *)r->data + r->at;
+		r->at += strlen(s->bases[i]) + 1;
 	}
+	return 0;
+}
+
+/*
+ * Of the roots, at @r, every @step-th from @first on: those that are directories above others, or
+ * the others.
+ */
+static int load_roots(
+	struct scan *s, struct reader r, bool above, unsigned first, unsigned step)
+{
+	uint32_t n;
+
 	n = reader_get32(&r);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t base = reader_get32(&r);
@@ -43,7 +87,7 @@ static int load_roots(
 		struct scan_item *it;
 
 		r.at += strlen(name) + 1;
-		if (i % step != first)
+		if (i % step != first || above != !!(flags & SCAN_PARENT))
 			continue;
 		it = scan_item_new(base, flags | SCAN_ROOT, name, NULL, 0);
 		if (!it)
@@ -53,41 +97,14 @@ static int load_roots(
 	return 0;
 }
 
-/* Walks until nothing is left on any reader; all entries of this node into *out. */
-static int walk_all(struct stage *st, struct scan *s, MPI_Comm readers,
-	struct manifest **out, struct ebt_err *err)
-{
-	SCOPED(scan_shards_release) struct scan_shards shards = {0};
-	int size, r;
-
-	MPI_Comm_size(readers, &size);
-	r = scan_shards_new(&shards, stage_io_threads(st->o), err);
-	if (r < 0)
-		s->code = r;
-	do {
-		s->deadline = size > 1 ? clock_now() + SCAN_ROUND : 0;
-		if (!s->code)
-			scan_round(s, &shards);
-		if (s->code)
-			job_failing(&st->job, &s->err);
-		job_progress(&st->job, EBT_PHASE_SCAN, 0, 0);
-	} while (scan_share_all(s, readers, s->code < 0));
-	if (s->code < 0) {
-		if (err && s->err.text[0])
-			*err = s->err;
-		return s->code;
-	}
-	return scan_shards_join(&shards, out, err);
-}
-
 /* What a reader found, as it travels: skipped counts and names, then the flat manifest. */
-static int encode_found(const struct scan *s, const struct manifest *m, struct buf *out,
-	struct ebt_err *err)
+static int encode_found(const struct scan_skipped *skipped, const struct manifest *m,
+	struct buf *out, struct ebt_err *err)
 {
 	for (int i = 0; i < SCAN_SKIPS; i++) {
-		const char *name = s->skipped.name[i] ? s->skipped.name[i] : "";
+		const char *name = skipped->name[i] ? skipped->name[i] : "";
 
-		buf_put64(out, s->skipped.count[i]);
+		buf_put64(out, skipped->count[i]);
 		buf_put16(out, (uint16_t)strlen(name));
 		buf_put(out, name, strlen(name));
 	}
@@ -96,13 +113,15 @@ static int encode_found(const struct scan *s, const struct manifest *m, struct b
 
 struct gathered {
 	struct manifest *m;
-	struct scan_skipped skipped;
+	struct scan_skipped *skipped;
 };
 
-static void gathered_release(struct gathered *g)
+static void add_skipped(
+	struct scan_skipped *to, int kind, uint64_t n, const char *name, size_t len)
 {
-	manifest_free(g->m);
-	scan_skipped_release(&g->skipped);
+	if (n && name && !to->count[kind])
+		to->name[kind] = strndup(name, len);
+	to->count[kind] += n;
 }
 
 static int take_found(void *arg, const struct buf *b, struct ebt_err *err)
@@ -110,56 +129,78 @@ static int take_found(void *arg, const struct buf *b, struct ebt_err *err)
 	SCOPED_MANIFEST struct manifest *m = NULL;
 	struct gathered *g = arg;
 	struct reader r = reader_of(b->data, b->len);
-	const char *name;
-	uint16_t len;
-	uint64_t n;
 	int code;
 
 	for (int i = 0; i < SCAN_SKIPS; i++) {
-		n = reader_get64(&r);
-		len = reader_get16(&r);
-		name = reader_take(&r, len);
-		if (n && name && !g->skipped.count[i])
-			g->skipped.name[i] = strndup(name, len);
-		g->skipped.count[i] += n;
+		uint64_t n = reader_get64(&r);
+		uint16_t len = reader_get16(&r);
+
+		add_skipped(g->skipped, i, n, reader_take(&r, len), len);
 	}
 	code = manifest_decode(b->data + r.at, reader_left(&r), &m, err);
 	return code < 0 ? code : manifest_append(g->m, m, err);
 }
 
-/* Collective over readers. On the first of them: everything found, arranged, in *out. */
-static int gather_all(struct stage *st, struct scan *s, MPI_Comm readers,
-	struct manifest *mine, struct manifest **out, struct ebt_err *err)
+/* What was skipped since it was asked the last time. */
+static struct scan_skipped take_skipped(struct scan *s)
 {
-	SCOPED(gathered_release) struct gathered g = {0};
+	struct scan_skipped now;
+	SCOPED_LOCK(&s->lock);
+
+	now = s->skipped;
+	s->skipped = (struct scan_skipped){0};
+	return now;
+}
+
+/* On the first node: what all found becomes a tree, with what earlier batches know of it. */
+static int arrange(struct walk *w, struct manifest *m, bool only, struct ebt_err *err)
+{
+	int r = 0;
+
+	if (!only && !w->ancestors)
+		r = ancestors_new(&w->ancestors, err);
+	if (r == 0 && !only)
+		r = ancestors_complete(w->ancestors, m, err);
+	return r < 0 ? r : manifest_arrange(m, err);
+}
+
+/*
+ * Collective over readers. On the first of them: everything found, arranged, in *out. @only: there
+ * is no batch but this one.
+ */
+static int gather_all(struct walk *w, struct manifest *mine, bool only,
+	struct manifest **out, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	struct scan *s = &w->scan;
+	struct gathered g = {.skipped = &w->skipped};
+	SCOPED(scan_skipped_release) struct scan_skipped skipped = take_skipped(s);
 	SCOPED_BUF struct buf b = {0};
 	int rank, size, r;
 
-	MPI_Comm_rank(readers, &rank);
-	MPI_Comm_size(readers, &size);
-	r = rank == 0 ? manifest_new(&g.m, err) : 0;
+	MPI_Comm_rank(w->readers, &rank);
+	MPI_Comm_size(w->readers, &size);
+	r = rank == 0 ? manifest_new(&m, err) : 0;
 	/* Bases in the user's order: where sources meet, the later one's attributes win. */
-	for (uint32_t i = 0, at; rank == 0 && r == 0 && i < s->n_bases; i++)
-		r = manifest_add_source(g.m, s->bases[i], &at, err);
+	for (uint32_t i = 0, at; rank == 0 && r == 0 && only && i < s->n_bases; i++)
+		r = manifest_add_source(m, s->bases[i], &at, err);
 	if (r == 0)
-		r = size > 1 ? encode_found(s, mine, &b, err)
-			     : manifest_append(g.m, mine, err);
-	manifest_free(mine);
-	r = transport_agree_all(readers, r, err);
+		r = size > 1 ? encode_found(&skipped, mine, &b, err)
+			     : manifest_append(m, mine, err);
+	for (int i = 0; i < SCAN_SKIPS && size == 1; i++)
+		add_skipped(&w->skipped, i, skipped.count[i], skipped.name[i],
+			skipped.name[i] ? strlen(skipped.name[i]) : 0);
+	r = transport_agree_all(w->readers, r, err);
 	if (r < 0)
 		return r;
-	if (size > 1) {
-		r = transport_collect_all(readers, &b, take_found, &g, err);
-	} else {
-		g.skipped = s->skipped;
-		memset(&s->skipped, 0, sizeof(s->skipped));
-	}
+	g.m = m;
+	if (size > 1)
+		r = transport_collect_all(w->readers, &b, take_found, &g, err);
 	if (rank != 0 || r < 0)
 		return r;
-	st->skipped += scan_warn_skipped(&st->job.log, &g.skipped);
-	r = manifest_arrange(g.m, err);
+	r = arrange(w, m, only, err);
 	if (r == 0)
-		*out = TAKE(g.m);
+		*out = TAKE(m);
 	return r;
 }
 
@@ -172,7 +213,12 @@ static int stopped(void *arg, struct ebt_err *err)
 
 static int read_ahead(void *arg, int fd, const struct manifest_entry *e)
 {
-	return ahead_read(arg, fd, e);
+	struct walk *w = arg;
+
+	if (!w->ahead)
+		return -ENOSPC;
+	/* Names with several links may have to wait for the last batch. */
+	return e->nlink > 1 && !w->whole ? 0 : ahead_read(w->ahead, fd, e);
 }
 
 /*
@@ -182,48 +228,188 @@ static int read_ahead(void *arg, int fd, const struct manifest_entry *e)
 static bool has_memory(const struct stage *st, unsigned readers)
 {
 	uint64_t parcel = st->o->parcel ? st->o->parcel : PLAN_PARCEL_MIN;
-	uint64_t rest = stage_memory(st->o) - stage_memory(st->o) / AHEAD_SHARE;
+	uint64_t rest = stage_memory(st->o) - 2 * (stage_memory(st->o) / AHEAD_SHARE);
 
 	return rest / readers / FLOW_PARCELS_MIN >= pool_stride(parcel);
 }
 
+/* On a reader: memory for what the next batch reads ahead. Without it files are read later. */
+static void open_ahead(const struct stage *st, struct walk *w)
+{
+	struct ebt_err err;
+
+	if (!w->ahead)
+		w->ahead = TAKE(w->spare);
+	if (w->reads && !w->ahead)
+		ahead_new(stage_memory(st->o) / AHEAD_SHARE, st->o->dry_run, &w->ahead,
+			&err);
+	__atomic_store_n(&w->scan.ahead_over, !w->ahead, __ATOMIC_RELAXED);
+}
+
 /*
- * Collective. st->ahead where content is read while it is looked at: not where a store may have
- * it already, which only the whole list tells.
+ * Collective. Is content read while it is looked at? Not where a store may have it already, which
+ * only the whole list tells.
  */
-static int open_ahead_all(
-	struct stage *st, unsigned readers, bool reader, struct ebt_err *err)
+static bool reads_ahead_all(const struct stage *st, unsigned readers)
 {
 	int some = st->store && st->o->overwrite != EBT_OVERWRITE_ALWAYS &&
 		   store_manifest_bytes(st->store) > 0;
-	int r = 0;
 
 	transport_reduce_all(st->job.nodes, &some, 1, MPI_INT, MPI_MAX);
-	if (!some && reader && has_memory(st, readers))
-		r = ahead_new(stage_memory(st->o) / AHEAD_SHARE, st->o->dry_run,
-			&st->ahead, err);
-	return job_agree_all(&st->job, r, err);
+	return !some && has_memory(st, readers);
 }
 
-/* Collective. What came of it, so that all plan alike. */
-static void weigh_ahead_all(struct stage *st, unsigned readers)
+static void *walk_on(void *arg)
 {
-	uint64_t most = st->ahead ? ahead_memory(st->ahead) : 0;
+	struct walk *w = arg;
 
-	transport_reduce_all(st->job.nodes, &most, 1, MPI_UINT64_T, MPI_MAX);
-	for (uint32_t i = 0; most && i < st->m->count; i++) {
-		if (st->m->entries[i].ahead) {
-			st->ahead_readers = readers;
-			st->ahead_memory = most;
-			return;
-		}
+	scan_round(&w->scan, &w->shards);
+	__atomic_store_n(&w->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* On a reader: a round begins, beside what this thread does. */
+static void start_walk(struct walk *w)
+{
+	w->over = false;
+	w->running = pthread_create(&w->thread, NULL, walk_on, w) == 0;
+	/* Without a thread it goes in turn. */
+	if (!w->running)
+		walk_on(w);
+}
+
+/* Waits for the end of the round. */
+static void join_walk(struct walk *w)
+{
+	if (w->running)
+		pthread_join(w->thread, NULL);
+	w->running = false;
+}
+
+/* On a reader: until the walk is over or long enough. */
+static void wait_walk(struct stage *st, struct walk *w)
+{
+	while (!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE) &&
+		(st->o->batch || clock_now() < w->due) &&
+		job_stopped(&st->job, NULL) == 0) {
+		if (st->batches == 1)
+			job_progress(&st->job, EBT_PHASE_SCAN, 0, 0);
+		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 	}
 }
 
-static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm readers,
-	struct manifest **out, struct ebt_err *err)
+/* What this reader has found goes to *all, flat, while others may find more. */
+static int take_entries(
+	struct stage *st, struct walk *w, struct manifest **all, struct ebt_err *err)
 {
-	SCOPED(scan_release) struct scan s = {
+	SCOPED(scan_shards_release) struct scan_shards found = {0};
+	int r = scan_shards_new(&found, w->shards.n, err);
+
+	if (r < 0)
+		return r;
+	scan_freeze(&w->scan);
+	for (unsigned i = 0; i < found.n; i++) {
+		struct manifest *m = found.m[i];
+
+		found.m[i] = w->shards.m[i];
+		w->shards.m[i] = m;
+	}
+	st->b.ahead = TAKE(w->ahead);
+	open_ahead(st, w);
+	__atomic_store_n(&w->scan.entries, 0, __ATOMIC_RELAXED);
+	scan_thaw(&w->scan);
+	return scan_shards_join(&found, all, err);
+}
+
+/* The walk goes on here, if it has ended for lack of items or because of its bound. */
+static void go_on(struct walk *w)
+{
+	if (!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE))
+		return;
+	join_walk(w);
+	start_walk(w);
+}
+
+static int walk_code(struct stage *st, struct walk *w, struct ebt_err *err)
+{
+	int code = __atomic_load_n(&w->scan.code, __ATOMIC_ACQUIRE);
+
+	if (code == 0)
+		return 0;
+	job_failing(&st->job, &w->scan.err);
+	if (err && w->scan.err.text[0])
+		*err = w->scan.err;
+	return code;
+}
+
+/* Names with several links wait for the last batch: until then *m is without. */
+static int hold_links(
+	struct walk *w, bool more, struct manifest **m, struct ebt_err *err)
+{
+	struct manifest *rest;
+	int r = 0;
+
+	if (!more) {
+		r = w->held ? manifest_append(*m, w->held, err) : 0;
+		manifest_free(TAKE(w->held));
+		return r;
+	}
+	if (!w->held)
+		r = manifest_new(&w->held, err);
+	if (r == 0)
+		r = manifest_split(*m, w->held, &rest, err);
+	if (r == 0) {
+		manifest_free(*m);
+		*m = rest;
+	}
+	return r;
+}
+
+/*
+ * Collective over readers: a batch in *out of the first. What was found is taken before items go
+ * to others: so a directory comes before what others find in it.
+ */
+static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest **out,
+	bool *more, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *mine = NULL;
+	int r = 0, left;
+
+	do {
+		wait_walk(st, w);
+		w->due = clock_now() + (w->whole ? FIRST_WALK : NEXT_WALK);
+		if (!w->whole)
+			r = take_entries(st, w, &mine, err);
+		if (r == 0)
+			r = walk_code(st, w, err);
+		left = scan_share_all(&w->scan, w->readers, r < 0);
+		if (left > 0)
+			go_on(w);
+	} while (left > 0 && w->whole);
+	*more = left > 0;
+	if (left < 0)
+		scan_end(&w->scan);
+	if (left <= 0)
+		join_walk(w);
+	if (r == 0)
+		r = walk_code(st, w, err);
+	if (r == 0 && w->whole)
+		r = take_entries(st, w, &mine, err);
+	if (r == 0)
+		r = hold_links(w, *more, &mine, err);
+	r = transport_agree_all(w->readers, r, err);
+	return r < 0 ? r : gather_all(w, mine, !*more && st->batches == 1, out, err);
+}
+
+static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
+{
+	struct reader roots = reader_of(w->roots.data, w->roots.len);
+	struct scan *s = &w->scan;
+	struct stat dest;
+	int rank, r;
+
+	MPI_Comm_rank(w->readers, &rank);
+	*s = (struct scan){
 		.filter = st->job.filter,
 		.no_owner = st->o->no_owner,
 		.no_xattrs = st->o->no_xattrs,
@@ -233,30 +419,33 @@ static int scan_readers_all(struct stage *st, const struct buf *roots, MPI_Comm 
 		.reopened = &st->reopened,
 		.stopped = stopped,
 		.stopped_arg = st,
-		.ahead = st->ahead ? read_ahead : NULL,
-		.ahead_arg = st->ahead,
+		.ahead = w->reads ? read_ahead : NULL,
+		.ahead_arg = w,
 	};
-	struct manifest *mine = NULL;
-	int rank, size, r;
-	struct stat dest;
-
-	scan_init(&s);
-	MPI_Comm_rank(readers, &rank);
-	MPI_Comm_size(readers, &size);
+	scan_init(s);
 	if (st->store && fstat(store_dirfd(st->store), &dest) == 0) {
-		s.store_dev = dest.st_dev;
-		s.store_ino = dest.st_ino;
+		s->store_dev = dest.st_dev;
+		s->store_ino = dest.st_ino;
 	}
-	r = load_roots(&s, roots, (unsigned)rank, (unsigned)size);
+	if (load_bases(s, &roots) < 0 ||
+		load_roots(s, roots, true, (unsigned)rank, w->n_readers) < 0)
+		return ebt_fail(err, -ENOMEM, "list of sources");
+	r = scan_shards_new(&w->shards, stage_io_threads(st->o), err);
 	if (r < 0)
-		s.code = ebt_fail(&s.err, r, "list of sources");
-	r = walk_all(st, &s, readers, &mine, err);
-	r = transport_agree_all(readers, r, err);
-	if (r < 0) {
-		manifest_free(mine);
 		return r;
-	}
-	return gather_all(st, &s, readers, mine, out, err);
+	/* Directories above the roots first, on all readers: what lies in them comes later. */
+	if (s->items)
+		scan_round(s, &w->shards);
+	r = walk_code(st, w, err);
+	if (r < 0)
+		return r;
+	s->most = w->whole ? 0 : st->o->batch ? st->o->batch : WALK_MOST;
+	if (load_roots(s, roots, false, (unsigned)rank, w->n_readers) < 0)
+		return ebt_fail(err, -ENOMEM, "list of sources");
+	open_ahead(st, w);
+	w->due = clock_now() + FIRST_WALK;
+	start_walk(w);
+	return 0;
 }
 
 MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes)
@@ -279,55 +468,126 @@ MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes
 	return comm;
 }
 
-/* The first node's manifest to all others. @b: scratch. */
-static int share_manifest_all(struct stage *st, struct buf *b, struct ebt_err *err)
+/* The first node's manifest to all others, and whether there will be more. */
+static int share_manifest_all(struct stage *st, bool *more, struct ebt_err *err)
 {
-	int r = st->job.node == 0 ? manifest_encode(st->m, b, err) : 0;
+	SCOPED_BUF struct buf b = {0};
+	bool first = st->job.node == 0;
+	int r = 0;
 
+	if (first) {
+		buf_put8(&b, *more);
+		r = manifest_encode(st->b.m, &b, err);
+	}
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(st->job.nodes, b, 0, err);
+		r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
+	if (r < 0)
+		return r;
+	*more = b.data[0];
+	r = first ? 0 : manifest_decode(b.data + 1, b.len - 1, &st->b.m, err);
+	return job_agree_all(&st->job, r, err);
+}
+
+static int open_walk_all(struct stage *st, struct walk *w, struct ebt_err *err)
+{
+	SCOPED_FREE int *nodes = NULL;
+	int r;
+
+	w->n_readers = st->o->readers ? st->o->readers : SCAN_READERS;
+	if (w->n_readers > (unsigned)st->job.n_nodes)
+		w->n_readers = (unsigned)st->job.n_nodes;
+	nodes = calloc(w->n_readers, sizeof(*nodes));
+	r = nodes ? 0 : ebt_fail(err, -ENOMEM, "readers");
+	if (r == 0 && st->job.node == 0)
+		r = stage_roots(st->o, &w->roots, err);
+	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = job_agree_all(&st->job,
-			st->job.node ? manifest_decode(b->data, b->len, &st->m, err)
-				     : 0,
-			err);
+		r = transport_bcast_buf_all(st->job.nodes, &w->roots, 0, err);
+	if (r < 0)
+		return r;
+	w->whole = st->o->dry_run || roots_meet(&w->roots);
+	w->reads = reads_ahead_all(st, w->n_readers);
+	w->readers = stage_open_readers(st, w->n_readers, nodes);
+	if (w->readers != MPI_COMM_NULL)
+		r = open_reader(st, w, err);
+	return job_agree_all(&st->job, r, err);
+}
+
+int stage_scan_open_all(struct stage *st, struct ebt_err *err)
+{
+	int r;
+
+	st->walk = calloc(1, sizeof(*st->walk));
+	r = job_agree_all(&st->job, st->walk ? 0 : ebt_fail(err, -ENOMEM, "scan"), err);
+	if (r < 0)
+		return r;
+	st->walk->readers = MPI_COMM_NULL;
+	return open_walk_all(st, st->walk, err);
+}
+
+int stage_scan_next_all(struct stage *st, bool *more, struct ebt_err *err)
+{
+	struct walk *w = st->walk;
+	int r = 0;
+
+	st->batches++;
+	*more = false;
+	if (w->readers != MPI_COMM_NULL)
+		r = next_of_readers_all(st, w, &st->b.m, more, err);
+	r = job_agree_all(&st->job, r, err);
+	if (r == 0 && st->job.n_nodes > 1)
+		r = share_manifest_all(st, more, err);
+	if (r == 0 && !*more && st->job.node == 0)
+		st->skipped += scan_warn_skipped(&st->job.log, &w->skipped);
+	if (r == 0)
+		r = stage_links_all(st, w->readers, err);
 	return r;
 }
 
-int stage_scan_all(struct stage *st, struct ebt_err *err)
+unsigned stage_readers(const struct stage *st)
 {
-	SCOPED_BUF struct buf b = {0};
-	unsigned readers = st->o->readers ? st->o->readers : SCAN_READERS;
-	SCOPED_FREE int *nodes = NULL;
-	MPI_Comm comm;
-	int r;
+	/* Who has read some ahead has to send it. */
+	for (uint32_t i = 0; st->walk->reads && i < st->b.m->count; i++) {
+		if (st->b.m->entries[i].marks & MANIFEST_AHEAD)
+			return st->walk->n_readers;
+	}
+	return st->o->readers;
+}
 
-	if (readers > (unsigned)st->job.n_nodes)
-		readers = (unsigned)st->job.n_nodes;
-	nodes = calloc(readers, sizeof(*nodes));
-	r = nodes ? 0 : ebt_fail(err, -ENOMEM, "readers");
-	if (r == 0 && st->job.node == 0)
-		r = stage_roots(st->o, &b, err);
-	r = job_agree_all(&st->job, r, err);
-	if (r < 0)
-		return r;
-	r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
-	if (r < 0)
-		return r;
-	comm = stage_open_readers(st, readers, nodes);
-	r = open_ahead_all(st, readers, comm != MPI_COMM_NULL, err);
-	if (r == 0 && comm != MPI_COMM_NULL)
-		r = scan_readers_all(st, &b, comm, &st->m, err);
-	r = job_agree_all(&st->job, r, err);
-	b.len = 0;
-	if (r == 0 && st->job.n_nodes > 1)
-		r = share_manifest_all(st, &b, err);
-	if (r == 0)
-		r = stage_links_all(st, comm, err);
-	if (r == 0)
-		weigh_ahead_all(st, readers);
-	if (comm != MPI_COMM_NULL)
-		MPI_Comm_free(&comm);
-	return r;
+uint64_t stage_pool(const struct stage *st)
+{
+	uint64_t memory = stage_memory(st->o);
+
+	return st->walk->reads ? memory - 2 * (memory / AHEAD_SHARE) : memory;
+}
+
+void stage_scan_keep(struct stage *st, struct ahead *ahead)
+{
+	if (ahead)
+		ahead_clear(ahead);
+	ahead_free(st->walk->spare);
+	st->walk->spare = ahead;
+}
+
+void stage_scan_close(struct stage *st)
+{
+	struct walk *w = TAKE(st->walk);
+
+	if (!w)
+		return;
+	if (w->readers != MPI_COMM_NULL) {
+		scan_end(&w->scan);
+		join_walk(w);
+		scan_release(&w->scan);
+		MPI_Comm_free(&w->readers);
+	}
+	scan_shards_release(&w->shards);
+	ahead_free(w->ahead);
+	ahead_free(w->spare);
+	manifest_free(w->held);
+	ancestors_free(w->ancestors);
+	scan_skipped_release(&w->skipped);
+	buf_release(&w->roots);
+	free(w);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Evening out the walk between readers. After each round everybody knows how many items
- * everybody has; the ones above the mean give to the ones below it, in an order that all
+ * Evening out the walk between readers, while it goes on. Now and then everybody hears how many
+ * items everybody has; the ones above the mean give to the ones below it, in an order that all
  * compute alike. Who gets what does not matter to the result, only to the time.
  */
 #include "stage/scan_share.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -56,9 +57,11 @@ static void give(struct scan *s, MPI_Comm comm, int peer, uint64_t n, struct buf
 	uint64_t len;
 
 	b->len = 0;
-	while (n-- && (it = s->items) && b->len + item_bytes(it) <= GIVE_MAX) {
-		s->items = it->next;
-		s->n_items--;
+	while (n-- && (it = scan_pop(s))) {
+		if (b->len + item_bytes(it) > GIVE_MAX) {
+			scan_push(s, it);
+			break;
+		}
 		put_item(b, it);
 		free(it);
 	}
@@ -125,30 +128,38 @@ static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int
 	return first;
 }
 
-bool scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
+int scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
 {
 	SCOPED_FREE uint64_t *have = NULL;
 	SCOPED_BUF struct buf b = {0};
-	uint64_t mine = s->n_items, total = 0;
-	int size, rank, any = failed, r;
+	struct ebt_err err = {0};
+	uint64_t mine, total = 0;
+	int size, rank, any[2] = {failed}, r;
+	unsigned busy;
+	uint32_t items;
 
 	MPI_Comm_size(readers, &size);
 	MPI_Comm_rank(readers, &rank);
 	have = calloc((size_t)size, sizeof(*have));
 	if (!have || !buf_extend(&b, GIVE_MAX)) {
-		s->code = ebt_fail(&s->err, -ENOMEM, "scan: sharing directories");
-		any = 1;
+		scan_fail(
+			s, ebt_fail(&err, -ENOMEM, "scan: sharing directories"), &err);
+		any[0] = 1;
 	}
-	transport_reduce_all(readers, &any, 1, MPI_INT, MPI_MAX);
-	if (any)
-		return false;
+	scan_left(s, &items, &busy);
+	mine = items;
+	any[1] = busy > 0;
+	transport_reduce_all(readers, any, 2, MPI_INT, MPI_MAX);
+	if (any[0])
+		return -ECANCELED;
 	transport_allgather_all(readers, &mine, sizeof(mine), have);
 	for (int i = 0; i < size; i++)
 		total += have[i];
-	if (!total)
-		return false;
+	/* Who is at work may come by more. */
+	if (!total && !any[1])
+		return 0;
 	r = even_out(s, readers, have, size, rank, &b);
-	if (r && !s->code)
-		s->code = ebt_fail(&s->err, r, "scan: sharing directories");
-	return true;
+	if (r)
+		scan_fail(s, ebt_fail(&err, r, "scan: sharing directories"), &err);
+	return 1;
 }

@@ -5,7 +5,10 @@
 #include "scan/scan.h"
 #include "stage/stage_internal.h"
 
-/* Collective over readers. Evens out the items; false: none left anywhere. */
-bool scan_share_all(struct scan *s, MPI_Comm readers, bool failed);
+/*
+ * Collective over readers, also while they walk. Evens out the items. 1: there are some, or will
+ * be; 0: none is left anywhere; negative: a reader has @failed, and who has not may end the walk.
+ */
+int scan_share_all(struct scan *s, MPI_Comm readers, bool failed);
 
 #endif

@@ -48,16 +48,6 @@ uint64_t stage_memory(const struct ebt_stage_options *o)
 	return o->memory ? o->memory : EBT_STAGE_MEMORY;
 }
 
-unsigned stage_readers(const struct stage *st)
-{
-	return st->ahead_readers ? st->ahead_readers : st->o->readers;
-}
-
-uint64_t stage_pool(const struct stage *st)
-{
-	return stage_memory(st->o) - st->ahead_memory;
-}
-
 int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err)
 {
 	SCOPED_FREE char *cwd = getcwd(NULL, 0);
@@ -106,6 +96,7 @@ int stage_open_all(struct stage *st, MPI_Comm comm, const struct ebt_stage_optio
 	memset(st, 0, sizeof(*st));
 	st->o = o;
 	st->treefd = -1;
+	st->beside = MPI_COMM_NULL;
 	r = job_open_all(&st->job, comm, &o->run, err);
 	if (r == 0 && st->job.nodes != MPI_COMM_NULL)
 		find_cost(st);
@@ -116,12 +107,13 @@ void stage_close(struct stage *st)
 {
 	if (st->treefd >= 0)
 		close(st->treefd);
-	plan_free(st->plan);
-	ahead_free(st->ahead);
-	stage_layouts_release(&st->layouts);
-	free(st->need);
-	free(st->lacks);
-	manifest_free(st->m);
+	stage_scan_close(st);
+	if (st->beside != MPI_COMM_NULL)
+		MPI_Comm_free(&st->beside);
+	stage_batch_release(&st->b);
+	pool_memory_free(&st->memory);
+	manifest_free(st->before);
+	manifest_free(st->old);
 	store_close(st->store);
 	job_close(&st->job);
 }
@@ -134,12 +126,12 @@ static void note_step(const struct stage *st, const char *step)
 			&st->job.log, "%8.4f s %s", clock_now() - st->job.began, step);
 }
 
-static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err)
+/* The next batch, from the scan to its plan. */
+static int plan_all(
+	struct stage *st, struct stage_times *t, bool *more, struct ebt_err *err)
 {
-	int r;
+	int r = stage_scan_next_all(st, more, err);
 
-	note_step(st, "store open");
-	r = stage_scan_all(st, err);
 	note_step(st, "scanned");
 	if (r == 0)
 		r = stage_compare_all(st, err);
@@ -153,9 +145,9 @@ static int plan_all(struct stage *st, struct stage_times *t, struct ebt_err *err
 	if (r == 0 && st->store)
 		r = stage_space_all(st, err);
 	note_step(st, "space checked");
-	if (st->m)
-		memcpy(st->m->id, st->id, sizeof(st->id));
-	t->scan = job_lap_all(&st->job);
+	if (st->b.m)
+		memcpy(st->b.m->id, st->id, sizeof(st->id));
+	t->scan += job_lap_all(&st->job);
 	return r;
 }
 
@@ -181,41 +173,65 @@ static void abandon_all(struct stage *st)
 	}
 }
 
-/* All content of the plan into incoming of all nodes. */
+/* All content of the batch into incoming of all nodes. */
 static int stream_into_all(struct stage *st, struct ebt_err *err)
 {
 	struct stream_input in = {
 		.job = &st->job,
 		.id = st->id,
-		.m = st->m,
-		.need = st->need,
-		.plan = st->plan,
+		.m = st->b.m,
+		.need = st->b.need,
+		.plan = st->b.plan,
 		.io_threads = stage_io_threads(st->o),
 		.write_threads = stage_write_threads(st->o),
 		.window = stage_window(st->o),
-		.memory = stage_pool(st),
-		.ahead = st->ahead,
+		.memory = &st->memory,
+		.ahead = st->b.ahead,
+		.before = st->sum.bytes,
 	};
 	struct stream_result res;
-	int r = store_begin(st->store, st->id, &st->treefd, err);
+	int r = st->treefd < 0 ? store_begin(st->store, st->id, &st->treefd, err) : 0;
 
+	if (r == 0 && !st->memory.at)
+		r = pool_memory_new(&st->memory, stage_pool(st), err);
 	if (r == 0)
-		r = store_can_hold(st->store, st->m, st->need, err);
+		r = store_can_hold(st->store, st->b.m, st->b.need, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
 	stage_warn_times_all(st);
 	in.treefd = st->treefd;
 	r = stream_all(&in, &res, err);
-	st->self.reader = res.reader;
-	st->self.bytes_read = res.bytes_read;
-	st->self.bytes_in = res.bytes_in;
-	st->self.bytes_out = res.bytes_out;
-	st->self.bytes_written = res.bytes_written;
-	st->self.seconds = res.seconds;
-	st->reopened += res.reopened;
-	ahead_free(TAKE(st->ahead));
+	st->self.reader |= res.reader;
+	st->self.bytes_read += res.bytes_read;
+	st->self.bytes_in += res.bytes_in;
+	st->self.bytes_out += res.bytes_out;
+	st->self.bytes_written += res.bytes_written;
+	st->self.seconds += res.seconds;
+	__atomic_add_fetch(&st->reopened, res.reopened, __ATOMIC_RELAXED);
+	stage_scan_keep(st, TAKE(st->b.ahead));
 	return r;
+}
+
+/* Batch after batch, while the walk goes on; in the end st->b is of all. */
+static int bring_batches_all(
+	struct stage *st, struct stage_times *t, struct ebt_err *err)
+{
+	bool more = true;
+	int r = stage_scan_open_all(st, err);
+
+	while (r == 0 && more) {
+		r = plan_all(st, t, &more, err);
+		if (r == 0)
+			r = stream_into_all(st, err);
+		if (r == 0)
+			r = job_agree_all(
+				&st->job, stage_batch_done(st, more, err), err);
+		t->stream += job_lap_all(&st->job);
+	}
+	stage_scan_close(st);
+	manifest_free(TAKE(st->old));
+	return r < 0 ? r : job_agree_all(&st->job, stage_batch_join(st, err), err);
 }
 
 /* The store is open. Whatever fails before the commit leaves the node as it was. */
@@ -224,16 +240,25 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 	bool keep = false;
 	int r;
 
-	r = plan_all(st, t, err);
-	if (r == 0)
-		r = stream_into_all(st, err);
-	t->stream = job_lap_all(&st->job);
+	note_step(st, "store open");
+	r = bring_batches_all(st, t, err);
 	if (r == 0)
 		r = stage_publish_all(st, &keep, err);
 	t->publish = job_lap_all(&st->job);
 	if (r < 0 && !keep)
 		abandon_all(st);
 	return r;
+}
+
+/* Scanned and planned, as one batch. */
+static int dry_run_all(struct stage *st, struct stage_times *t, struct ebt_err *err)
+{
+	bool more;
+	int r = stage_scan_open_all(st, err);
+
+	if (r == 0)
+		r = plan_all(st, t, &more, err);
+	return r < 0 ? r : stage_batch_done(st, false, err);
 }
 
 static int run_all(struct stage *st, struct ebt_stage_report *rep, struct ebt_err *err)
@@ -246,7 +271,7 @@ static int run_all(struct stage *st, struct ebt_stage_report *rep, struct ebt_er
 	if (r < 0)
 		return r;
 	if (st->o->dry_run) {
-		r = plan_all(st, &t, err);
+		r = dry_run_all(st, &t, err);
 	} else {
 		r = stage_open_store_all(st, true, NULL, err);
 		if (r == 0)

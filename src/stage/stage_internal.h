@@ -10,8 +10,35 @@
 #include "job/job.h"
 #include "manifest/manifest.h"
 #include "pack/ahead.h"
+#include "pack/parcel.h"
 #include "plan/plan.h"
+#include "plan/schedule.h"
 #include "store/store.h"
+
+/*
+ * What is brought in one go: all that the scan had found when it was its turn, see scan.c. Of a
+ * run whose scan is over at once there is one. When all were brought, these together.
+ */
+struct stage_batch {
+	struct manifest *m;
+	uint64_t *need; /* one bit per entry; NULL: all */
+	/* With overwrite auto, as need: what this node has not, or not by EBT's hand. */
+	uint64_t *lacks;
+	bool renews; /* then: some node has what another one lacks, and gets it again */
+	struct plan_layouts
+		layouts; /* of large files, where more than one node reads */
+	struct plan *plan;
+	struct ahead *ahead; /* what this node read while it looked, or none */
+};
+
+/* What plans and streams of all batches come to. */
+struct stage_sum {
+	uint64_t bytes, parcels;
+	uint32_t readers;
+	enum schedule_algo algo; /* of the largest batch */
+	uint64_t parcel, largest;
+	double predicted, bound;
+};
 
 struct stage {
 	const struct ebt_stage_options *o;
@@ -20,22 +47,24 @@ struct stage {
 	struct cost_model cost;
 	char id[33];
 	struct store *store;
-	struct manifest *m;
-	uint64_t *need; /* one bit per entry; NULL: all */
-	/* With overwrite auto, as need: what this node has not, or not by EBT's hand. */
-	uint64_t *lacks;
-	bool renews; /* then: some node has what another one lacks, and gets it again */
+	struct walk *walk;
+	struct stage_batch b;	 /* at hand */
+	struct manifest *before; /* flat: of the batches before */
+	struct manifest
+		*old; /* of the store, once it was asked for; NULL: it has none */
+	bool knows_old;
+	bool chosen;  /* of one of them not all was needed */
+	bool renewed; /* renews of one of them */
+	struct stage_sum sum;
+	uint32_t batches; /* so far, with the one at hand */
 	uint64_t unchanged;
 	uint64_t skipped;
 	uint64_t reopened;    /* atomic: opens of sources that were tried again */
 	uint64_t links_apart; /* names staged as files of their own: see links.c */
-	struct plan_layouts
-		layouts; /* of large files, where more than one node reads */
-	struct plan *plan;
-	struct ahead *ahead; /* on readers, where they read while they look */
-	unsigned
-		ahead_readers; /* so many have read some ahead, and are the plan's; or 0 */
-	uint64_t ahead_memory; /* that it took, of the node where it took most */
+	bool warned_times;
+	struct pool_memory memory; /* parcels of one batch after the other */
+	MPI_Comm
+		beside; /* check.c: ranks whose stores may lie on one file system, or none */
 	int treefd;
 	struct ebt_stage_node self; /* what this node has to report */
 };
@@ -45,18 +74,35 @@ unsigned stage_io_threads(const struct ebt_stage_options *o);
 unsigned stage_write_threads(const struct ebt_stage_options *o);
 unsigned stage_window(const struct ebt_stage_options *o);
 uint64_t stage_memory(const struct ebt_stage_options *o);
-/* Readers of the plan, 0: chosen there; bytes for parcels. Both once the scan is over. */
+/* Readers of the plan, 0: chosen there; bytes for parcels. Both once there is a batch. */
 unsigned stage_readers(const struct stage *st);
 uint64_t stage_pool(const struct stage *st);
 
 /* What the user named, on the first node: a list as roots_encode makes it. */
 int stage_roots(
 	const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err);
-/* scan.c: fills st->m on all nodes. */
-int stage_scan_all(struct stage *st, struct ebt_err *err);
+/* scan.c: the walk begins. */
+int stage_scan_open_all(struct stage *st, struct ebt_err *err);
+/*
+ * scan.c: the next batch, st->b.m on all nodes and st->b.ahead on this one, while the walk goes
+ * on beside. *more: further ones will come, also after one without entries.
+ */
+int stage_scan_next_all(struct stage *st, bool *more, struct ebt_err *err);
+/* The memory of @ahead (or NULL), of a batch that was brought, is used for a further one. */
+void stage_scan_keep(struct stage *st, struct ahead *ahead);
+/* Ends it where it stands; not collective. */
+void stage_scan_close(struct stage *st);
+/*
+ * batch.c: the one at hand was brought and is noted. There is none then, unless it was the only one:
+ * the first, and no @more.
+ */
+int stage_batch_done(struct stage *st, bool more, struct ebt_err *err);
+/* batch.c: all batches, brought, become the one at hand. */
+int stage_batch_join(struct stage *st, struct ebt_err *err);
+void stage_batch_release(struct stage_batch *b);
 /*
  * links.c: hard links that no node has seen enough of to tell are looked at by the readers,
- * then st->m has them on all nodes. @readers: MPI_COMM_NULL on other nodes.
+ * then st->b.m has them on all nodes. @readers: MPI_COMM_NULL on other nodes.
  */
 int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err);
 /*
@@ -78,7 +124,7 @@ int stage_open_store_all(
 int stage_give_up_all(struct stage *st, uint32_t *done, struct ebt_err *err);
 /* check.c: what the user lets the store replace. */
 enum store_overwrite stage_policy(const struct stage *st);
-/* check.c: targets in the way, what is needed (st->need, st->unchanged). */
+/* check.c: targets in the way, what is needed (st->b.need, st->unchanged). */
 int stage_compare_all(struct stage *st, struct ebt_err *err);
 /* check.c: the first half of it on this node alone: -EEXIST names the first few. */
 int stage_check_conflicts(struct stage *st, struct ebt_err *err);
@@ -86,7 +132,7 @@ int stage_check_conflicts(struct stage *st, struct ebt_err *err);
 int stage_space_all(struct stage *st, struct ebt_err *err);
 /* times.c: one warning on all nodes together where stores do not hold times as they are. */
 void stage_warn_times_all(struct stage *st);
-/* layouts.c: st->layouts, the same on all nodes; empty where OSTs do not matter. */
+/* layouts.c: st->b.layouts, the same on all nodes; empty where OSTs do not matter. */
 int stage_layouts_all(struct stage *st, struct ebt_err *err);
 void stage_layouts_release(struct plan_layouts *l);
 /* The one of @entry, or NULL. */

@@ -17,12 +17,12 @@ static uint64_t count_cut(const struct stage *st)
 {
 	uint64_t n = 0;
 
-	for (uint32_t i = 0; i < st->m->count; i++) {
-		const struct manifest_entry *e = &st->m->entries[i];
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		const struct manifest_entry *e = &st->b.m->entries[i];
 
-		n += e->kind != MANIFEST_DIR && manifest_needed(st->need, i) &&
-		     (!st->m->times.unit ||
-			     !manifest_same_time(st->m, e, e->mtime, e->mtime_ns));
+		n += e->kind != MANIFEST_DIR && manifest_needed(st->b.need, i) &&
+		     (!st->b.m->times.unit ||
+			     !manifest_same_time(st->b.m, e, e->mtime, e->mtime_ns));
 	}
 	return n;
 }
@@ -55,7 +55,7 @@ static void describe(const struct fsio_times *h, char out[TEXT])
 
 void stage_warn_times_all(struct stage *st)
 {
-	uint64_t n = count_cut(st), nodes = n > 0, first;
+	uint64_t n = st->warned_times ? 0 : count_cut(st), nodes = n > 0, first;
 	char store[512], what[TEXT];
 
 	/* The first of the nodes concerned speaks for all. */
@@ -63,12 +63,13 @@ void stage_warn_times_all(struct stage *st)
 	transport_reduce_all(st->job.nodes, &first, 1, MPI_UINT64_T, MPI_MAX);
 	if (!first)
 		return;
+	st->warned_times = true;
 	transport_reduce_all(st->job.nodes, &nodes, 1, MPI_UINT64_T, MPI_SUM);
 	if (first != (uint64_t)(st->job.n_nodes - st->job.node))
 		return;
 	text_name(store_path(st->store), store, sizeof(store));
-	describe(&st->m->times, what);
-	if (st->m->times.unit)
+	describe(&st->b.m->times, what);
+	if (st->b.m->times.unit)
 		log_warn(&st->job.log,
 			"%s holds times%s: those of %llu files are cut (%llu of %d "
 			"nodes)",

@@ -36,8 +36,9 @@ void stream_tick(struct stream *s)
 		stream_fail(s, -EINTR, &err);
 	if (stream_failed(s))
 		job_failing(s->in->job, &s->err);
-	job_progress(s->in->job, EBT_PHASE_MOVE, unpacker_bytes(s->unpacker),
-		s->in->plan->bytes);
+	job_progress(s->in->job, EBT_PHASE_MOVE,
+		s->in->before + unpacker_bytes(s->unpacker),
+		s->in->before + s->in->plan->bytes);
 }
 
 void stream_write(struct stream *s, struct parcel *p)
@@ -200,7 +201,7 @@ static int open_channel(
 	queue_init(&c->filled);
 	pthread_mutex_init(&c->order, NULL);
 	s->n_channels = i + 1;
-	r = pool_new(in->plan->parcel, parcels, &c->pool, err);
+	r = pool_new(in->plan->parcel, parcels, in->memory, &c->pool, err);
 	if (r < 0)
 		return r;
 	while (size < 4ull * parcels)
@@ -252,10 +253,11 @@ static int stream_open(struct stream *s, struct ebt_err *err)
 {
 	const struct stream_input *in = s->in;
 	uint32_t streams = in->plan->n_streams;
-	uint64_t parcels = in->memory / pool_stride(in->plan->parcel);
+	uint64_t parcels = in->memory->length / pool_stride(in->plan->parcel);
 	bool alone = in->job->n_nodes == 1;
 	int r;
 
+	in->memory->used = 0;
 	s->channels = calloc((size_t)streams + 1, sizeof(*s->channels));
 	if (!s->channels)
 		return ebt_fail(err, -ENOMEM, "streams");

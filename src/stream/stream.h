@@ -11,6 +11,7 @@
 #include "job/job.h"
 #include "manifest/manifest.h"
 #include "pack/ahead.h"
+#include "pack/parcel.h"
 #include "plan/plan.h"
 
 #define STREAM_THREADS 64 /* of one kind, at most */
@@ -25,9 +26,10 @@ struct stream_input {
 	int treefd;	     /* an empty directory that nobody else writes to */
 	unsigned io_threads; /* of a reader */
 	unsigned write_threads;
-	unsigned window;	   /* sends of a node at a time */
-	uint64_t memory;	   /* bytes of all buffers of a node */
-	const struct ahead *ahead; /* content that this node has, or NULL */
+	unsigned window;	    /* sends of a node at a time */
+	struct pool_memory *memory; /* of all buffers of a node */
+	uint64_t before;	    /* bytes that came earlier, for progress */
+	const struct ahead *ahead;  /* content that this node has, or NULL */
 };
 
 /* What this node did. */

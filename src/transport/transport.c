@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,24 +15,50 @@
 
 #define PAUSE_POLLS    32 /* tests in vain before the first sleep */
 #define PAUSE_FIRST_US 10
-#define YIELD_S	       20e-6 /* longer is no yield in vain */
-#define WAIT_YIELDS                                                                    \
-	200 /* of a collective, before its first sleep: a millisecond at most */
-#define PIECE (64 << 20) /* bytes of one message of a long transfer */
-#define ASKED 16	 /* buffers that rank 0 collects at a time */
+#define CROWDED_S      20e-3 /* so long a processor counts as wanted by others */
+#define SPIN_LEAST_S   5e-6
+#define LOOK_YIELDS    4	  /* between looks whether it is */
+#define WAIT_SPIN_S    200e-6	  /* of a collective: some hops */
+#define PIECE	       (64 << 20) /* bytes of one message of a long transfer */
+#define ASKED	       16	  /* buffers that rank 0 collects at a time */
 
-/* A yield that takes long has let somebody else run: he needs the processor more than a poll. */
+/* How often this thread made room for another one without having to wait. */
+static long switches(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_THREAD, &u) < 0 ? 0 : u.ru_nivcsw;
+}
+
+/* A yield that let somebody else run: he needs the processor more than a poll. */
 static bool spins(struct transport_pause *p)
 {
 	double now = clock_now();
 
-	if (p->since == 0)
+	if (p->since == 0) {
 		p->since = now;
-	if (p->crowded || now - p->since > TRANSPORT_SPIN_S)
+		p->switches = switches();
+	}
+	if (now < p->crowded ||
+		now - p->since > (p->spins > 0 ? p->spins : TRANSPORT_SPIN_S))
 		return false;
 	sched_yield();
-	p->crowded = clock_now() - now > YIELD_S;
+	if (++p->idle % LOOK_YIELDS == 0 && switches() != p->switches)
+		p->crowded = now + CROWDED_S;
 	return true;
+}
+
+/* How long it is worth to spin: not at all where a wait is longer, as on slow links. */
+static void learn(struct transport_pause *p)
+{
+	double took = clock_now() - p->since;
+	double old = p->spins > 0 ? p->spins : TRANSPORT_SPIN_S;
+
+	p->spins = took < TRANSPORT_SPIN_S ? 2 * old : old / 2;
+	if (p->spins > TRANSPORT_SPIN_S)
+		p->spins = TRANSPORT_SPIN_S;
+	if (p->spins < SPIN_LEAST_S)
+		p->spins = SPIN_LEAST_S;
 }
 
 void transport_pause(struct transport_pause *p, bool moved)
@@ -39,7 +66,11 @@ void transport_pause(struct transport_pause *p, bool moved)
 	unsigned us;
 
 	if (moved) {
-		*p = (struct transport_pause){0};
+		if (p->since > 0)
+			learn(p);
+		p->idle = 0;
+		p->slept = 0;
+		p->since = 0;
 		return;
 	}
 	if (p->idle < PAUSE_POLLS) {
@@ -48,30 +79,23 @@ void transport_pause(struct transport_pause *p, bool moved)
 	}
 	if (spins(p))
 		return;
-	us = PAUSE_FIRST_US << (p->idle - PAUSE_POLLS < 6 ? p->idle - PAUSE_POLLS : 6);
-	p->idle++;
+	us = PAUSE_FIRST_US << (p->slept < 6 ? p->slept : 6);
+	p->slept++;
 	if (us > TRANSPORT_PAUSE_MAX_US)
 		us = TRANSPORT_PAUSE_MAX_US;
 	nanosleep(&(struct timespec){.tv_nsec = us * 1000L}, NULL);
 }
 
-/*
- * Mostly a collective is a few messages, and each sleep between two of them is longer than they
- * take. Others get the processor all the same.
- */
 void transport_wait(MPI_Request *req)
 {
-	struct transport_pause pause = {0};
+	struct transport_pause pause = {.spins = WAIT_SPIN_S};
 	int done;
 
-	for (unsigned i = 0;; i++) {
+	for (;;) {
 		MPI_Test(req, &done, MPI_STATUS_IGNORE);
 		if (done)
 			return;
-		if (i < WAIT_YIELDS)
-			sched_yield();
-		else
-			transport_pause(&pause, false);
+		transport_pause(&pause, false);
 	}
 }
 

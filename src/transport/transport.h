@@ -19,15 +19,18 @@
 
 /*
  * Pause of a progress loop, called each time round. Nothing moved: polls a few times more, then for
- * TRANSPORT_SPIN_S as long as nobody else wants the processor, then sleeps, twice as long each
- * time up to TRANSPORT_PAUSE_MAX_US. Start from zeros.
+ * as long as waits of late have made worth it, TRANSPORT_SPIN_S at most, then sleeps, twice as long
+ * each time up to TRANSPORT_PAUSE_MAX_US. Where somebody else wants the processor it does not poll
+ * that long, for a while. Start from zeros.
  */
 #define TRANSPORT_PAUSE_MAX_US 200
 #define TRANSPORT_SPIN_S       2e-3 /* some ten parcels of 2 MiB at 25 GB/s */
 struct transport_pause {
-	unsigned idle;
-	double since; /* that it spins; 0: it does not */
-	bool crowded; /* others want the processor */
+	unsigned idle, slept;
+	double since; /* that it waits; 0: it does not */
+	double spins; /* seconds; 0: as long as it may */
+	double crowded; /* others want the processor, until then it is taken for granted */
+	long switches; /* to them, before it spun */
 };
 void transport_pause(struct transport_pause *p, bool moved);
 

@@ -562,12 +562,12 @@ static int disagree_all(
 
 	memset(err, 0, sizeof(*err));
 	CU_ASSERT_EQUAL(stage_open_all(&st, comm, &o, err), 0);
-	st.m = make_manifest(9);
+	st.b.m = make_manifest(9);
 	if (rank >= 1 && rank <= wrong && head)
-		st.m->id[0] = '9';
+		st.b.m->id[0] = '9';
 	else if (rank >= 1 && rank <= wrong)
 		manifest_sum_digest(
-			st.m, at, (struct ebt_digest){.lo = (uint64_t)rank});
+			st.b.m, at, (struct ebt_digest){.lo = (uint64_t)rank});
 	r = stage_publish_all(&st, &keep, err);
 	CU_ASSERT(keep); /* untouched: it ended long before a record */
 	return r;

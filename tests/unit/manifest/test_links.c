@@ -271,7 +271,41 @@ static void numbers_of_inodes_are_compared_on_one_node_only(void)
 	}
 }
 
+/* Of two batches, one with links that only a look could tell: they stay what they are. */
+static void links_of_a_tree_stay_links_when_it_is_joined(void)
+{
+	SCOPED_MANIFEST struct manifest *all = empty();
+	struct ebt_err err;
+
+	for (int round = 0; round < 2; round++) {
+		SCOPED_MANIFEST struct manifest *m = empty();
+		const char *const names[2][4] = {
+			{"a/", "a/x", "a/y", "a/z"}, {"a/", "a/b", "a/c", "a/w"}};
+
+		/* Nothing says that they are links, but for what was found. */
+		for (int i = 0; i < 4; i++)
+			add(m, "/s", names[round][i]);
+		must(manifest_arrange(m, &err), &err);
+		m->entries[1].group = m->entries[2].group = 1;
+		must(manifest_append(all, m, &err), &err);
+	}
+	must(manifest_arrange(all, &err), &err);
+	CU_ASSERT_EQUAL_FATAL(all->count, 7);
+	for (uint32_t i = 0; i < all->count; i++) {
+		const struct manifest_entry *e = &all->entries[i];
+
+		CU_ASSERT_EQUAL(e->marks, 0);
+		if (strchr("bc", e->name[0]))
+			CU_ASSERT_EQUAL(e->group, manifest_find(all, "a/b"))
+		else if (strchr("xy", e->name[0]))
+			CU_ASSERT_EQUAL(e->group, manifest_find(all, "a/x"))
+		else
+			CU_ASSERT_EQUAL(e->group, MANIFEST_NONE);
+	}
+}
+
 static const struct test tests[] = {
+	TEST(links_of_a_tree_stay_links_when_it_is_joined),
 	TEST(names_of_one_inode_become_a_group),
 	TEST(a_second_link_outside_is_no_group),
 	TEST(a_group_needs_a_node_that_saw_the_same_of_all_names),

@@ -145,7 +145,33 @@ static void memory_has_a_bound_and_a_dry_run_the_same(void)
 	CU_ASSERT_EQUAL(files[0], 16);
 }
 
+static void what_was_cleared_makes_room_for_as_much(void)
+{
+	SCOPED(ahead_freep) struct ahead *a = NULL;
+	struct manifest_entry e;
+	SCOPED_FD int fd = -1;
+	char path[64];
+	SCOPED_FD int dirfd = suite_tmpdir(path);
+	uint64_t taken = 0;
+
+	CU_ASSERT_FATAL(ahead_new(20 << 20, true, &a, NULL) == 0);
+	make(dirfd, "f", AHEAD_FILE_MAX, 'x');
+	e = look_at(dirfd, "f", &fd);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 16; i++) {
+			e.ino++;
+			CU_ASSERT_EQUAL(ahead_read(a, fd, &e), 1);
+		}
+		CU_ASSERT_PTR_NOT_NULL(ahead_find(a, &e));
+		CU_ASSERT(round == 0 || ahead_memory(a) == taken);
+		taken = ahead_memory(a);
+		ahead_clear(a);
+		CU_ASSERT_PTR_NULL(ahead_find(a, &e));
+	}
+}
+
 static const struct test tests[] = {
+	TEST(what_was_cleared_makes_room_for_as_much),
 	TEST(what_was_read_is_there_under_all_its_names),
 	TEST(what_is_not_as_it_was_seen_is_not_there),
 	TEST(large_and_sparse_files_wait_for_the_plan),

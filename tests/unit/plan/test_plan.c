@@ -404,7 +404,7 @@ static void what_was_read_ahead_stays_where_it_is(void)
 	for (uint32_t i = 0; i < FILES; i++) {
 		e[i] = file_of(1 + i * 37 % 5000);
 		/* Nodes 0, 2, 4, 6 read; what 1 and 5 say they have is read by whoever. */
-		e[i].ahead = i % 3 != 0;
+		e[i].marks = i % 3 ? MANIFEST_AHEAD : 0;
 		e[i].dev = manifest_dev(i % 7 == 1 ? 1 : i % 2 * 4, 9);
 		e[i].group = i % 50 == 2 ? i - 1 : i % 50 == 1 ? i : MANIFEST_NONE;
 	}
@@ -422,7 +422,7 @@ static void what_was_read_ahead_stays_where_it_is(void)
 			last = x->entry;
 			seen += x->len;
 			CU_ASSERT_EQUAL(x->len, at->size);
-			if (at->ahead && manifest_node(at) != 1)
+			if (at->marks && manifest_node(at) != 1)
 				CU_ASSERT_EQUAL(
 					p->streams[j].reader, manifest_node(at));
 		}

@@ -59,7 +59,7 @@ static void each_ost_is_listed_with_its_share(void)
 	SCOPED_MANIFEST struct manifest *m = sources();
 	SCOPED_BUF struct buf b = {0};
 	struct ebt_run run = {0};
-	struct stage st = {.m = m, .job.run = &run};
+	struct stage st = {.b.m = m, .job.run = &run};
 
 	setenv("EBT_PFS", "lustre", 1);
 	CU_ASSERT_EQUAL_FATAL(stage_describe_osts(&st, &b, &rep, NULL), 0);
@@ -82,7 +82,7 @@ static void elsewhere_there_are_none(void)
 	SCOPED_MANIFEST struct manifest *m = sources();
 	SCOPED_BUF struct buf b = {0};
 	struct ebt_run run = {0};
-	struct stage st = {.m = m, .job.run = &run};
+	struct stage st = {.b.m = m, .job.run = &run};
 
 	setenv("EBT_PFS", "plain", 1);
 	CU_ASSERT_EQUAL(stage_describe_osts(&st, &b, &rep, NULL), 0);

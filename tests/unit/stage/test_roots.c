@@ -228,7 +228,38 @@ static void paths_up_to_the_limit_are_taken(void)
 	}
 }
 
+static bool meet(const char *a, const char *b, const char *c, bool whole)
+{
+	const char *const all[] = {a, b, c};
+	SCOPED_BUF struct buf list = {0};
+	size_t n = c ? 3 : b ? 2 : 1;
+
+	CU_ASSERT_FATAL(roots_encode(all, n, whole, "/w", &list, NULL) == 0);
+	return roots_meet(&list);
+}
+
+static void sources_meet_where_they_give_one_name(void)
+{
+	CU_ASSERT_FALSE(meet("a", NULL, NULL, false));
+	CU_ASSERT_FALSE(meet("a/.", NULL, NULL, false));
+	CU_ASSERT_FALSE(meet("a", "b", "c", false));
+	CU_ASSERT(meet("a/.", "b/.", NULL, false));
+	CU_ASSERT(meet("a/.", "b", NULL, false));
+	CU_ASSERT(meet("x/a", "c", "y/a", false));
+	CU_ASSERT_FALSE(meet("a/b", "a", NULL, false)); /* b and a */
+	/* with their whole paths */
+	CU_ASSERT(meet("a/b", "a", NULL, true));
+	CU_ASSERT(meet("a", "c", "a/b/d", true));
+	CU_ASSERT(meet("/a/x", "a/x", NULL, true));
+	CU_ASSERT_FALSE(meet("a/b", "a/c", "a/b!", true));
+	CU_ASSERT_FALSE(meet("a", "a!/b", "a.b", true));
+	/* in whose order "a" stands right before what lies in it, not before "a!" */
+	CU_ASSERT(meet("a!", "a/b", "a", true));
+	CU_ASSERT_FALSE(meet("a/b/c", "a/bc", "a/b/d", true));
+}
+
 static const struct test tests[] = {
+	TEST(sources_meet_where_they_give_one_name),
 	TEST(sources_go_under_their_last_component),
 	TEST(relative_sources_keep_their_path),
 	TEST(the_working_directory_may_be_the_top),
