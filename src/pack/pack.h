@@ -76,15 +76,20 @@ int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *pl
 void unpacker_free(struct unpacker *u); /* closes what a failure left open */
 DEFINE_SCOPED(struct unpacker, unpacker_free)
 
-/* All directories (0700 for now), symlinks and empty files. Once, before any parcel. */
+/* All directories, 0700 for now. Once, before all else. */
 int unpacker_begin(struct unpacker *u, struct ebt_err *err);
+/*
+ * Some of the symlinks and of the files without content. 1: there were none left to begin with. Any
+ * number of threads, beside unpacker_store.
+ */
+int unpacker_small(struct unpacker *u, struct pack_place *to, struct ebt_err *err);
 /*
  * Check the parcel against its header and the plan: -EBADMSG if they differ. Then write its
  * files; one that is complete gets its attributes and is closed, and the close is checked.
  */
 int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 	struct pack_place *to, struct ebt_err *err);
-/* Later names of hard links. Once, after all parcels; -EIO if a file is not complete. */
+/* Later names of hard links. Once, after all parcels and all that is small; -EIO if a file is not complete. */
 int unpacker_finish(struct unpacker *u, struct ebt_err *err);
 uint64_t unpacker_bytes(const struct unpacker *u); /* written so far */
 

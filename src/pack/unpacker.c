@@ -17,6 +17,8 @@
 #define HOLE                                                                           \
 	4096 /* granularity at which zeros become holes again; page and block size */
 
+#define SHARE 64 /* entries of unpacker_small: neighbours have a directory in common */
+
 struct target_file {
 	struct target_file *next;
 	uint64_t left; /* bytes that have still to be written, zeros counted */
@@ -33,6 +35,7 @@ struct unpacker {
 	uint64_t bytes;		/* atomic: content written */
 	uint64_t expected;	/* content of all needed files, zeros counted */
 	uint64_t finished;	/* atomic: content of files that are complete */
+	uint64_t small;		/* atomic: entries that unpacker_small has come to */
 	pthread_mutex_t lock;
 	struct target_file *open; /* lock */
 };
@@ -353,15 +356,39 @@ int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 	return 0;
 }
 
-static int begin_one(
+static int make_dir(
+	struct unpacker *u, uint32_t i, struct pack_place *to, struct ebt_err *err)
+{
+	int dirfd = place_at(u, i, to, err);
+
+	if (dirfd < 0)
+		return dirfd;
+	/* An earlier batch may have needed it. */
+	return mkdirat(dirfd, u->m->entries[i].name, 0700) < 0 && errno != EEXIST
+		       ? fail_at(u, i, -errno, "mkdir", err)
+		       : 0;
+}
+
+int unpacker_begin(struct unpacker *u, struct ebt_err *err)
+{
+	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
+	int r = 0;
+
+	for (uint32_t i = 0; i < u->m->count && r == 0; i++) {
+		if (u->m->entries[i].kind == MANIFEST_DIR)
+			r = make_dir(u, i, &place, err);
+	}
+	return r;
+}
+
+/* Of what no parcel brings: a symlink, or a file without content. */
+static int make_small(
 	struct unpacker *u, uint32_t i, struct pack_place *to, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &u->m->entries[i];
 	struct ebt_err why = {0};
 	int dirfd, fd, r;
 
-	if (e->kind == MANIFEST_FILE && (e->size > 0 || !manifest_has_data(u->m, i)))
-		return 0;
 	if (e->kind == MANIFEST_FILE) {
 		fd = create(u, i, to, err);
 		return fd < 0 ? fd : finish_file(u, i, fd, err);
@@ -369,31 +396,30 @@ static int begin_one(
 	dirfd = place_at(u, i, to, err);
 	if (dirfd < 0)
 		return dirfd;
-	if (e->kind == MANIFEST_DIR)
-		/* An earlier batch may have needed it. */
-		return mkdirat(dirfd, e->name, 0700) < 0 && errno != EEXIST
-			       ? fail_at(u, i, -errno, "mkdir", err)
-			       : 0;
 	if (symlinkat(e->target, dirfd, e->name) < 0)
 		return fail_at(u, i, -errno, "symlink", err);
 	r = store_set_link_attributes(dirfd, e, &why);
 	return r < 0 ? fail_for(u, i, &why, err) : 0;
 }
 
-int unpacker_begin(struct unpacker *u, struct ebt_err *err)
+int unpacker_small(struct unpacker *u, struct pack_place *to, struct ebt_err *err)
 {
-	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
-	int r;
+	uint64_t at = __atomic_fetch_add(&u->small, SHARE, __ATOMIC_RELAXED);
+	uint64_t end = at + SHARE;
+	int r = 0;
 
-	for (uint32_t i = 0; i < u->m->count; i++) {
-		if (u->m->entries[i].kind != MANIFEST_DIR &&
-			!manifest_needed(u->need, i))
-			continue;
-		r = begin_one(u, i, &place, err);
-		if (r < 0)
-			return r;
+	if (at >= u->m->count)
+		return 1;
+	for (; at < end && at < u->m->count && r == 0; at++) {
+		const struct manifest_entry *e = &u->m->entries[at];
+		uint32_t i = (uint32_t)at;
+
+		if (e->kind != MANIFEST_DIR && manifest_needed(u->need, i) &&
+			(e->kind == MANIFEST_SYMLINK ||
+				(manifest_has_data(u->m, i) && e->size == 0)))
+			r = make_small(u, i, to, err);
 	}
-	return 0;
+	return r;
 }
 
 int unpacker_finish(struct unpacker *u, struct ebt_err *err)

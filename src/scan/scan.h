@@ -96,7 +96,8 @@ struct scan {
 	const char **bases; /* absolute directories; the array is ours */
 	uint32_t n_bases;
 	bool ending;	  /* atomic: scan_end */
-	uint64_t entries; /* atomic: since the round began, or scan_take */
+	uint64_t entries; /* atomic: since the round began, or it was set to 0 */
+	uint64_t total;	  /* atomic: of all rounds */
 	pthread_mutex_t gate;
 	pthread_cond_t gate_free;
 	unsigned inside; /* gate: threads that add an entry */

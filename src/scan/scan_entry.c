@@ -149,6 +149,7 @@ static int put_entry(struct walker *w, uint32_t base, int fd, struct manifest_en
 	if (s->found)
 		__atomic_add_fetch(s->found, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&s->entries, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&s->total, 1, __ATOMIC_RELAXED);
 	return manifest_add(*w->m, e, &w->err);
 }
 

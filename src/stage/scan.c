@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Scan: from names to manifests that every node holds. Readers walk in parallel. From time to
- * time they pause and even out what is left to be walked; the first node puts together what they
- * have found, arranges it and sends it to all: a batch. While that is brought they walk on.
+ * time they even out what is left to be walked, and the first node puts together what they have
+ * found, arranges it and sends it to all: a batch. Meanwhile they walk on.
  *
  * So a batch is what was found while the one before was brought, or in a short while at least; a
  * tree that is walked by then is one batch. The names of a file with several links, and files that
@@ -48,9 +48,10 @@ struct walk {
 	struct ahead *spare;   /* of the one before */
 	struct manifest *held; /* flat: names with several links, for the last batch */
 	pthread_t thread;
-	bool running; /* the thread is to be joined */
-	bool over;    /* atomic: its round is */
-	double due;   /* when the next batch may be taken */
+	bool running;	/* the thread is to be joined */
+	bool over;	/* atomic: its round is */
+	double due;	/* when the next batch may be taken */
+	uint64_t taken; /* entries, of all batches */
 	/* On the first node. */
 	struct ancestors *ancestors;
 	struct scan_skipped skipped;
@@ -318,7 +319,30 @@ static int take_entries(
 	open_ahead(st, w);
 	__atomic_store_n(&w->scan.entries, 0, __ATOMIC_RELAXED);
 	scan_thaw(&w->scan);
-	return scan_shards_join(&found, all, err);
+	r = scan_shards_join(&found, all, err);
+	w->taken += r == 0 ? (*all)->count : 0;
+	return r;
+}
+
+/*
+ * The walk is over: what came by since the others were taken goes with them. Then all that was ever
+ * found must be on its way.
+ */
+static int take_rest(struct walk *w, struct manifest *all, struct ebt_err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < w->shards.n && r == 0; i++) {
+		r = manifest_append(all, w->shards.m[i], err);
+		w->taken += w->shards.m[i]->count;
+		manifest_free(TAKE(w->shards.m[i]));
+	}
+	w->shards.n = 0;
+	if (r == 0 && w->taken != w->scan.total)
+		r = ebt_failx(err, -EPROTO, "scan: %llu entries of %llu are in batches",
+			(unsigned long long)w->taken,
+			(unsigned long long)w->scan.total);
+	return r;
 }
 
 /* The walk goes on here, if it has ended for lack of items or because of its bound. */
@@ -395,6 +419,8 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 		r = walk_code(st, w, err);
 	if (r == 0 && w->whole)
 		r = take_entries(st, w, &mine, err);
+	if (r == 0 && left == 0)
+		r = take_rest(w, mine, err);
 	if (r == 0)
 		r = hold_links(w, *more, &mine, err);
 	r = transport_agree_all(w->readers, r, err);

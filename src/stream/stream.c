@@ -110,21 +110,42 @@ static void *look_only(void *arg)
 	return NULL;
 }
 
+/* Some of what comes in no parcel; false: nothing is left, or this node has failed. */
+static bool make_small(struct stream *s, struct pack_place *to)
+{
+	struct ebt_err err = {0};
+	int r = stream_failed(s) ? 1 : unpacker_small(s->unpacker, to, &err);
+
+	if (r < 0)
+		stream_fail(s, r, &err);
+	return r == 0;
+}
+
 static void *write_parcels(void *arg)
 {
 	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
 	struct stream *s = arg;
 	struct ebt_err err = {0};
+	struct queue_item *item;
 	struct parcel *p;
+	bool small = true;
 	int r;
 
-	while ((p = (struct parcel *)queue_get(&s->written))) {
+	for (;;) {
+		/* What is small waits for nobody, parcels take up buffers. */
+		item = small ? queue_poll(&s->written) : queue_get(&s->written);
+		if (!item && small) {
+			small = make_small(s, &to);
+			continue;
+		}
+		if (!item)
+			return NULL;
+		p = (struct parcel *)item;
 		r = stream_failed(s) ? 0 : unpacker_store(s->unpacker, p, &to, &err);
 		if (r < 0)
 			stream_fail(s, r, &err);
 		parcel_unref(p);
 	}
-	return NULL;
 }
 
 /* On one node: from source to target without a queue in between, in one buffer per thread. */
@@ -151,6 +172,8 @@ static void *copy_parcels(void *arg)
 	}
 	if (p)
 		parcel_unref(p);
+	while (make_small(s, &to))
+		;
 	look_at_empty(s, c->packer, &from);
 	__atomic_sub_fetch(&s->reading, 1, __ATOMIC_RELEASE);
 	return NULL;
@@ -354,6 +377,7 @@ int stream_all(
 	const struct stream_input *in, struct stream_result *res, struct ebt_err *err)
 {
 	SCOPED(stream_release) struct stream s = {.in = in, .res = res};
+	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
 	double began = clock_now();
 	int r;
 
@@ -372,6 +396,9 @@ int stream_all(
 	else
 		wait_copied(&s);
 	stop_threads(&s);
+	/* Of a node alone without content nobody has. */
+	while (make_small(&s, &to))
+		;
 	r = s.code;
 	if (r < 0 && err)
 		*err = s.err;

@@ -149,6 +149,8 @@ static void open_field(struct field *f, uint32_t readers, const uint64_t *need)
 		.readers = readers,
 		.parcel = PARCEL,
 		.cost = {COST_LINK, COST_LATENCY, COST_READ, COST_WRITE}};
+	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
+	int r;
 
 	memset(f, 0, sizeof(*f));
 	f->srcfd = suite_tmpdir(f->src);
@@ -166,6 +168,9 @@ static void open_field(struct field *f, uint32_t readers, const uint64_t *need)
 	must(unpacker_new(f->to, need, f->plan, f->dstfd, &f->unpacker, NULL) == 0,
 		"unpacker");
 	CU_ASSERT_EQUAL(unpacker_begin(f->unpacker, &f->err), 0);
+	while ((r = unpacker_small(f->unpacker, &place, &f->err)) == 0)
+		;
+	CU_ASSERT_EQUAL(r, 1);
 }
 
 static void close_field(struct field *f)
