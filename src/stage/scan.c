@@ -397,19 +397,24 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 	bool *more, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *mine = NULL;
+	bool found = false;
 	int r = 0, left;
 
+	/* Nothing at all is no batch: the file system may be slow. */
 	do {
 		wait_walk(st, w);
 		w->due = clock_now() + (w->whole ? FIRST_WALK : NEXT_WALK);
+		manifest_free(TAKE(mine));
+		stage_scan_keep(st, TAKE(st->b.ahead));
 		if (!w->whole)
 			r = take_entries(st, w, &mine, err);
 		if (r == 0)
 			r = walk_code(st, w, err);
-		left = scan_share_all(&w->scan, w->readers, r < 0);
+		found = mine && mine->count > 0;
+		left = scan_share_all(&w->scan, w->readers, r < 0, &found);
 		if (left > 0)
 			go_on(w);
-	} while (left > 0 && w->whole);
+	} while (left > 0 && !found);
 	*more = left > 0;
 	if (left < 0)
 		scan_end(&w->scan);
@@ -590,8 +595,9 @@ uint64_t stage_pool(const struct stage *st)
 
 void stage_scan_keep(struct stage *st, struct ahead *ahead)
 {
-	if (ahead)
-		ahead_clear(ahead);
+	if (!ahead)
+		return;
+	ahead_clear(ahead);
 	ahead_free(st->walk->spare);
 	st->walk->spare = ahead;
 }

@@ -128,13 +128,13 @@ static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int
 	return first;
 }
 
-int scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
+int scan_share_all(struct scan *s, MPI_Comm readers, bool failed, bool *found)
 {
 	SCOPED_FREE uint64_t *have = NULL;
 	SCOPED_BUF struct buf b = {0};
 	struct ebt_err err = {0};
 	uint64_t mine, total = 0;
-	int size, rank, any[2] = {failed}, r;
+	int size, rank, any[3] = {failed}, r;
 	unsigned busy;
 	uint32_t items;
 
@@ -149,7 +149,9 @@ int scan_share_all(struct scan *s, MPI_Comm readers, bool failed)
 	scan_left(s, &items, &busy);
 	mine = items;
 	any[1] = busy > 0;
-	transport_reduce_all(readers, any, 2, MPI_INT, MPI_MAX);
+	any[2] = *found;
+	transport_reduce_all(readers, any, 3, MPI_INT, MPI_MAX);
+	*found = any[2];
 	if (any[0])
 		return -ECANCELED;
 	transport_allgather_all(readers, &mine, sizeof(mine), have);

@@ -8,7 +8,8 @@
 /*
  * Collective over readers, also while they walk. Evens out the items. 1: there are some, or will
  * be; 0: none is left anywhere; negative: a reader has @failed, and who has not may end the walk.
+ * *found: this one has found something, then whether any has.
  */
-int scan_share_all(struct scan *s, MPI_Comm readers, bool failed);
+int scan_share_all(struct scan *s, MPI_Comm readers, bool failed, bool *found);
 
 #endif
