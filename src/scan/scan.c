@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What surrounds the walk: its life, its results, a whole tree in one call. */
+/* What the walk works on: items, what it found, how it can be looked at from outside. */
 #include "scan/scan.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "fsio/fsio.h"
 
 static const char *const skip_names[SCAN_SKIPS] = {
 	[SCAN_FIFO] = "FIFO", [SCAN_SOCKET] = "socket", [SCAN_DEVICE] = "device"};
@@ -167,80 +165,4 @@ int scan_shards_join(struct scan_shards *sh, struct manifest **out, struct ebt_e
 	if (r == 0)
 		*out = TAKE(sh->m[0]);
 	return r;
-}
-
-int scan_open_below(const char *base, const char *path, int flags)
-{
-	SCOPED_FD int fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fsio_open_beneath(fd, path, flags);
-}
-
-int scan_map_sparse(int fd, struct manifest_entry *e, struct buf *map)
-{
-	struct manifest_extent x = {0}, *all;
-	uint64_t start, stop, end;
-	size_t n;
-	int r;
-
-	for (uint64_t at = 0; at < e->size; at = x.off + x.len) {
-		r = fsio_next_data(fd, at, e->size, &start, &stop);
-		if (r < 0)
-			return r;
-		if (r == 1)
-			break;
-		x.off = start / DIGEST_LEAF * DIGEST_LEAF;
-		end = (stop + DIGEST_LEAF - 1) / DIGEST_LEAF * DIGEST_LEAF;
-		x.len = (end < e->size ? end : e->size) - x.off;
-		all = (struct manifest_extent *)map->data;
-		n = map->len / sizeof(x);
-		if (n && all[n - 1].off + all[n - 1].len >= x.off)
-			all[n - 1].len = x.off + x.len - all[n - 1].off;
-		else
-			buf_put(map, &x, sizeof(x));
-	}
-	/* All hole: one leaf of zeros keeps it a file with content, like any other. */
-	if (!map->len) {
-		x = (struct manifest_extent){.off = 0, .len = DIGEST_LEAF};
-		buf_put(map, &x, sizeof(x));
-	}
-	if (!buf_ok(map))
-		return -ENOMEM;
-	e->extents = (const struct manifest_extent *)map->data;
-	e->n_extents = (uint32_t)(map->len / sizeof(x));
-	return 0;
-}
-
-static int start_at(struct scan *s, const char *path, struct ebt_err *err)
-{
-	struct scan_item *root = scan_item_new(0, SCAN_ROOT | SCAN_FOLLOW, "", NULL, 0);
-
-	s->bases = calloc(1, sizeof(*s->bases));
-	if (!root || !s->bases) {
-		free(root);
-		return ebt_fail(err, -ENOMEM, "scan");
-	}
-	s->bases[0] = path;
-	s->n_bases = 1;
-	scan_push(s, root);
-	return 0;
-}
-
-int scan_tree(struct scan *s, const char *path, unsigned threads, struct manifest **out,
-	struct ebt_err *err)
-{
-	SCOPED(scan_shards_release) struct scan_shards shards = {0};
-	int r = start_at(s, path, err);
-
-	if (r == 0)
-		r = scan_shards_new(&shards, threads, err);
-	if (r < 0)
-		return r;
-	scan_round(s, &shards);
-	if (s->code < 0) {
-		if (err)
-			*err = s->err;
-		return s->code;
-	}
-	return scan_shards_join(&shards, out, err);
 }

@@ -15,11 +15,88 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "fsio/fsio.h"
 #include "scan/scan_internal.h"
 
 #define SPARSE_HOLES (64ull << 20) /* bytes of hole that make a map worth an open */
 #define SPARSE_SHARE 8		   /* and less than 1/8 of the file allocated */
+
+int scan_fail_path(struct walker *w, const char *path, int code, const char *what)
+{
+	char name[EBT_ERR_TEXT -
+		  160]; /* what, why and on which rank have to fit as well */
+
+	return ebt_fail(
+		&w->err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
+}
+
+/*
+ * Object @name below the base, at @path, cannot be read: a failure, or told to who wants to go on
+ * without. What the process lacks is no matter of one object's.
+ */
+int scan_unread(struct walker *w, enum scan_unread kind, const char *name,
+	const char *path, int code, const char *what)
+{
+	int r = scan_fail_path(w, path, code, what);
+
+	if (!w->s->unread || code == -ENOMEM || code == -EMFILE)
+		return r;
+	w->s->unread(w->s->unread_arg, kind, name, &w->err);
+	return 0;
+}
+
+/* The call that failed with @code says that what was there is not any more. */
+bool scan_gone(const struct walker *w, int code)
+{
+	if (!w->s->shrinks || code != -ENOENT)
+		return false;
+	if (w->s->vanished)
+		__atomic_add_fetch(w->s->vanished, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+int scan_open_below(const char *base, const char *path, int flags)
+{
+	SCOPED_FD int fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fsio_open_beneath(fd, path, flags);
+}
+
+int scan_map_sparse(int fd, struct manifest_entry *e, struct buf *map)
+{
+	struct manifest_extent x = {0}, *all;
+	uint64_t start, stop, end;
+	size_t n;
+	int r;
+
+	for (uint64_t at = 0; at < e->size; at = x.off + x.len) {
+		r = fsio_next_data(fd, at, e->size, &start, &stop);
+		if (r < 0)
+			return r;
+		if (r == 1)
+			break;
+		x.off = start / DIGEST_LEAF * DIGEST_LEAF;
+		end = (stop + DIGEST_LEAF - 1) / DIGEST_LEAF * DIGEST_LEAF;
+		x.len = (end < e->size ? end : e->size) - x.off;
+		all = (struct manifest_extent *)map->data;
+		n = map->len / sizeof(x);
+		if (n && all[n - 1].off + all[n - 1].len >= x.off)
+			all[n - 1].len = x.off + x.len - all[n - 1].off;
+		else
+			buf_put(map, &x, sizeof(x));
+	}
+	/* All hole: one leaf of zeros keeps it a file with content, like any other. */
+	if (!map->len) {
+		x = (struct manifest_extent){.off = 0, .len = DIGEST_LEAF};
+		buf_put(map, &x, sizeof(x));
+	}
+	if (!buf_ok(map))
+		return -ENOMEM;
+	e->extents = (const struct manifest_extent *)map->data;
+	e->n_extents = (uint32_t)(map->len / sizeof(x));
+	return 0;
+}
 
 /* By what calls know the object at hand, whose whole path @path is, in w->dirfd. */
 static const char *name_at_hand(const struct walker *w, const char *path)

@@ -22,15 +22,15 @@ struct walker {
 	bool noatime;	 /* opening so was allowed last time */
 };
 
-/* scan_walk.c: @what of @path failed with @code: w->err. Returns @code. */
+/* scan_entry.c: @what of @path failed with @code: w->err. Returns @code. */
 int scan_fail_path(struct walker *w, const char *path, int code, const char *what);
 /*
- * scan_walk.c: object @name below the base, at @path, cannot be read: a failure, or told to who
+ * scan_entry.c: object @name below the base, at @path, cannot be read: a failure, or told to who
  * wants to go on without. What the process lacks is no matter of one object's.
  */
 int scan_unread(struct walker *w, enum scan_unread kind, const char *name,
 	const char *path, int code, const char *what);
-/* scan_walk.c: the call that failed with @code says that what was there is not any more. */
+/* scan_entry.c: the call that failed with @code says that what was there is not any more. */
 bool scan_gone(const struct walker *w, int code);
 
 /*

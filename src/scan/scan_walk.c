@@ -27,40 +27,6 @@
 
 #define BATCH 256 /* names of one directory that a thread takes at once */
 
-int scan_fail_path(struct walker *w, const char *path, int code, const char *what)
-{
-	char name[EBT_ERR_TEXT -
-		  160]; /* what, why and on which rank have to fit as well */
-
-	return ebt_fail(
-		&w->err, code, "%s: %s", text_name(path, name, sizeof(name)), what);
-}
-
-/*
- * Object @name below the base, at @path, cannot be read: a failure, or told to who wants to go on
- * without. What the process lacks is no matter of one object's.
- */
-int scan_unread(struct walker *w, enum scan_unread kind, const char *name,
-	const char *path, int code, const char *what)
-{
-	int r = scan_fail_path(w, path, code, what);
-
-	if (!w->s->unread || code == -ENOMEM || code == -EMFILE)
-		return r;
-	w->s->unread(w->s->unread_arg, kind, name, &w->err);
-	return 0;
-}
-
-/* The call that failed with @code says that what was there is not any more. */
-bool scan_gone(const struct walker *w, int code)
-{
-	if (!w->s->shrinks || code != -ENOENT)
-		return false;
-	if (w->s->vanished)
-		__atomic_add_fetch(w->s->vanished, 1, __ATOMIC_RELAXED);
-	return true;
-}
-
 /* Bytes that a whole path may have, with its NUL. */
 static size_t room(const struct walker *w)
 {

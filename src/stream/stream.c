@@ -18,40 +18,6 @@
 #define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
 #define TICK_NS	   50000000	/* between looks at stop requests */
 
-void stream_fail(struct stream *s, int code, const struct ebt_err *err)
-{
-	SCOPED_LOCK(&s->lock);
-	if (s->code)
-		return;
-	s->code = code;
-	s->err = *err;
-	__atomic_store_n(&s->failed, true, __ATOMIC_RELEASE);
-}
-
-void stream_tick(struct stream *s)
-{
-	struct ebt_err err = {0};
-
-	if (!stream_failed(s) && job_stopped(s->in->job, &err) < 0)
-		stream_fail(s, -EINTR, &err);
-	if (stream_failed(s))
-		job_failing(s->in->job, &s->err);
-	job_progress(s->in->job, EBT_PHASE_MOVE,
-		s->in->before + unpacker_bytes(s->unpacker),
-		s->in->before + s->in->plan->bytes);
-}
-
-void stream_write(struct stream *s, struct parcel *p)
-{
-	queue_put(&s->written, &p->item);
-}
-
-int stream_check_header(
-	const struct stream *s, const struct parcel *p, struct ebt_err *err)
-{
-	return parcel_check(p, plan_parcel_bytes(s->in->plan, p->stream, p->seq), err);
-}
-
 /* What has no content is in no parcel, but is looked at again like everything else. */
 static void look_at_empty(struct stream *s, struct packer *p, struct pack_place *from)
 {

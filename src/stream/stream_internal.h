@@ -50,17 +50,17 @@ struct stream {
 	int reading;	    /* atomic: io threads at work */
 };
 
-/* Remembers the first failure of this node. Any thread. */
+/* stream_state.c: remembers the first failure of this node. Any thread. */
 void stream_fail(struct stream *s, int code, const struct ebt_err *err);
 static inline bool stream_failed(const struct stream *s)
 {
 	return __atomic_load_n(&s->failed, __ATOMIC_ACQUIRE);
 }
-/* Main thread, now and then: stop requests, progress. */
+/* stream_state.c: main thread, now and then: stop requests, progress. */
 void stream_tick(struct stream *s);
-/* Hand a filled or received parcel to the writers with one reference. */
+/* stream_state.c: hand a filled or received parcel to the writers with one reference. */
 void stream_write(struct stream *s, struct parcel *p);
-/* -EPROTO if a received parcel is not the one that the plan has here. */
+/* stream_state.c: -EPROTO if a received parcel is not the one that the plan has here. */
 int stream_check_header(
 	const struct stream *s, const struct parcel *p, struct ebt_err *err);
 
