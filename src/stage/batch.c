@@ -38,16 +38,16 @@ static void add_up(struct stage_sum *s, const struct plan *p)
 int stage_batch_done(struct stage *st, bool more, struct ebt_err *err)
 {
 	struct stage_batch *b = &st->b;
-	bool renews = st->renewed | b->renews;
-	int r = 0;
+	int r;
 
 	add_up(&st->sum, b->plan);
-	st->renewed = renews;
+	st->renewed |= b->renews;
 	if (!more && !st->before)
 		return 0;
-	if (!st->before)
-		r = manifest_new(&st->before, err);
-	for (uint32_t i = 0; i < b->m->count && r == 0; i++) {
+	r = st->before ? 0 : manifest_new(&st->before, err);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < b->m->count; i++) {
 		if (manifest_needed(b->need, i))
 			b->m->entries[i].marks |= MANIFEST_NEEDED;
 		if (manifest_needed(b->lacks, i))
@@ -55,8 +55,7 @@ int stage_batch_done(struct stage *st, bool more, struct ebt_err *err)
 	}
 	st->chosen |= b->need != NULL;
 	st->before->times = b->m->times;
-	if (r == 0)
-		r = manifest_append(st->before, b->m, err);
+	r = manifest_append(st->before, b->m, err);
 	stage_batch_release(b);
 	return r;
 }
