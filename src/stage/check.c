@@ -123,8 +123,7 @@ static bool stopped(void *arg)
  * A file that looks the same but that EBT did not bring has no digest to go by, so it is
  * brought. One that EBT brought may have been changed, and its size and time put back.
  */
-static int find_changed(
-	struct stage *st, const struct manifest *old, struct ebt_err *err)
+static int find_changed(struct stage *st, struct ebt_err *err)
 {
 	struct store_contents c = {.m = st->b.m,
 		.dirfd = store_dirfd(st->store),
@@ -138,12 +137,12 @@ static int find_changed(
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		if (!manifest_moves(st->b.m, NULL, i) || manifest_needed(st->b.need, i))
 			continue;
-		was = known(old, st->b.m, i);
+		was = known(st->old, st->b.m, i);
 		if (was)
 			buf_put(&files,
 				&(struct store_content){.entry = i,
 					.was = was,
-					.digest = digest_of(old, was)},
+					.digest = digest_of(st->old, was)},
 				sizeof(struct store_content));
 		else
 			manifest_need(st->b.need, i);
@@ -193,46 +192,45 @@ static int compare_here(struct stage *st, struct ebt_err *err)
 	if (r == 0)
 		r = store_compare(st->store, st->b.m, st->b.need, err);
 	if (r == 0)
-		r = find_changed(st, st->old, err);
+		r = find_changed(st, err);
 	if (r == 0)
 		need_groups(st);
 	return r;
 }
 
 /* What stays keeps what the manifest says of its content and of its inode. */
-static void keep_known(struct stage *st, const struct manifest *old, uint32_t i)
+static void keep_known(struct stage *st, uint32_t i)
 {
 	struct manifest_entry *e = &st->b.m->entries[i];
-	const struct manifest_entry *was = named(old, st->b.m, i);
+	const struct manifest_entry *was = named(st->old, st->b.m, i);
 
 	if (!was)
 		return;
 	if (!e->copy.ino)
 		e->copy = was->copy;
 	if (manifest_has_data(st->b.m, i) && same_file(was, e))
-		e->digest = digest_of(old, was);
+		e->digest = digest_of(st->old, was);
 }
 
 /*
  * Files without content and links have no digest that would tell, so they count only as what the
  * manifest lists by that name.
  */
-static void lack_strange(struct stage *st, const struct manifest *old)
+static void lack_strange(struct stage *st)
 {
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		if (st->b.m->entries[i].kind != MANIFEST_DIR &&
-			!manifest_needed(st->b.need, i) && !named(old, st->b.m, i))
+			!manifest_needed(st->b.need, i) && !named(st->old, st->b.m, i))
 			manifest_need(st->b.need, i);
 	}
 }
 
 /* Collective: with auto, what this node lacks is noted before it hears of others. */
-static int note_lacks_all(
-	struct stage *st, const struct manifest *old, size_t words, struct ebt_err *err)
+static int note_lacks_all(struct stage *st, size_t words, struct ebt_err *err)
 {
 	int r;
 
-	lack_strange(st, old);
+	lack_strange(st);
 	st->b.lacks = malloc(words * sizeof(*st->b.lacks));
 	r = job_agree_all(
 		&st->job, st->b.lacks ? 0 : ebt_fail(err, -ENOMEM, "comparison"), err);
@@ -259,12 +257,11 @@ static void weigh_lacks_all(struct stage *st, size_t words)
 }
 
 /* What one node lacks travels to all: the others would only wait for it anyway. */
-static int share_needs_all(
-	struct stage *st, const struct manifest *old, struct ebt_err *err)
+static int share_needs_all(struct stage *st, struct ebt_err *err)
 {
 	size_t words = (size_t)st->b.m->count / 64 + 1;
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
-	int r = automatic ? note_lacks_all(st, old, words, err) : 0;
+	int r = automatic ? note_lacks_all(st, words, err) : 0;
 
 	for (size_t at = 0, n; r == 0 && at < words; at += n) {
 		n = words - at < (1 << 20) ? words - at : 1 << 20;
@@ -288,7 +285,7 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 		return r;
 	r = job_agree_all(&st->job, compare_here(st, err), err);
 	if (r == 0)
-		r = share_needs_all(st, st->old, err);
+		r = share_needs_all(st, err);
 	/* Now that it is known what is to be replaced. */
 	if (r == 0)
 		r = job_agree_all(&st->job, stage_check_conflicts(st, err), err);
@@ -297,7 +294,7 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 			manifest_needed(st->b.need, i))
 			continue;
 		st->unchanged++;
-		keep_known(st, st->old, i);
+		keep_known(st, i);
 	}
 	return r;
 }
@@ -305,9 +302,10 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 int stage_plan_all(struct stage *st, struct ebt_err *err)
 {
 	uint64_t memory = stage_pool(st), most;
+	unsigned readers = stage_readers(st);
 	struct plan_options po = {
 		.nodes = (uint32_t)st->job.n_nodes,
-		.readers = stage_readers(st),
+		.readers = readers,
 		.parcel = st->o->parcel,
 		.cost = st->cost,
 		.layouts = &st->b.layouts,
@@ -337,7 +335,7 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 			(unsigned long long)(pool_stride(po.parcel ? po.parcel
 								   : PLAN_PARCEL_MIN) *
 					     po.readers * FLOW_PARCELS_MIN));
-	po.readers = stage_readers(st);
+	po.readers = readers;
 	r = plan_stage(st->b.m, st->b.need, &po, &st->b.plan, err);
 	/* Of the run alone, and no longer needed: not for the store's manifest. */
 	for (uint32_t i = 0; i < st->b.m->count; i++)
