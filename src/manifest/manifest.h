@@ -348,6 +348,11 @@ int manifest_select(const struct manifest *m, const uint64_t *keep,
  * never "." or "..". Length is not looked at.
  */
 bool manifest_path_ok(const char *path);
+/*
+ * The order of paths in a tree, component by component, as strcmp: what lies below a directory comes
+ * right behind it.
+ */
+int manifest_path_compare(const char *a, const char *b);
 
 struct manifest_totals {
 	uint64_t files, dirs, symlinks, links; /* links: later names of an inode */

@@ -48,7 +48,5 @@ void sort_paths(struct sort_key *a, struct sort_key *tmp, size_t n,
  * @tmp for half of them. Not for a manifest whose names are still whole paths out of order.
  */
 void find_groups(struct manifest *m, struct sort_key *keys, struct sort_key *tmp);
-/* The same order for two paths, as strcmp. */
-int path_compare(const char *a, const char *b);
 
 #endif

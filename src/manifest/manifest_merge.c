@@ -127,7 +127,7 @@ static int merge_sides(
 		else if (top->at == top->m->count)
 			c = -1;
 		else
-			c = path_compare(base->path, top->path);
+			c = manifest_path_compare(base->path, top->path);
 		same = c == 0;
 		from_base = c < 0;
 		if (same)

@@ -24,7 +24,7 @@ static inline unsigned char rank(unsigned char c)
 	return c && c < '/' ? c + 1 : c;
 }
 
-int path_compare(const char *a, const char *b)
+int manifest_path_compare(const char *a, const char *b)
 {
 	while (*a && *a == *b)
 		a++, b++;

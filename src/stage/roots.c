@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "manifest/manifest.h"
 #include "scan/scan.h"
 
 struct roots {
@@ -172,21 +173,9 @@ int roots_encode(const char *const *sources, size_t n, bool relative, const char
 	return 0;
 }
 
-/* Names in the order of their components: what lies below one comes right behind it. */
-static int by_components(const void *x, const void *y)
+static int by_path(const void *x, const void *y)
 {
-	const unsigned char *a = *(const unsigned char *const *)x;
-	const unsigned char *b = *(const unsigned char *const *)y;
-
-	for (; *a && *a == *b; a++, b++)
-		;
-	if (*a == *b)
-		return 0;
-	if (!*a || !*b)
-		return *a ? 1 : -1;
-	if (*a == '/' || *b == '/')
-		return *a == '/' ? -1 : 1;
-	return *a < *b ? -1 : 1;
+	return manifest_path_compare(*(const char *const *)x, *(const char *const *)y);
 }
 
 static bool lies_in(const char *name, const char *dir)
@@ -197,28 +186,55 @@ static bool lies_in(const char *name, const char *dir)
 				   (name[len] == '/' || name[len] == '\0'));
 }
 
+/* The next string, which stays where it is. */
+static const char *next_text(struct reader *r)
+{
+	const char *text = (const char *)r->data + r->at;
+
+	reader_take(r, strlen(text) + 1);
+	return text;
+}
+
+int roots_bases(struct reader *r, const char ***bases, uint32_t *n)
+{
+	*n = reader_get32(r);
+	*bases = calloc((size_t)*n + 1, sizeof(**bases));
+	if (!*bases)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < *n; i++)
+		(*bases)[i] = next_text(r);
+	return 0;
+}
+
+struct root roots_next(struct reader *r)
+{
+	struct root root = {.base = reader_get32(r)};
+
+	root.flags = reader_get8(r);
+	root.name = next_text(r);
+	return root;
+}
+
 bool roots_meet(const struct buf *list)
 {
 	struct reader r = reader_of(list->data, list->len);
+	SCOPED_FREE const char **bases = NULL;
 	SCOPED_FREE const char **names = NULL;
-	uint32_t n = reader_get32(&r), kept = 0;
+	uint32_t n, kept = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		r.at += strlen((const char *)r.data + r.at) + 1;
+	if (roots_bases(&r, &bases, &n) < 0)
+		return true;
 	n = reader_get32(&r);
 	names = calloc((size_t)n + 1, sizeof(*names));
 	if (!names)
 		return true;
 	for (uint32_t i = 0; i < n; i++) {
-		unsigned flags;
+		struct root root = roots_next(&r);
 
-		reader_get32(&r);
-		flags = reader_get8(&r);
-		if (!(flags & SCAN_PARENT))
-			names[kept++] = (const char *)r.data + r.at;
-		r.at += strlen((const char *)r.data + r.at) + 1;
+		if (!(root.flags & SCAN_PARENT))
+			names[kept++] = root.name;
 	}
-	qsort(names, kept, sizeof(*names), by_components);
+	qsort(names, kept, sizeof(*names), by_path);
 	for (uint32_t i = 1; i < kept; i++) {
 		if (lies_in(names[i], names[i - 1]))
 			return true;

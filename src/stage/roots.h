@@ -23,6 +23,17 @@ int roots_encode(const char *const *sources, size_t n, bool relative, const char
 	struct buf *out, struct ebt_err *err);
 
 /*
+ * Reading an encoded list, from its begin: the bases, an array that the caller frees, or -ENOMEM;
+ * then the count of roots (reader_get32), then each of them. Strings stay in the list.
+ */
+int roots_bases(struct reader *r, const char ***bases, uint32_t *n);
+struct root {
+	uint32_t base;
+	unsigned flags;
+	const char *name;
+};
+struct root roots_next(struct reader *r);
+/*
  * May two roots of an encoded list give the same name below DEST, other than of directories above
  * them? True also if that cannot be told.
  */

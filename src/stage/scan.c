@@ -57,20 +57,6 @@ struct walk {
 	struct scan_skipped skipped;
 };
 
-/* Bases of the list of roots; *r comes to the roots. */
-static int load_bases(struct scan *s, struct reader *r)
-{
-	s->n_bases = reader_get32(r);
-	s->bases = calloc(s->n_bases + 1, sizeof(*s->bases));
-	if (!s->bases)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < s->n_bases; i++) {
-		s->bases[i] = (const char *)r->data + r->at;
-		r->at += strlen(s->bases[i]) + 1;
-	}
-	return 0;
-}
-
 /*
  * Of the roots, at @r, every @step-th from @first on: those that are directories above others, or
  * the others.
@@ -78,19 +64,16 @@ static int load_bases(struct scan *s, struct reader *r)
 static int load_roots(
 	struct scan *s, struct reader r, bool above, unsigned first, unsigned step)
 {
-	uint32_t n;
+	uint32_t n = reader_get32(&r);
 
-	n = reader_get32(&r);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t base = reader_get32(&r);
-		unsigned flags = reader_get8(&r);
-		const char *name = (const char *)r.data + r.at;
+		struct root root = roots_next(&r);
 		struct scan_item *it;
 
-		r.at += strlen(name) + 1;
-		if (i % step != first || above != !!(flags & SCAN_PARENT))
+		if (i % step != first || above != !!(root.flags & SCAN_PARENT))
 			continue;
-		it = scan_item_new(base, flags | SCAN_ROOT, name, NULL, 0);
+		it = scan_item_new(
+			root.base, root.flags | SCAN_ROOT, root.name, NULL, 0);
 		if (!it)
 			return -ENOMEM;
 		scan_push(s, it);
@@ -458,7 +441,7 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 		s->store_dev = dest.st_dev;
 		s->store_ino = dest.st_ino;
 	}
-	if (load_bases(s, &roots) < 0 ||
+	if (roots_bases(&roots, &s->bases, &s->n_bases) < 0 ||
 		load_roots(s, roots, true, (unsigned)rank, w->n_readers) < 0)
 		return ebt_fail(err, -ENOMEM, "list of sources");
 	r = scan_shards_new(&w->shards, stage_io_threads(st->o), err);

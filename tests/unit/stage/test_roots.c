@@ -12,7 +12,7 @@
 
 #define MAX 8
 
-struct root {
+struct expected {
 	const char *base;
 	unsigned flags;
 	const char *name;
@@ -21,7 +21,7 @@ struct root {
 /* NULL ends the lists; the working directory is /w. */
 struct row {
 	const char *sources[MAX];
-	struct root roots[MAX];
+	struct expected roots[MAX];
 };
 
 static const struct row plain[] = {
@@ -87,7 +87,7 @@ static const struct row relative[] = {
 };
 
 static bool root_is(
-	const struct root *want, const char *base, unsigned flags, const char *name)
+	const struct expected *want, const char *base, unsigned flags, const char *name)
 {
 	if (want->base && base && strcmp(base, want->base) == 0 &&
 		flags == want->flags && strcmp(name, want->name) == 0)
