@@ -30,7 +30,6 @@ struct part {
 struct head {
 	struct part *part; /* in which it looks; NULL: behind the last one */
 	struct flow_hop hop;
-	bool due; /* hop is one */
 };
 
 struct peer {
@@ -40,7 +39,7 @@ struct peer {
 
 struct flow {
 	uint32_t node;
-	unsigned window, ahead;
+	unsigned window;
 	struct part *first, **last; /* parts that are not over, oldest first */
 	uint32_t parts, over;
 	struct head send, recv;
@@ -52,16 +51,14 @@ struct flow {
 	bool aborting;
 };
 
-int flow_new(uint32_t node, const struct flow_limits *limits, struct flow **out,
-	struct ebt_err *err)
+int flow_new(uint32_t node, unsigned window, struct flow **out, struct ebt_err *err)
 {
 	struct flow *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return ebt_fail(err, -ENOMEM, "transfers");
 	f->node = node;
-	f->window = limits && limits->window ? limits->window : 1;
-	f->ahead = limits && limits->ahead ? limits->ahead : FLOW_AHEAD;
+	f->window = window;
 	f->last = &f->first;
 	*out = f;
 	return 0;
@@ -142,24 +139,18 @@ static int note_peer(struct flow *f, uint32_t node)
 }
 
 /* One walk over the hops of a stream: how often each parcel is sent on, and whom we meet. */
-static int survey(struct flow *f, struct part *p, uint32_t i,
-	const struct schedule_cursor *send, const struct schedule_cursor *recv)
+static int survey(struct flow *f, struct part *p, uint32_t i, struct schedule_cursor c)
 {
-	struct schedule_cursor c = *send;
+	struct stream *s = &p->streams[i];
 	struct schedule_hop hop;
 	uint32_t before = FLOW_NOBODY, node;
 	int r = 0;
 
 	while (r == 0 && schedule_next(&c, &hop)) {
-		p->streams[i].state[hop.parcel]++;
-		p->left++;
-		node = plan_node(p->plan, i, hop.peer);
-		r = node == before ? 0 : note_peer(f, node);
-		before = node;
-	}
-	c = *recv;
-	before = FLOW_NOBODY;
-	while (r == 0 && schedule_next(&c, &hop)) {
+		if (c.side == SCHEDULE_SEND) {
+			s->state[hop.parcel]++;
+			p->left++;
+		}
 		node = plan_node(p->plan, i, hop.peer);
 		r = node == before ? 0 : note_peer(f, node);
 		before = node;
@@ -187,7 +178,8 @@ static int add_stream(struct flow *f, struct part *p, uint32_t i,
 		cursors = own;
 	}
 	s->state = calloc(s->parcels + 1, 1);
-	if (!s->state || survey(f, p, i, &cursors[0], &cursors[1]) < 0)
+	if (!s->state || survey(f, p, i, cursors[0]) < 0 ||
+		survey(f, p, i, cursors[1]) < 0)
 		return ebt_fail(err, -ENOMEM, "stream %u", i);
 	p->left += s->parcels;
 	order_add(p->sends, i, &cursors[0]);
@@ -203,8 +195,7 @@ static void advance(struct head *h, bool sends)
 	for (; h->part; h->part = h->part->next) {
 		struct order *o = sends ? h->part->sends : h->part->recvs;
 
-		h->due = order_next(o, &h->hop.stream, &hop);
-		if (h->due) {
+		if (order_next(o, &h->hop.stream, &hop)) {
 			h->hop.part = h->part->number;
 			h->hop.seq = hop.parcel;
 			/* Hops carry ranks relative to the reader; from here on nodes are meant. */
@@ -340,7 +331,7 @@ bool flow_may_receive(const struct flow *f, uint32_t *part, uint32_t *stream)
 {
 	const struct head *h = &f->recv;
 
-	if (f->aborting || !h->part || f->posted >= f->ahead)
+	if (f->aborting || !h->part || f->posted >= FLOW_AHEAD)
 		return false;
 	if (f->posted && f->posted_from != h->hop.node)
 		return false;

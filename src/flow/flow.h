@@ -41,11 +41,6 @@
 
 struct flow;
 
-struct flow_limits {
-	unsigned window; /* sends under way at a time; 0: 1 */
-	unsigned ahead;	 /* receives; 0: FLOW_AHEAD */
-};
-
 /* A parcel and who is at the other end. */
 struct flow_hop {
 	uint64_t seq;	 /* of its stream */
@@ -55,8 +50,8 @@ struct flow_hop {
 	bool last; /* of the sends of this parcel from here */
 };
 
-int flow_new(uint32_t node, const struct flow_limits *limits, struct flow **out,
-	struct ebt_err *err);
+/* @window: sends under way at a time. */
+int flow_new(uint32_t node, unsigned window, struct flow **out, struct ebt_err *err);
 void flow_free(struct flow *f);
 DEFINE_SCOPED(struct flow, flow_free)
 

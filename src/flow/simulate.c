@@ -363,7 +363,7 @@ static int set_up_node(struct sim *s, uint32_t i, uint32_t buffers,
 	uint32_t streams = s->p->n_streams;
 
 	n->channels = calloc((size_t)streams + 1, sizeof(*n->channels));
-	if (!n->channels || flow_new(i, NULL, &n->flow, err) < 0)
+	if (!n->channels || flow_new(i, 1, &n->flow, err) < 0)
 		return -ENOMEM;
 	for (uint32_t j = 0; j < streams; j++) {
 		uint32_t rank = plan_rank(s->p, j, i);

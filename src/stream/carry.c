@@ -314,7 +314,6 @@ static void say(struct control *word, const struct stream *s, uint32_t kind)
 int carrier_new(struct stream *s, struct carrier **out, struct ebt_err *err)
 {
 	SCOPED(carrier_freep) struct carrier *c = calloc(1, sizeof(*c));
-	struct flow_limits limits = {.window = s->in->window};
 	size_t cap;
 	int r;
 
@@ -326,7 +325,7 @@ int carrier_new(struct stream *s, struct carrier **out, struct ebt_err *err)
 	c->empty = (struct parcel_header){.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
 	say(&c->credit, s, CONTROL_CREDIT);
 	say(&c->abort, s, CONTROL_ABORT);
-	r = flow_new((uint32_t)s->in->job->node, &limits, &c->flow, err);
+	r = flow_new((uint32_t)s->in->job->node, s->in->window, &c->flow, err);
 	if (r == 0)
 		r = flow_add(c->flow, s->in->plan, NULL, err);
 	if (r < 0)

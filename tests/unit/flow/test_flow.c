@@ -228,9 +228,7 @@ static void set_up(struct net *t, uint32_t nodes, unsigned seed)
 		CU_ASSERT_FATAL(plan_bytes(bytes, &o, &t->plan[i], NULL) == 0);
 	}
 	for (uint32_t i = 0; i < nodes; i++) {
-		struct flow_limits limits = {.window = t->window};
-
-		CU_ASSERT_FATAL(flow_new(i, &limits, &t->node[i].flow, NULL) == 0);
+		CU_ASSERT_FATAL(flow_new(i, t->window, &t->node[i].flow, NULL) == 0);
 		for (uint32_t part = 0; part < t->parts; part++)
 			for (uint32_t s = 0; s < t->plan[part]->n_streams; s++)
 				t->node[i].got[part][s] = calloc(
@@ -303,7 +301,7 @@ static void who_is_waited_for_has_a_name(void)
 	struct flow_hop hop;
 
 	CU_ASSERT_FATAL(plan_bytes(2 * PLAN_PARCEL_MIN, &o, &p, NULL) == 0);
-	CU_ASSERT_FATAL(flow_new(1, NULL, &f, NULL) == 0);
+	CU_ASSERT_FATAL(flow_new(1, 1, &f, NULL) == 0);
 	CU_ASSERT_EQUAL(flow_waits_for(f), FLOW_NOBODY);
 	CU_ASSERT(flow_settled(f));
 	CU_ASSERT_FATAL(flow_add(f, p, NULL, NULL) == 0);
