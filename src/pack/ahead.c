@@ -179,19 +179,35 @@ static unsigned char *take_room(struct ahead *a, uint32_t bytes)
 	return b->data + b->used - bytes;
 }
 
-/* Room for the content in *data, or what ahead_read is to return at once. */
-static int begin(struct ahead *a, const struct manifest_entry *e, unsigned char **data)
+/*
+ * The slot where the content belongs: 0; 1 or 0 without one where another name of the inode has
+ * brought it, as @e or as something else; -ENOSPC.
+ */
+static int slot_for(struct ahead *a, const struct manifest_entry *e, struct slot **slot)
 {
-	const struct slot *s;
-	SCOPED_LOCK(&a->lock);
+	struct slot *s;
 
-	*data = NULL;
+	*slot = NULL;
 	if (2 * a->used >= a->n_slots && !grow(a))
 		return -ENOSPC;
-	/* Another name of the inode may have brought it. */
 	s = slot_of(a->slots, a->n_slots, e->dev, e->ino);
 	if (s->data)
 		return is_of(s, e);
+	*slot = s;
+	return 0;
+}
+
+/* Room for the content in *data, or what ahead_read is to return at once. */
+static int begin(struct ahead *a, const struct manifest_entry *e, unsigned char **data)
+{
+	struct slot *s;
+	int r;
+	SCOPED_LOCK(&a->lock);
+
+	*data = NULL;
+	r = slot_for(a, e, &s);
+	if (!s)
+		return r;
 	/* A file without content needs a byte, to see that there is none. */
 	*data = take_room(a, e->size ? (uint32_t)e->size : 1);
 	return *data ? 0 : -ENOSPC;
@@ -201,14 +217,13 @@ static int end(
 	struct ahead *a, const struct manifest_entry *e, const unsigned char *data)
 {
 	struct slot *s;
+	int r;
 	SCOPED_LOCK(&a->lock);
 
 	/* Others may have come while this one read. */
-	if (2 * a->used >= a->n_slots && !grow(a))
-		return -ENOSPC;
-	s = slot_of(a->slots, a->n_slots, e->dev, e->ino);
-	if (s->data)
-		return is_of(s, e);
+	r = slot_for(a, e, &s);
+	if (!s)
+		return r;
 	*s = (struct slot){.dev = e->dev,
 		.ino = e->ino,
 		.size = e->size,
