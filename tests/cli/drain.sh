@@ -11,11 +11,6 @@ staged() { STAGE=$STAGER expect 0 "$@"; }
 
 exists() { check "$1 is there" test -e "$1" -o -L "$1"; }
 absent() { check "$1 is not there" test ! -e "$1" -a ! -L "$1"; }
-# is NAME WANT GOT
-is() {
-	CHECKS=$((CHECKS + 1))
-	[ "$2" = "$3" ] || fail "$1: \"$3\", not \"$2\""
-}
 # number NAME: of the result that the last run printed as JSON
 number() { grep '"type":"result"' "$WORK/out" | grep -o "\"$1\":[0-9.]*" | head -n 1 | cut -d: -f2; }
 

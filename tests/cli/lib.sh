@@ -33,6 +33,11 @@ check() {
 	CHECKS=$((CHECKS + 1))
 	"$@" || fail "$name"
 }
+# is NAME WANT GOT
+is() {
+	CHECKS=$((CHECKS + 1))
+	[ "$2" = "$3" ] || fail "$1: \"$3\", not \"$2\""
+}
 finish() {
 	echo "$CHECKS checks, $FAILURES failed"
 	[ "$FAILURES" -eq 0 ]

@@ -5,10 +5,6 @@
 cd "$WORK" || exit 99
 make_tree src
 
-is() {
-	CHECKS=$((CHECKS + 1))
-	[ "$2" = "$3" ] || fail "$1: \"$3\", not \"$2\""
-}
 batches() { grep -c ' s planned' err; }
 field() { sed -n "s/.*\"type\":\"result\".*\"$1\":\([0-9]*\).*/\1/p" out; }
 # whole N DEST SOURCE: N stores like the source

@@ -13,17 +13,7 @@
 
 #include "fuzz.h"
 #include "pack/pack_internal.h"
-
-/* Pages that are not used cost nothing. */
-static int own_pool(
-	uint64_t bytes, uint32_t count, struct pool **out, struct ebt_err *err)
-{
-	static struct pool_memory memory;
-
-	if (!memory.at && pool_memory_new(&memory, 8ull << 30, err) < 0)
-		return -1;
-	return pool_new(bytes, count, &memory, out, err);
-}
+#include "../unit/pack/own_pool.h"
 
 #define HEADER sizeof(struct parcel_header)
 #define FILES  4

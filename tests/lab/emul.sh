@@ -15,6 +15,15 @@ emul_begin() {
 	*) cat "$WORK/err" >&2; exit 99 ;;
 	esac
 }
+# emul_up OBSERVER OPTION...: one that takes no time, for the nodes of the lab. OBSERVER, a directory to
+# prepare and to look at it with, is O.
+emul_up() {
+	O=$1
+	shift
+	mkdir -p "$O"
+	timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" "$@" ost-rate=none mds-rate=none mds-latency=0 || exit 99
+	eval "$("$emul" env)"
+}
 emul_end() {
 	timeout -k 5 60 "$emul" down
 	"$EMUL_AFTER"

@@ -127,10 +127,7 @@ rm -rf d
 
 # From here on an emulated Lustre.
 emul_begin lab_end || { echo "not tried: $LACKS"; finish; }
-O=$WORK/fs
-timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
-	ost-rate=none mds-rate=none mds-latency=0 handover=0 stripe-count=1 || exit 99
-eval "$("$emul" env)"
+emul_up "$WORK/fs" --osts 8 --capacity 512M handover=0 stripe-count=1
 stats() { timeout -k 5 20 "$emul" stats --json >stats; }
 total_of() { sed 's/"osts":.*//' stats | grep -o "\"$1\":[0-9]*" | tail -n 1 | cut -d: -f2; }
 of_ost() { grep -o "{\"ost\":$1,[^}]*" stats | grep -o "\"$2\":[0-9]*" | cut -d: -f2; }

@@ -24,10 +24,7 @@ fill() { # KEEP
 	done
 }
 
-O=$WORK/fs
-timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
-	ost-rate=none mds-rate=none mds-latency=0 handover=0 rename-flags=1 || exit 99
-eval "$("$emul" env)"
+emul_up "$WORK/fs" --osts 8 --capacity 512M handover=0 rename-flags=1
 a_file() { # requests, but for what directories take
 	stats | sed 's/.*"mds":{"total":\([0-9]*\).*/\1/' | awk -v f=$FILES '{print ($1 - 40) / f}'
 }

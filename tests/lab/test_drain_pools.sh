@@ -25,11 +25,7 @@ fill() {
 	done
 }
 
-O=$WORK/fs
-timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
-	ost-rate=none mds-rate=none mds-latency=0 handover=0 rename-flags=1 \
-	pool=flash:0-1 pool=disk:2-7 || exit 99
-eval "$("$emul" env)"
+emul_up "$WORK/fs" --osts 8 --capacity 512M handover=0 rename-flags=1 pool=flash:0-1 pool=disk:2-7
 lay() { timeout -k 5 20 "$LAYOUT" "$@"; }
 # drained DIR STATUS OPTION...
 drained() {

@@ -39,10 +39,7 @@ on_nodes() {
 	for ((i = 0; i < N; i++)); do on $i find /local/job -name .ebt -prune -o -type f -print; done | wc -l
 }
 
-O=$WORK/fs
-timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$O" --osts 8 --capacity 512M \
-	ost-rate=none mds-rate=none mds-latency=0 handover=0 stripe-count=1 || exit 99
-eval "$("$emul" env)"
+emul_up "$WORK/fs" --osts 8 --capacity 512M handover=0 stripe-count=1
 requests() { timeout -k 5 20 "$emul" stats --json | grep -o '"mds":{"total":[0-9]*' | head -n 1 | cut -d: -f3; }
 
 # loses OST:FAULT...: one after the other, each when 2 MB more are written. The last line tells

@@ -8,11 +8,6 @@ EMUL_SERVER=$2 LAYOUT=$3
 emul_begin cleanup t$$ || skip "$LACKS"
 A=$WORK/fs/c0 B=$WORK/fs/c1 O=$WORK/fs/observer
 
-# is NAME WANT GOT
-is() {
-	CHECKS=$((CHECKS + 1))
-	[ "$2" = "$3" ] || fail "$1: \"$3\", not \"$2\""
-}
 # gives WANT ARG...: what the layout program prints
 gives() {
 	local want=$1

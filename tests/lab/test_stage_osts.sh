@@ -8,13 +8,9 @@ LAB_RATE=1gbit
 . "$(dirname "$0")/lab.sh"
 . "$(dirname "$0")/emul.sh"
 emul_begin lab_end || skip "$LACKS"
-mkdir "$WORK/observer"
-timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$WORK/observer" --osts 8 \
-	ost-rate=none mds-rate=none mds-latency=0 || exit 99
-eval "$("$emul" env)"
+emul_up "$WORK/observer" --osts 8
 
 # striped NAME OSTS STRIPE KIB: random content, seen by the observer alone
-O=$WORK/observer
 striped() {
 	CHECKS=$((CHECKS + 1))
 	timeout -k 5 20 "$LAYOUT" create "$O/$1" "$2" "$3" >"$WORK/layout"
@@ -41,11 +37,6 @@ reads() {
 	timeout -k 5 20 "$emul" stats --json | tee "$WORK/stats" | sed 's/.*"clients"://' |
 		grep -oE '"client":"[^"]*","mds":\{[^}]*\},"bytes_read":\[[^]]*\]' |
 		sed -E 's/"client":"([^"]*)".*"open":([0-9]+).*\[(.*)\]/\1 \2 \3/; s/,/ /g'
-}
-# is NAME WANT GOT
-is() {
-	CHECKS=$((CHECKS + 1))
-	[ "$2" = "$3" ] || fail "$1: \"$3\", not \"$2\""
 }
 bytes_moved() { grep -o '"bytes":[0-9]*' "$WORK/out" | head -n 1 | cut -d: -f2; }
 total() { awk '{for (k = 3; k <= NF; k++) s += $k} END {printf "%d\n", s}' "$WORK/reads"; }

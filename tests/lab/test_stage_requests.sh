@@ -7,11 +7,7 @@ LAB_RATE=1gbit
 . "$(dirname "$0")/lab.sh"
 . "$(dirname "$0")/emul.sh"
 emul_begin lab_end || skip "$LACKS"
-mkdir "$WORK/observer"
-timeout -k 5 60 "$emul" up --lab "$LAB" --observer "$WORK/observer" --osts 4 \
-	ost-rate=none mds-rate=none mds-latency=0 || exit 99
-eval "$("$emul" env)"
-O=$WORK/observer
+emul_up "$WORK/observer" --osts 4
 FILES=1200
 mkdir -p "$O/src"
 for d in $(seq 12); do
@@ -23,25 +19,16 @@ ln "$O/src/d1/f1" "$O/src/d2/link"
 ln -s f1 "$O/src/d3/symlink"
 head -c 3M /dev/urandom >"$O/src/large"
 
-# All requests to the metadata server.
-metadata() {
-	timeout -k 5 20 "$emul" stats --json >"$WORK/stats"
-	grep -oE '"mds":\{"total":[0-9]+' "$WORK/stats" | head -n 1 | cut -d: -f3
-}
-# at_most NAME PER-FILE
+# at_most NAME PER-FILE: requests to the metadata server, of all kinds
 at_most() {
 	local n
-	n=$(metadata)
+	n=$(requests total)
 	CHECKS=$((CHECKS + 1))
 	awk -v n="$n" -v f=$FILES -v most="$2" 'BEGIN {exit !(n / f <= most)}' ||
-		{ fail "$1: $n requests for $FILES files, more than $2 each"; grep -oE '"mds":\{[^}]*\}' "$WORK/stats" | head -n 1 >&2; }
+		{ fail "$1: $n requests for $FILES files, more than $2 each"; stats >&2; }
 	awk -v n="$n" -v f=$FILES -v w="$1" 'BEGIN {printf "%s: %.2f metadata requests a file\n", w, n / f}'
 }
 field() { grep -o "\"type\":\"result\".*" "$WORK/out" | grep -o "\"$1\":[0-9]*" | cut -d: -f2; }
-is() {
-	CHECKS=$((CHECKS + 1))
-	[ "$2" = "$3" ] || fail "$1: \"$3\", not \"$2\""
-}
 
 # Clients know nothing: what came before is another client's.
 forget() { set_ attr-cache=60s; reset; }

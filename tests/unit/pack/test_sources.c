@@ -16,17 +16,7 @@
 
 #include "pack/pack.h"
 #include "suite.h"
-
-/* Pages that are not used cost nothing. */
-static int own_pool(
-	uint64_t bytes, uint32_t count, struct pool **out, struct ebt_err *err)
-{
-	static struct pool_memory memory;
-
-	if (!memory.at && pool_memory_new(&memory, 8ull << 30, err) < 0)
-		return -1;
-	return pool_new(bytes, count, &memory, out, err);
-}
+#include "own_pool.h"
 
 static struct {
 	int open_code, read_code; /* errno of calls that fail, 0: none do */
