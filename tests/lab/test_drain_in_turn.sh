@@ -30,12 +30,14 @@ a_file() { # requests, but for what directories take
 }
 # between NAME LOW GOT HIGH
 between() { check "$1: $3" awk -v l="$2" -v g="$3" -v h="$4" 'BEGIN {exit !(g + 0 >= l && g + 0 <= h)}'; }
-# drained DIR STATUS OPTION...
+# drained KEEP DIR OPTION...
 drained() {
-	local dir=$1 want=$2
+	local keep=$1 dir=$2
 	shift 2
+	rm -rf "$O/$dir"
+	fill "$keep"
 	reset
-	run "$want" --json "$@" /local/job "/lustre/$dir"
+	run 0 --json "$@" /local/job "/lustre/$dir"
 }
 # level [N]: largest by mean of the bytes that OSTs got, those of OST N left out
 level() {
@@ -43,27 +45,23 @@ level() {
 		awk '{s += $1; m = $1 > m ? $1 : m} END {printf "%.3f\n", s ? m * NR / s : 0}'
 }
 
-fill keep
-drained plain 0
+at_most "level" 1.05 level drained keep plain
 arrived want "$O/plain"
 # The first file of each of the eight targets shows what it can; a few more on a busy machine.
 between "layouts that were asked for" 8 "$(number layouts)" $((FILES / 10))
 between "creations" $FILES "$(requests create)" $((FILES + 1))
 # Nothing beside them but what directories take.
 between "requests a file" 2.9 "$(a_file)" 3.1
-between "level" 1 "$(level)" 1.05
 
 # A rename that cannot refuse to replace takes a link and an unlink.
 set_ rename-flags=0
-fill keep
-drained links 0
+drained keep links
 arrived want "$O/links"
 between "requests a file" 3.9 "$(a_file)" 4.1
 set_ rename-flags=1
 
 # What the user says about places is obeyed.
-fill keep
-drained said 0 --stripe-count=1
+drained keep said --stripe-count=1
 arrived want "$O/said"
 is "layouts that were asked for" $FILES "$(number layouts)"
 
@@ -73,43 +71,35 @@ head -c 12000000 /dev/urandom | split -a 3 -b 40000 - mixed/f
 for i in $(seq 70); do head -c $((150000 + i * 40000)) /dev/urandom >mixed/large$i; done
 spread mixed $N odd
 for ((i = 0; i < N; i++)); do touch -r mixed odd.$i; done
-fill odd
-drained odd 0
+at_most "level of unequal sizes" 1.05 level drained odd odd
 arrived mixed "$O/odd"
-between "level of unequal sizes" 1 "$(level)" 1.05
 
 # A default that names a target: no turns, so what is left is placed.
 mkdir "$O/named"
 setfattr -n lustre.lov -v 0xd00bd10b01000000000000000000000000000000000000000000100001000300 "$O/named" ||
 	fail "default layout"
-fill keep
-drained named/d 0
+at_most "level where one target is named" 2 level drained keep named/d
 arrived want "$O/named/d"
 between "layouts that were asked for" $((FILES / 2)) "$(number layouts)" $((FILES - N))
-between "level where one target is named" 1 "$(level)" 2
 
 # One that fails, and one that is slow: known, named, avoided, and everything comes.
 set_ ost=5 failing
-fill keep
-drained failing 0
+drained keep failing
 arrived want "$O/failing"
 says "target 5 is failing"
 between "layouts that were asked for, one of eight failing" 1 "$(number layouts)" $((FILES / 3))
 set_ ost=5 healthy
 # It takes 0.7 s to be known; until then a place for each.
 set_ mds-rate=400 ost-rate=10M ost=2 slow=200
-fill keep
-drained slow 0
+# Some are placed, some go in turn, of 360 in all.
+at_most "level without that" 1.3 "level 2" drained keep slow
 arrived want "$O/slow"
 says "target 2 is much slower than others"
 between "layouts that were asked for, one of eight slow" 1 "$(number layouts)" $((FILES / 2))
-# Some were placed, some went in turn, of 360 in all.
-between "level without that" 1 "$(level 2)" 1.3
 
 # More of them than turns are worth: a place for each of what is left.
 for i in 0 1 3; do set_ ost=$i slow=200; done
-fill keep
-drained slower 0
+drained keep slower
 arrived want "$O/slower"
 between "layouts that were asked for, half of them slow" $((FILES / 4)) "$(number layouts)" $((2 * FILES))
 finish
