@@ -15,9 +15,10 @@ const struct cmd_program cmd_program = {"ebt-drain", "ebt.drain/1"};
 static int load_rules_all(
 	struct cmd_drain *o, struct cmd_rules *rules, int rank, struct ebt_err *err)
 {
+	struct transport world = transport_of(MPI_COMM_WORLD, NULL);
 	int r = rank == 0 ? cmd_load_rules(&o->common, rules, err) : 0;
 
-	r = transport_agree_all(MPI_COMM_WORLD, r, err);
+	r = transport_agree_all(&world, r, err);
 	if (r < 0)
 		return r;
 	o->drain.run.rules = rules->rules;

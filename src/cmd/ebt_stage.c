@@ -16,11 +16,12 @@ const struct cmd_program cmd_program = {"ebt-stage", "ebt.stage/1"};
 static int load_inputs_all(struct cmd_stage *o, struct cmd_names *names,
 	struct cmd_rules *rules, int rank, struct ebt_err *err)
 {
+	struct transport world = transport_of(MPI_COMM_WORLD, NULL);
 	int r = rank == 0 ? cmd_stage_load_names(o, names, err) : 0;
 
 	if (rank == 0 && r == 0)
 		r = cmd_load_rules(&o->common, rules, err);
-	r = transport_agree_all(MPI_COMM_WORLD, r, err);
+	r = transport_agree_all(&world, r, err);
 	if (r < 0)
 		return r;
 	o->stage.sources = names->sources;

@@ -96,24 +96,26 @@ void cmd_print_error(const struct cmd_common *c, const struct ebt_err *err)
 static int end_all(
 	const struct cmd_common *c, int rank, bool whole, struct ebt_err *err)
 {
+	struct transport world = transport_of(MPI_COMM_WORLD, NULL);
 	int r = 0;
 
 	if (rank == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		r = ebt_fail(err, errno ? -errno : -EIO, "standard output");
 	if (r == 0 && rank == 0 && whole && c->done)
 		r = cmd_done_end(c, err);
-	return transport_agree_all(MPI_COMM_WORLD, r, err);
+	return transport_agree_all(&world, r, err);
 }
 
 /* What can fail before anything has begun. */
 static int begin_all(const struct cmd_common *c, int rank, struct ebt_err *err)
 {
+	struct transport world = transport_of(MPI_COMM_WORLD, NULL);
 	int r = uncaught ? ebt_fail(err, uncaught, "a thread that waits for signals")
 			 : 0;
 
 	if (r == 0 && rank == 0 && c->done)
 		r = cmd_done_begin(c, err);
-	return transport_agree_all(MPI_COMM_WORLD, r, err);
+	return transport_agree_all(&world, r, err);
 }
 
 int cmd_run_all(const struct cmd_common *c, int rank, int usage,

@@ -85,7 +85,7 @@ int drain_again_wait_all(
 		now[0] = job_stopped(&d->job, NULL) < 0;
 		now[1] = d->job.node == 0 && left <= 0;
 		now[2] = d->job.node == 0 && clock_now() >= end;
-		transport_reduce_all(d->job.nodes, now, 3, MPI_INT, MPI_MAX);
+		transport_reduce_all(&d->job.nodes, now, 3, MPI_INT, MPI_MAX);
 		if (now[0] || now[1])
 			break;
 		left = left < 0 ? 0.001 : left > TICK ? TICK : left;

@@ -180,7 +180,7 @@ int drain_dest_resolve_all(struct drain *d, struct ebt_err *err)
 	}
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(d->job.nodes, &b, 0, err);
+		r = transport_bcast_buf_all(&d->job.nodes, &b, 0, err);
 	if (r == 0 && !d->dest.path) {
 		d->dest.path = strdup((const char *)b.data);
 		if (!d->dest.path)
@@ -461,13 +461,13 @@ static int compare_all(struct drain *d, struct sight *first, int r, struct ebt_e
 	r = job_agree_all(&d->job, r, err);
 	if (r < 0)
 		return r;
-	transport_bcast_all(d->job.nodes, first, sizeof(*first), 0);
+	transport_bcast_all(&d->job.nodes, first, sizeof(*first), 0);
 	r = d->job.node != 0 ? compare(d, first, err) : 0;
 	r = job_agree_all(&d->job, r, err);
 	if (r < 0)
 		return r;
 	other = d->dest.inodes_differ;
-	transport_reduce_all(d->job.nodes, &other, 1, MPI_INT, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &other, 1, MPI_INT, MPI_MAX);
 	d->dest.inodes_differ = other;
 	return 0;
 }
@@ -539,7 +539,7 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err)
 	r = job_agree_all(&d->job, made < 0 ? made : 0, err);
 	if (r < 0)
 		return r;
-	transport_bcast_all(d->job.nodes, &made, sizeof(made), 0);
+	transport_bcast_all(&d->job.nodes, &made, sizeof(made), 0);
 	if (made)
 		r = compare_all(d, &first, 0, err);
 	return r;

@@ -40,7 +40,7 @@ static uint32_t deepest_all(const struct drain *d)
 		if (d->own.dirs[i].depth > most)
 			most = d->own.dirs[i].depth;
 	}
-	transport_reduce_all(d->job.nodes, &most, 1, MPI_UINT32_T, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &most, 1, MPI_UINT32_T, MPI_MAX);
 	return most;
 }
 

@@ -154,13 +154,13 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 		return r;
 	if (drain_journal_same(d))
 		from = d->job.node;
-	transport_reduce_all(d->job.nodes, &from, 1, MPI_INT, MPI_MIN);
+	transport_reduce_all(&d->job.nodes, &from, 1, MPI_INT, MPI_MIN);
 	d->dest.known = from != INT_MAX;
 	if (from == INT_MAX)
 		return job_new_id_all(&d->job, d->id, err);
 	if (from == d->job.node)
 		memcpy(d->id, h->id, sizeof(d->id));
-	transport_bcast_all(d->job.nodes, d->id, sizeof(d->id), from);
+	transport_bcast_all(&d->job.nodes, d->id, sizeof(d->id), from);
 	return 0;
 }
 
@@ -178,7 +178,7 @@ static int end_all(
 	if (r < 0 || !d->o->free_local)
 		return r;
 	if (d->o->conflict != EBT_CONFLICT_ERROR)
-		transport_reduce_all(d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
+		transport_reduce_all(&d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
 	d->proof.splits_lost = lost;
 	return job_agree_all(&d->job, drain_free(d, done, err), err);
 }
@@ -263,9 +263,9 @@ static void drain_close(struct drain *d)
 	buf_release(&d->dest.made);
 	if (d->dest.fd >= 0)
 		close(d->dest.fd);
-	if (d->calls != MPI_COMM_NULL) {
-		MPI_Comm_free(&d->calls);
-		MPI_Comm_free(&d->data);
+	if (d->calls.comm != MPI_COMM_NULL) {
+		MPI_Comm_free(&d->calls.comm);
+		MPI_Comm_free(&d->data.comm);
 	}
 	job_close(&d->job);
 }
@@ -338,7 +338,7 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	       d->pass.n_waiting; /* in this pass, the merge included */
 	v[1] = d->pass.unsettled;
 	v[2] = !d->proof.journaled || d->proof.lost.len;
-	transport_reduce_all(d->job.nodes, v, 3, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&d->job.nodes, v, 3, MPI_UINT64_T, MPI_SUM);
 	/* A further pass knows from the journals what this one has put in place. */
 	d->pass.again = r == 0 && d->pass.turn == DRAIN_TRY && v[1] && !v[2];
 	drain_let_go(d, !d->pass.again);
@@ -376,7 +376,7 @@ static int complete_all(struct drain *d, struct ebt_err *err)
 		missing++;
 	for (uint32_t i = 0; i < d->own.n_dirs; i++)
 		missing += !d->own.dirs[i].exists && !d->own.dirs[i].present;
-	transport_reduce_all(d->job.nodes, &missing, 1, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&d->job.nodes, &missing, 1, MPI_UINT64_T, MPI_SUM);
 	if (missing)
 		return ebt_failx(err, -EEXIST,
 			"DEST %s exists, and %llu of what is to be drained is not in "
@@ -418,7 +418,7 @@ static bool stopped_all(struct drain *d)
 {
 	int stop = job_stopped(&d->job, NULL) < 0;
 
-	transport_reduce_all(d->job.nodes, &stop, 1, MPI_INT, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &stop, 1, MPI_INT, MPI_MAX);
 	return stop != 0;
 }
 
@@ -434,7 +434,7 @@ static bool wait_all(struct drain *d)
 	for (;;) {
 		now[0] = job_stopped(&d->job, NULL) < 0;
 		now[1] = d->job.node == 0 && clock_now() >= until;
-		transport_reduce_all(d->job.nodes, now, 2, MPI_INT, MPI_MAX);
+		transport_reduce_all(&d->job.nodes, now, 2, MPI_INT, MPI_MAX);
 		if (now[0] || now[1])
 			return !now[0];
 		nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
@@ -496,12 +496,16 @@ static int settle_all(struct drain *d, struct ebt_err *err)
 
 static void open_comms_all(struct drain *d)
 {
+	const struct transport *t = &d->job.nodes;
+	MPI_Comm made[2];
 	MPI_Request req[2];
 
-	MPI_Comm_idup(d->job.nodes, &d->calls, &req[0]);
-	MPI_Comm_idup(d->job.nodes, &d->data, &req[1]);
-	transport_wait(&req[0]);
-	transport_wait(&req[1]);
+	for (int i = 0; i < 2; i++)
+		MPI_Comm_idup(t->comm, &made[i], &req[i]);
+	for (int i = 0; i < 2; i++)
+		transport_wait(t, &req[i], TRANSPORT_ANY);
+	d->calls = transport_of(made[0], t->watch);
+	d->data = transport_of(made[1], t->watch);
 }
 
 static int drain_all(struct drain *d, struct ebt_err *err)
@@ -509,7 +513,7 @@ static int drain_all(struct drain *d, struct ebt_err *err)
 	int r;
 
 	open_comms_all(d);
-	transport_barrier_all(d->job.nodes);
+	transport_barrier_all(&d->job.nodes);
 	d->rep->start = job_lap_all(&d->job);
 	r = open_all(d, err);
 	if (r == 0)
@@ -529,7 +533,7 @@ int ebt_drain_all(MPI_Comm comm, const struct ebt_drain_options *o,
 		.dest.fd = -1,
 		.storefd = -1,
 		.rep = report,
-		.calls = MPI_COMM_NULL};
+		.calls = TRANSPORT_NONE};
 	int parts[2], r; /* bytes are missing; names differ */
 
 	if (all.atomic || all.strict) {
@@ -548,12 +552,12 @@ int ebt_drain_all(MPI_Comm comm, const struct ebt_drain_options *o,
 	memset(report, 0, sizeof(*report));
 	pthread_mutex_init(&d.lost_lock, NULL);
 	r = job_open_all(&d.job, comm, &o->run, err);
-	if (r == 0 && d.job.nodes != MPI_COMM_NULL)
+	if (r == 0 && d.job.nodes.comm != MPI_COMM_NULL)
 		r = drain_all(&d, err);
 	r = job_result_all(&d.job, r, err);
 	parts[0] = drain_outcome(report) == EBT_DRAIN_PARTLY;
 	parts[1] = drain_outcome(report) == EBT_DRAIN_BESIDE;
-	transport_reduce_all(d.job.comm, parts, 2, MPI_INT, MPI_MAX);
+	transport_reduce_all(&d.job.comm, parts, 2, MPI_INT, MPI_MAX);
 	drain_close(&d);
 	return r < 0	  ? r
 	       : parts[0] ? EBT_DRAIN_PARTLY

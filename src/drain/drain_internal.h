@@ -203,7 +203,7 @@ struct drain_at {
 struct drain {
 	const struct ebt_drain_options *o;
 	struct job job;
-	MPI_Comm calls, data; /* of nodes too, for the move */
+	struct transport calls, data; /* of nodes too, for the move */
 	char id[33];
 	char node_name[300]; /* host; with per_rank also "." and the rank */
 	struct store *store; /* locked; NULL in a dry run, which only looks */

@@ -172,7 +172,7 @@ int drain_looks_all(struct drain *d, struct ebt_err *err)
 	uint64_t any = d->looks.len;
 	int r;
 
-	transport_reduce_all(d->job.nodes, &any, 1, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &any, 1, MPI_UINT64_T, MPI_MAX);
 	if (!any)
 		return 0;
 	out = calloc(n, sizeof(*out));
@@ -181,13 +181,13 @@ int drain_looks_all(struct drain *d, struct ebt_err *err)
 	r = job_agree_all(&d->job, r, err);
 	if (r < 0)
 		return r;
-	transport_gather_all(d->job.nodes, d->node_name, room, names, 0);
+	transport_gather_all(&d->job.nodes, d->node_name, room, names, 0);
 	/* Names are a help: without memory for them there are fewer. */
 	if (buf_ok(&d->looks)) {
 		out[0] = d->looks;
 		d->looks = (struct buf){0};
 	}
-	r = transport_exchange_all(d->job.nodes, out, take_looks, &all, err);
+	r = transport_exchange_all(&d->job.nodes, out, take_looks, &all, err);
 	if (r == 0)
 		r = decode(&all, names, room, n, d->rep, err);
 	return job_agree_all(&d->job, r, err);

@@ -137,8 +137,8 @@ void drain_losses_all(struct drain *d)
 		n[i] = d->losses[i].n;
 		first[i] = n[i] ? d->job.node : INT_MAX;
 	}
-	transport_reduce_all(d->job.nodes, n, DRAIN_LOSSES, MPI_UINT64_T, MPI_SUM);
-	transport_reduce_all(d->job.nodes, first, DRAIN_LOSSES, MPI_INT, MPI_MIN);
+	transport_reduce_all(&d->job.nodes, n, DRAIN_LOSSES, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&d->job.nodes, first, DRAIN_LOSSES, MPI_INT, MPI_MIN);
 	for (int i = 0; i < DRAIN_LOSSES; i++) {
 		d->lossy |= n[i] > 0;
 		if (first[i] == d->job.node && !(d->said_losses >> i & 1))

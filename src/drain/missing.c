@@ -59,13 +59,13 @@ int drain_miss_all(struct drain *d, const struct buf *names, struct ebt_err *err
 	uint64_t any = names->len;
 	int r;
 
-	transport_reduce_all(d->job.nodes, &any, 1, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &any, 1, MPI_UINT64_T, MPI_MAX);
 	if (!any)
 		return 0;
-	r = transport_collect_all(d->job.nodes, names, take_names, &all, err);
+	r = transport_collect_all(&d->job.nodes, names, take_names, &all, err);
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(d->job.nodes, &all, 0, err);
+		r = transport_bcast_buf_all(&d->job.nodes, &all, 0, err);
 	if (r < 0)
 		return r;
 	buf_put(&d->own.missing_text, all.data, all.len);

@@ -103,7 +103,7 @@ static void sum_targets(struct drain *d)
 	double v[4 * TARGETS];
 
 	/* A node that failed early has none: then nobody tells. */
-	transport_reduce_all(d->job.nodes, &least, 1, MPI_UINT32_T, MPI_MIN);
+	transport_reduce_all(&d->job.nodes, &least, 1, MPI_UINT32_T, MPI_MIN);
 	if (!least)
 		return;
 	for (uint32_t at = 0; at < least; at += some) {
@@ -117,7 +117,7 @@ static void sum_targets(struct drain *d)
 			v[4 * i + 3] = t[i].avoided;
 		}
 		transport_reduce_all(
-			d->job.nodes, v, (int)(4 * some), MPI_DOUBLE, MPI_SUM);
+			&d->job.nodes, v, (int)(4 * some), MPI_DOUBLE, MPI_SUM);
 		for (uint32_t i = 0; i < some; i++) {
 			t[i].bytes = (uint64_t)v[4 * i];
 			t[i].objects = (uint64_t)v[4 * i + 1];
@@ -143,15 +143,15 @@ void drain_report_all(struct drain *d)
 
 	for (int i = 0; i < N; i++)
 		v[i] = *fields[i];
-	transport_reduce_all(d->job.nodes, v, N, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&d->job.nodes, v, N, MPI_UINT64_T, MPI_SUM);
 	for (int i = 0; i < N; i++)
 		*fields[i] = v[i];
 	transport_reduce_all(
-		d->job.nodes, rep->looks, EBT_LOOKS, MPI_UINT64_T, MPI_SUM);
+		&d->job.nodes, rep->looks, EBT_LOOKS, MPI_UINT64_T, MPI_SUM);
 	sum_targets(d);
 	getrusage(RUSAGE_SELF, &use);
 	rep->max_rss = (uint64_t)use.ru_maxrss * 1024;
-	transport_reduce_all(d->job.nodes, &rep->max_rss, 1, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &rep->max_rss, 1, MPI_UINT64_T, MPI_MAX);
 	memcpy(rep->id, d->id, sizeof(rep->id));
 	rep->root = d->dest.path ? strdup(d->dest.path) : NULL;
 	rep->nodes = (uint32_t)d->job.n_nodes;

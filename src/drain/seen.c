@@ -63,7 +63,7 @@ bool drain_nothing_new_all(const struct drain *d)
 {
 	int same = all_seen(d);
 
-	transport_reduce_all(d->job.nodes, &same, 1, MPI_INT, MPI_MIN);
+	transport_reduce_all(&d->job.nodes, &same, 1, MPI_INT, MPI_MIN);
 	return same;
 }
 

@@ -38,7 +38,7 @@ int job_agree_all(struct job *j, int code, struct ebt_err *err)
 	/* Before waiting for the others, which may be what fails next. */
 	if (code < 0)
 		job_failing(j, err);
-	code = transport_agree_all(j->nodes, code, err);
+	code = transport_agree_all(&j->nodes, code, err);
 	if (code < 0)
 		job_failing(j, err);
 	return code;
@@ -62,7 +62,7 @@ double job_lap_all(struct job *j)
 {
 	double t = clock_now() - j->began;
 
-	transport_reduce_all(j->nodes, &t, 1, MPI_DOUBLE, MPI_MAX);
+	transport_reduce_all(&j->nodes, &t, 1, MPI_DOUBLE, MPI_MAX);
 	j->began = clock_now();
 	return t;
 }
@@ -71,7 +71,7 @@ int job_new_id_all(struct job *j, char id[33], struct ebt_err *err)
 {
 	int r = job_agree_all(j, j->node == 0 ? fsio_random_id(id, err) : 0, err);
 
-	transport_bcast_all(j->nodes, id, 33, 0);
+	transport_bcast_all(&j->nodes, id, 33, 0);
 	return r;
 }
 
@@ -105,7 +105,7 @@ static int build_filter_all(struct job *j, struct ebt_err *err)
 	}
 	r = job_agree_all(j, buf_ok(&b) ? 0 : ebt_fail(err, -ENOMEM, "filter"), err);
 	if (r == 0)
-		r = transport_bcast_buf_all(j->nodes, &b, 0, err);
+		r = transport_bcast_buf_all(&j->nodes, &b, 0, err);
 	if (r < 0 || !b.len)
 		return r;
 	r = filter_new(&j->filter, err);
@@ -134,28 +134,32 @@ static void log_through(void *arg, enum log_level level, const char *text)
  */
 static void open_comms_all(struct job *j, MPI_Comm comm)
 {
+	struct transport from = transport_of(comm, NULL);
 	int lane = 0, lanes;
+	MPI_Comm made;
 	MPI_Request req;
 
-	MPI_Comm_idup(comm, &j->comm, &req);
-	transport_wait(&req);
-	transport_errors_end(j->comm);
-	MPI_Comm_rank(j->comm, &j->rank);
+	MPI_Comm_idup(comm, &made, &req);
+	transport_wait(&from, &req, TRANSPORT_ANY);
+	transport_errors_end(made);
+	j->comm = transport_of(made, NULL);
+	j->rank = j->comm.rank;
 	if (!j->run->per_rank) {
-		transport_barrier_all(j->comm);
-		MPI_Comm_split_type(j->comm, MPI_COMM_TYPE_SHARED, j->rank,
+		transport_barrier_all(&j->comm);
+		MPI_Comm_split_type(j->comm.comm, MPI_COMM_TYPE_SHARED, j->rank,
 			MPI_INFO_NULL, &j->local);
 		MPI_Comm_rank(j->local, &lane);
 	}
 	lanes = lane;
-	transport_reduce_all(j->comm, &lanes, 1, MPI_INT, MPI_MAX);
+	transport_reduce_all(&j->comm, &lanes, 1, MPI_INT, MPI_MAX);
 	if (lanes) {
 		MPI_Comm_split(
-			j->comm, lane == 0 ? 0 : MPI_UNDEFINED, j->rank, &j->nodes);
+			j->comm.comm, lane == 0 ? 0 : MPI_UNDEFINED, j->rank, &made);
 	} else {
-		MPI_Comm_idup(j->comm, &j->nodes, &req);
-		transport_wait(&req);
+		MPI_Comm_idup(j->comm.comm, &made, &req);
+		transport_wait(&j->comm, &req, TRANSPORT_ANY);
 	}
+	j->nodes = made == MPI_COMM_NULL ? TRANSPORT_NONE : transport_of(made, NULL);
 }
 
 int job_open_all(
@@ -170,24 +174,25 @@ int job_open_all(
 			.arg = j,
 			.max = (enum log_level)run->log_max};
 	open_comms_all(j, comm);
-	if (j->nodes == MPI_COMM_NULL)
+	if (j->nodes.comm == MPI_COMM_NULL)
 		return 0;
-	MPI_Comm_rank(j->nodes, &j->node);
-	MPI_Comm_size(j->nodes, &j->n_nodes);
+	j->node = j->nodes.rank;
+	j->n_nodes = j->nodes.size;
 	return build_filter_all(j, err);
 }
 
 void job_close(struct job *j)
 {
 	filter_free(j->filter);
-	if (j->nodes != MPI_COMM_NULL)
-		MPI_Comm_free(&j->nodes);
+	if (j->nodes.comm != MPI_COMM_NULL)
+		MPI_Comm_free(&j->nodes.comm);
 	if (j->local != MPI_COMM_NULL)
 		MPI_Comm_free(&j->local);
-	MPI_Comm_free(&j->comm);
+	MPI_Comm_free(&j->comm.comm);
 }
 
 int job_result_all(struct job *j, int code, struct ebt_err *err)
 {
-	return transport_agree_all(j->comm, j->nodes == MPI_COMM_NULL ? 0 : code, err);
+	return transport_agree_all(
+		&j->comm, j->nodes.comm == MPI_COMM_NULL ? 0 : code, err);
 }

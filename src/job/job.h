@@ -16,15 +16,16 @@
 #include "base/log.h"
 #include "ebt/run.h"
 #include "manifest/filter.h"
+#include "transport/transport.h"
 
 struct job {
 	const struct ebt_run *run;
 	struct log log;
-	MPI_Comm comm; /* all ranks, ours */
+	struct transport comm;	/* all ranks, ours */
+	struct transport nodes; /* first ranks of nodes; TRANSPORT_NONE elsewhere */
 	MPI_Comm
 		local; /* the ranks that share this node's memory; none with per_rank */
-	MPI_Comm nodes;		/* first ranks of nodes; MPI_COMM_NULL elsewhere */
-	int rank;		/* in comm */
+	int rank;      /* in comm */
 	int node, n_nodes;	/* rank and size in nodes */
 	struct filter *filter;	/* NULL: no rules */
 	double began;		/* clock_now at the start of the current phase */
@@ -34,7 +35,7 @@ struct job {
 
 /*
  * Collective. Communicators and filter. On ranks that only share a node with a first rank,
- * j->nodes is MPI_COMM_NULL: they go straight to job_result_all. job_close also after a
+ * j->nodes is TRANSPORT_NONE: they go straight to job_result_all. job_close also after a
  * failure.
  */
 int job_open_all(

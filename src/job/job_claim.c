@@ -71,11 +71,11 @@ static int check_own_all(struct job *j, const struct job_claim *c, enum state st
 		int rank;
 	} mine = {.key = key, .rank = j->rank};
 	SCOPED_FREE struct piece *all = calloc((size_t)j->n_nodes, sizeof(*all));
-	int r = transport_agree_all(j->nodes, all ? 0 : -ENOMEM, err);
+	int r = transport_agree_all(&j->nodes, all ? 0 : -ENOMEM, err);
 
 	if (r < 0)
 		return r;
-	transport_allgather_all(j->nodes, &mine, sizeof(mine), all);
+	transport_allgather_all(&j->nodes, &mine, sizeof(mine), all);
 	for (int i = 0; i < j->n_nodes && state == BUSY && key; i++)
 		if (i != j->node && all[i].key == key)
 			return ebt_failx(err, -EINVAL,
@@ -143,11 +143,11 @@ int job_claim_all(struct job *j, struct job_claim *c, struct ebt_err *err)
 			all.waited = clock_now() - began;
 			all.pause = draw_pause(n);
 		}
-		transport_reduce_all(j->nodes, &all, sizeof(all) / sizeof(double),
+		transport_reduce_all(&j->nodes, &all, sizeof(all) / sizeof(double),
 			MPI_DOUBLE, MPI_MAX);
 		if ((enum state)all.state == BUSY && n == 0) {
 			r = check_own_all(j, c, state, key, &why);
-			r = transport_agree_all(j->nodes, r, &why);
+			r = transport_agree_all(&j->nodes, r, &why);
 			if (r < 0) {
 				state = ENDED;
 				break;

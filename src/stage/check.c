@@ -248,7 +248,7 @@ static void weigh_lacks_all(struct stage *st, size_t words)
 	for (uint32_t i = 0; i < st->b.m->count && !some[1]; i++)
 		some[1] = st->b.m->entries[i].kind != MANIFEST_DIR &&
 			  !manifest_needed(st->b.need, i);
-	transport_reduce_all(st->job.nodes, some, 2, MPI_INT, MPI_MAX);
+	transport_reduce_all(&st->job.nodes, some, 2, MPI_INT, MPI_MAX);
 	st->b.renews = some[0];
 	if (some[0] || some[1])
 		return;
@@ -266,7 +266,7 @@ static int share_needs_all(struct stage *st, struct ebt_err *err)
 	for (size_t at = 0, n; r == 0 && at < words; at += n) {
 		n = words - at < (1 << 20) ? words - at : 1 << 20;
 		transport_reduce_all(
-			st->job.nodes, st->b.need + at, (int)n, MPI_UINT64_T, MPI_BOR);
+			&st->job.nodes, st->b.need + at, (int)n, MPI_UINT64_T, MPI_BOR);
 	}
 	if (r == 0 && automatic)
 		weigh_lacks_all(st, words);
@@ -412,16 +412,19 @@ static int sum_space_all(struct stage *st, struct space *mine, struct ebt_err *e
 {
 	SCOPED_FREE struct space *all = NULL;
 	struct space sum = {.dev = mine->dev};
+	MPI_Comm made;
 	int n, r;
 
-	if (st->beside == MPI_COMM_NULL)
-		MPI_Comm_split_type(st->job.nodes, MPI_COMM_TYPE_SHARED, 0,
-			MPI_INFO_NULL, &st->beside);
-	MPI_Comm_size(st->beside, &n);
+	if (st->beside.comm == MPI_COMM_NULL) {
+		MPI_Comm_split_type(st->job.nodes.comm, MPI_COMM_TYPE_SHARED, 0,
+			MPI_INFO_NULL, &made);
+		st->beside = transport_of(made, st->job.nodes.watch);
+	}
+	n = st->beside.size;
 	all = calloc((size_t)n, sizeof(*all));
-	r = transport_agree_all(st->beside, all ? 0 : -ENOMEM, err);
+	r = transport_agree_all(&st->beside, all ? 0 : -ENOMEM, err);
 	if (r == 0)
-		transport_allgather_all(st->beside, mine, sizeof(*mine), all);
+		transport_allgather_all(&st->beside, mine, sizeof(*mine), all);
 	for (int i = 0; i < n && r == 0; i++) {
 		if (all[i].dev != mine->dev)
 			continue;

@@ -194,20 +194,18 @@ static int decode(const struct buf *b, struct plan_layouts *out, struct ebt_err 
 	return 0;
 }
 
-/* Collective over @readers, MPI_COMM_NULL elsewhere: all answers in *all of the first node. */
-static int gather_all(
-	struct stage *st, MPI_Comm readers, struct buf *all, struct ebt_err *err)
+/* Collective over @readers, TRANSPORT_NONE elsewhere: all answers in *all of the first node. */
+static int gather_all(struct stage *st, const struct transport *readers,
+	struct buf *all, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf mine = {0};
-	int rank, size, r = 0;
+	int r = 0;
 
-	if (readers != MPI_COMM_NULL) {
-		MPI_Comm_rank(readers, &rank);
-		MPI_Comm_size(readers, &size);
-		r = ask(st, (uint32_t)rank, (uint32_t)size, &mine, err);
-	}
+	if (readers->comm != MPI_COMM_NULL)
+		r = ask(st, (uint32_t)readers->rank, (uint32_t)readers->size, &mine,
+			err);
 	r = job_agree_all(&st->job, r, err);
-	if (r < 0 || readers == MPI_COMM_NULL)
+	if (r < 0 || readers->comm == MPI_COMM_NULL)
 		return r;
 	return transport_collect_all(readers, &mine, take_asked, all, err);
 }
@@ -217,7 +215,7 @@ int stage_layouts_all(struct stage *st, struct ebt_err *err)
 	SCOPED_BUF struct buf all = {0};
 	SCOPED_FREE int *nodes = NULL;
 	uint32_t n = count_readers(st);
-	MPI_Comm readers;
+	struct transport readers;
 	int r;
 
 	if (n < 2)
@@ -229,12 +227,12 @@ int stage_layouts_all(struct stage *st, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	readers = stage_open_readers(st, n, nodes);
-	r = gather_all(st, readers, &all, err);
-	if (readers != MPI_COMM_NULL)
-		MPI_Comm_free(&readers);
+	r = gather_all(st, &readers, &all, err);
+	if (readers.comm != MPI_COMM_NULL)
+		MPI_Comm_free(&readers.comm);
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(st->job.nodes, &all, 0, err);
+		r = transport_bcast_buf_all(&st->job.nodes, &all, 0, err);
 	return r < 0 ? r
 		     : job_agree_all(&st->job, decode(&all, &st->b.layouts, err), err);
 }

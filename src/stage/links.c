@@ -22,21 +22,17 @@ static int stopped(void *arg, struct ebt_err *err)
 	return job_stopped(&st->job, err);
 }
 
-static int look(struct stage *st, MPI_Comm readers, const struct manifest_doubts *d,
-	uint32_t *found, struct ebt_err *err)
+static int look(struct stage *st, const struct transport *readers,
+	const struct manifest_doubts *d, uint32_t *found, struct ebt_err *err)
 {
-	int rank, size;
-
-	if (readers == MPI_COMM_NULL)
+	if (readers->comm == MPI_COMM_NULL)
 		return 0;
-	MPI_Comm_rank(readers, &rank);
-	MPI_Comm_size(readers, &size);
 	return scan_look(
 		&(struct scan_look){
 			.m = st->b.m,
 			.doubts = d,
-			.first = (uint32_t)rank,
-			.step = (uint32_t)size,
+			.first = (uint32_t)readers->rank,
+			.step = (uint32_t)readers->size,
 			.threads = stage_io_threads(st->o),
 			.stopped = stopped,
 			.stopped_arg = st,
@@ -44,7 +40,8 @@ static int look(struct stage *st, MPI_Comm readers, const struct manifest_doubts
 		found, err);
 }
 
-int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err)
+int stage_links_all(
+	struct stage *st, const struct transport *readers, struct ebt_err *err)
 {
 	SCOPED(manifest_doubts_release) struct manifest_doubts d = {0};
 	SCOPED_FREE uint32_t *found = NULL;
@@ -65,7 +62,7 @@ int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err)
 	for (uint32_t at = 0; st->job.n_nodes > 1 && at < names; at += n) {
 		n = names - at < REDUCED ? names - at : REDUCED;
 		transport_reduce_all(
-			st->job.nodes, found + at, (int)n, MPI_UINT32_T, MPI_MAX);
+			&st->job.nodes, found + at, (int)n, MPI_UINT32_T, MPI_MAX);
 	}
 	apart = manifest_settle(st->b.m, &d, found, &one);
 	st->links_apart += apart;

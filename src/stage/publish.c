@@ -24,7 +24,7 @@ static bool same_all(const struct stage *st, uint32_t from, uint32_t to)
 	uint64_t both[4] = {d.lo, d.hi, ~d.lo, ~d.hi};
 
 	/* The maximum of a number and of its complement agree only if all are equal. */
-	transport_reduce_all(st->job.nodes, both, 4, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(&st->job.nodes, both, 4, MPI_UINT64_T, MPI_MAX);
 	return both[0] == ~both[2] && both[1] == ~both[3];
 }
 
@@ -71,7 +71,7 @@ static void name_nodes_all(
 		memset(&who, 0, sizeof(who));
 		gethostname(who.host, sizeof(who.host) - 1);
 		who.rank = st->job.rank;
-		transport_bcast_all(st->job.nodes, &who, sizeof(who), i);
+		transport_bcast_all(&st->job.nodes, &who, sizeof(who), i);
 		len += (size_t)snprintf(out + len, size - len, "%srank %d on %s",
 			len ? ", " : "", who.rank, who.host);
 	}
@@ -92,7 +92,7 @@ static int blame_all(struct stage *st, uint32_t i, struct ebt_err *err)
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
-	transport_allgather_all(st->job.nodes, &mine, sizeof(mine), all);
+	transport_allgather_all(&st->job.nodes, &mine, sizeof(mine), all);
 	memcpy(all + n, all, (size_t)n * sizeof(*all));
 	best = commonest(all + n, n);
 	for (int k = 0; k < n; k++)

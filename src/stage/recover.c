@@ -152,7 +152,7 @@ static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *er
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
-	transport_allgather_all(st->job.nodes, &mine, sizeof(mine), all);
+	transport_allgather_all(&st->job.nodes, &mine, sizeof(mine), all);
 	for (int i = 0; i < st->job.n_nodes; i++)
 		any |= all[i].id[0] != '\0';
 	if (any)
@@ -168,7 +168,7 @@ static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *er
 	}
 	if (r == 0)
 		r = clean(st, err);
-	transport_reduce_all(st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
+	transport_reduce_all(&st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
 	if (done)
 		*done = n;
 	return job_agree_all(&st->job, r, err);
@@ -221,7 +221,7 @@ int stage_give_up_all(struct stage *st, uint32_t *done, struct ebt_err *err)
 		if (err)
 			*err = why;
 	}
-	transport_reduce_all(st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
+	transport_reduce_all(&st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
 	*done = n;
 	return job_agree_all(&st->job, r, err);
 }

@@ -138,10 +138,10 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->skipped = st->skipped;
 	rep->unchanged = st->unchanged;
 	rep->reopened = st->reopened;
-	transport_reduce_all(st->job.nodes, &rep->reopened, 1, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&st->job.nodes, &rep->reopened, 1, MPI_UINT64_T, MPI_SUM);
 	rep->bytes = st->sum.bytes;
 	rep->nodes = (uint32_t)st->job.n_nodes;
-	MPI_Comm_size(st->job.comm, (int *)&rep->ranks);
+	rep->ranks = (uint32_t)st->job.comm.size;
 	rep->readers = st->sum.readers;
 	rep->algo = schedule_name(st->sum.algo);
 	rep->parcel = st->sum.parcel;
@@ -174,6 +174,6 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
 		transport_gather_all(
-			st->job.nodes, &st->self, sizeof(st->self), rep->node, 0);
+			&st->job.nodes, &st->self, sizeof(st->self), rep->node, 0);
 	return r;
 }

@@ -36,7 +36,7 @@
 #define AHEAD_SHARE  4
 
 struct walk {
-	MPI_Comm readers; /* MPI_COMM_NULL on other nodes */
+	struct transport readers; /* TRANSPORT_NONE on other nodes */
 	unsigned n_readers;
 	struct buf roots;
 	bool whole; /* one batch, however long it takes */
@@ -160,10 +160,8 @@ static int gather_all(struct walk *w, struct manifest *mine, bool only,
 	struct gathered g = {.skipped = &w->skipped};
 	SCOPED(scan_skipped_release) struct scan_skipped skipped = take_skipped(s);
 	SCOPED_BUF struct buf b = {0};
-	int rank, size, r;
+	int rank = w->readers.rank, size = w->readers.size, r;
 
-	MPI_Comm_rank(w->readers, &rank);
-	MPI_Comm_size(w->readers, &size);
 	r = rank == 0 ? manifest_new(&m, err) : 0;
 	/* Bases in the user's order: where sources meet, the later one's attributes win. */
 	for (uint32_t i = 0, at; rank == 0 && r == 0 && only && i < s->n_bases; i++)
@@ -174,12 +172,12 @@ static int gather_all(struct walk *w, struct manifest *mine, bool only,
 	for (int i = 0; i < SCAN_SKIPS && size == 1; i++)
 		add_skipped(&w->skipped, i, skipped.count[i], skipped.name[i],
 			skipped.name[i] ? strlen(skipped.name[i]) : 0);
-	r = transport_agree_all(w->readers, r, err);
+	r = transport_agree_all(&w->readers, r, err);
 	if (r < 0)
 		return r;
 	g.m = m;
 	if (size > 1)
-		r = transport_collect_all(w->readers, &b, take_found, &g, err);
+		r = transport_collect_all(&w->readers, &b, take_found, &g, err);
 	if (rank != 0 || r < 0)
 		return r;
 	r = arrange(w, m, only, err);
@@ -239,7 +237,7 @@ static bool reads_ahead_all(const struct stage *st, unsigned readers)
 	int some = st->store && st->o->overwrite != EBT_OVERWRITE_ALWAYS &&
 		   store_manifest_bytes(st->store) > 0;
 
-	transport_reduce_all(st->job.nodes, &some, 1, MPI_INT, MPI_MAX);
+	transport_reduce_all(&st->job.nodes, &some, 1, MPI_INT, MPI_MAX);
 	return !some && has_memory(st, readers);
 }
 
@@ -394,7 +392,7 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 		if (r == 0)
 			r = walk_code(st, w, err);
 		found = mine && mine->count > 0;
-		left = scan_share_all(&w->scan, w->readers, r < 0, &found);
+		left = scan_share_all(&w->scan, &w->readers, r < 0, &found);
 		if (left > 0)
 			go_on(w);
 	} while (left > 0 && !found);
@@ -411,7 +409,7 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 		r = take_rest(w, mine, err);
 	if (r == 0)
 		r = hold_links(w, *more, &mine, err);
-	r = transport_agree_all(w->readers, r, err);
+	r = transport_agree_all(&w->readers, r, err);
 	return r < 0 ? r : gather_all(w, mine, !*more && st->batches == 1, out, err);
 }
 
@@ -420,9 +418,8 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 	struct reader roots = reader_of(w->roots.data, w->roots.len);
 	struct scan *s = &w->scan;
 	struct stat dest;
-	int rank, r;
+	int rank = w->readers.rank, r;
 
-	MPI_Comm_rank(w->readers, &rank);
 	*s = (struct scan){
 		.filter = st->job.filter,
 		.no_owner = st->o->no_owner,
@@ -462,7 +459,8 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 	return 0;
 }
 
-MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes)
+struct transport stage_open_readers(
+	const struct stage *st, unsigned readers, int *nodes)
 {
 	MPI_Comm comm = MPI_COMM_NULL;
 	MPI_Group all, some;
@@ -473,13 +471,13 @@ MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes
 		member |= nodes[i] == st->job.node;
 	}
 	if (!member)
-		return MPI_COMM_NULL;
-	MPI_Comm_group(st->job.nodes, &all);
+		return TRANSPORT_NONE;
+	MPI_Comm_group(st->job.nodes.comm, &all);
 	MPI_Group_incl(all, (int)readers, nodes, &some);
-	MPI_Comm_create_group(st->job.nodes, some, 0, &comm);
+	MPI_Comm_create_group(st->job.nodes.comm, some, 0, &comm);
 	MPI_Group_free(&some);
 	MPI_Group_free(&all);
-	return comm;
+	return transport_of(comm, st->job.nodes.watch);
 }
 
 /* The first node's manifest to all others, and whether there will be more. */
@@ -495,7 +493,7 @@ static int share_manifest_all(struct stage *st, bool *more, struct ebt_err *err)
 	}
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(st->job.nodes, &b, 0, err);
+		r = transport_bcast_buf_all(&st->job.nodes, &b, 0, err);
 	if (r < 0)
 		return r;
 	*more = b.data[0];
@@ -517,13 +515,13 @@ static int open_walk_all(struct stage *st, struct walk *w, struct ebt_err *err)
 		r = stage_roots(st->o, &w->roots, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(st->job.nodes, &w->roots, 0, err);
+		r = transport_bcast_buf_all(&st->job.nodes, &w->roots, 0, err);
 	if (r < 0)
 		return r;
 	w->whole = st->o->dry_run || roots_meet(&w->roots);
 	w->reads = reads_ahead_all(st, w->n_readers);
 	w->readers = stage_open_readers(st, w->n_readers, nodes);
-	if (w->readers != MPI_COMM_NULL)
+	if (w->readers.comm != MPI_COMM_NULL)
 		r = open_reader(st, w, err);
 	return job_agree_all(&st->job, r, err);
 }
@@ -536,7 +534,7 @@ int stage_scan_open_all(struct stage *st, struct ebt_err *err)
 	r = job_agree_all(&st->job, st->walk ? 0 : ebt_fail(err, -ENOMEM, "scan"), err);
 	if (r < 0)
 		return r;
-	st->walk->readers = MPI_COMM_NULL;
+	st->walk->readers = TRANSPORT_NONE;
 	return open_walk_all(st, st->walk, err);
 }
 
@@ -547,7 +545,7 @@ int stage_scan_next_all(struct stage *st, bool *more, struct ebt_err *err)
 
 	st->batches++;
 	*more = false;
-	if (w->readers != MPI_COMM_NULL)
+	if (w->readers.comm != MPI_COMM_NULL)
 		r = next_of_readers_all(st, w, &st->b.m, more, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0 && st->job.n_nodes > 1)
@@ -555,7 +553,7 @@ int stage_scan_next_all(struct stage *st, bool *more, struct ebt_err *err)
 	if (r == 0 && !*more && st->job.node == 0)
 		st->skipped += scan_warn_skipped(&st->job.log, &w->skipped);
 	if (r == 0)
-		r = stage_links_all(st, w->readers, err);
+		r = stage_links_all(st, &w->readers, err);
 	return r;
 }
 
@@ -591,11 +589,11 @@ void stage_scan_close(struct stage *st)
 
 	if (!w)
 		return;
-	if (w->readers != MPI_COMM_NULL) {
+	if (w->readers.comm != MPI_COMM_NULL) {
 		scan_end(&w->scan);
 		join_walk(w);
 		scan_release(&w->scan);
-		MPI_Comm_free(&w->readers);
+		MPI_Comm_free(&w->readers.comm);
 	}
 	scan_shards_release(&w->shards);
 	ahead_free(w->ahead);

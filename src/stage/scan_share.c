@@ -50,7 +50,8 @@ static struct scan_item *get_item(struct reader *r)
 }
 
 /* @b has room for GIVE_MAX bytes: from here on nothing may fail that a peer waits for. */
-static void give(struct scan *s, MPI_Comm comm, int peer, uint64_t n, struct buf *b)
+static void give(
+	struct scan *s, const struct transport *t, int peer, uint64_t n, struct buf *b)
 {
 	struct scan_item *it;
 	MPI_Request req;
@@ -66,23 +67,23 @@ static void give(struct scan *s, MPI_Comm comm, int peer, uint64_t n, struct buf
 		free(it);
 	}
 	len = b->len;
-	MPI_Isend(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
-	transport_wait(&req);
-	MPI_Isend(b->data, (int)len, MPI_BYTE, peer, 1, comm, &req);
-	transport_wait(&req);
+	MPI_Isend(&len, 1, MPI_UINT64_T, peer, 1, t->comm, &req);
+	transport_wait(t, &req, peer);
+	MPI_Isend(b->data, (int)len, MPI_BYTE, peer, 1, t->comm, &req);
+	transport_wait(t, &req, peer);
 }
 
-static int receive(struct scan *s, MPI_Comm comm, int peer, struct buf *b)
+static int receive(struct scan *s, const struct transport *t, int peer, struct buf *b)
 {
 	struct scan_item *it;
 	struct reader r;
 	MPI_Request req;
 	uint64_t len;
 
-	MPI_Irecv(&len, 1, MPI_UINT64_T, peer, 1, comm, &req);
-	transport_wait(&req);
-	MPI_Irecv(b->data, (int)len, MPI_BYTE, peer, 1, comm, &req);
-	transport_wait(&req);
+	MPI_Irecv(&len, 1, MPI_UINT64_T, peer, 1, t->comm, &req);
+	transport_wait(t, &req, peer);
+	MPI_Irecv(b->data, (int)len, MPI_BYTE, peer, 1, t->comm, &req);
+	transport_wait(t, &req, peer);
 	r = reader_of(b->data, len);
 	while (reader_left(&r)) {
 		it = get_item(&r);
@@ -97,11 +98,11 @@ static int receive(struct scan *s, MPI_Comm comm, int peer, struct buf *b)
  * Takes the surplus of the ranks in order to the deficits of the ranks in order. @have is
  * everybody's count; every rank walks the same matching and acts on its own part.
  */
-static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int rank,
-	struct buf *b)
+static int even_out(
+	struct scan *s, const struct transport *t, uint64_t *have, struct buf *b)
 {
 	uint64_t total = 0, low, n, room;
-	int to = 0, code, first = 0;
+	int to = 0, code, first = 0, size = t->size;
 
 	for (int i = 0; i < size; i++)
 		total += have[i];
@@ -117,10 +118,10 @@ static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int
 			have[from] -= n;
 			have[to] += n;
 			code = 0;
-			if (rank == from)
-				give(s, comm, to, n, b);
-			else if (rank == to)
-				code = receive(s, comm, from, b);
+			if (t->rank == from)
+				give(s, t, to, n, b);
+			else if (t->rank == to)
+				code = receive(s, t, from, b);
 			if (code && !first)
 				first = code;
 		}
@@ -128,18 +129,17 @@ static int even_out(struct scan *s, MPI_Comm comm, uint64_t *have, int size, int
 	return first;
 }
 
-int scan_share_all(struct scan *s, MPI_Comm readers, bool failed, bool *found)
+int scan_share_all(
+	struct scan *s, const struct transport *readers, bool failed, bool *found)
 {
 	SCOPED_FREE uint64_t *have = NULL;
 	SCOPED_BUF struct buf b = {0};
 	struct ebt_err err = {0};
 	uint64_t mine, total = 0;
-	int size, rank, any[3] = {failed}, r;
+	int size = readers->size, any[3] = {failed}, r;
 	unsigned busy;
 	uint32_t items;
 
-	MPI_Comm_size(readers, &size);
-	MPI_Comm_rank(readers, &rank);
 	have = calloc((size_t)size, sizeof(*have));
 	if (!have || !buf_extend(&b, GIVE_MAX)) {
 		scan_fail(
@@ -160,7 +160,7 @@ int scan_share_all(struct scan *s, MPI_Comm readers, bool failed, bool *found)
 	/* Who is at work may come by more. */
 	if (!total && !any[1])
 		return 0;
-	r = even_out(s, readers, have, size, rank, &b);
+	r = even_out(s, readers, have, &b);
 	if (r)
 		scan_fail(s, ebt_fail(&err, r, "scan: sharing directories"), &err);
 	return 1;

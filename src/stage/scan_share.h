@@ -10,6 +10,7 @@
  * be; 0: none is left anywhere; negative: a reader has @failed, and who has not may end the walk.
  * *found: this one has found something, then whether any has.
  */
-int scan_share_all(struct scan *s, MPI_Comm readers, bool failed, bool *found);
+int scan_share_all(
+	struct scan *s, const struct transport *readers, bool failed, bool *found);
 
 #endif

@@ -83,9 +83,9 @@ static void find_cost(struct stage *st)
 		st->link_assumed = true;
 	}
 	/* Nodes could find different rates, and would plan differently. */
-	transport_bcast_all(st->job.nodes, &st->cost, sizeof(st->cost), 0);
+	transport_bcast_all(&st->job.nodes, &st->cost, sizeof(st->cost), 0);
 	transport_bcast_all(
-		st->job.nodes, &st->link_assumed, sizeof(st->link_assumed), 0);
+		&st->job.nodes, &st->link_assumed, sizeof(st->link_assumed), 0);
 }
 
 int stage_open_all(struct stage *st, MPI_Comm comm, const struct ebt_stage_options *o,
@@ -96,9 +96,9 @@ int stage_open_all(struct stage *st, MPI_Comm comm, const struct ebt_stage_optio
 	memset(st, 0, sizeof(*st));
 	st->o = o;
 	st->treefd = -1;
-	st->beside = MPI_COMM_NULL;
+	st->beside = TRANSPORT_NONE;
 	r = job_open_all(&st->job, comm, &o->run, err);
-	if (r == 0 && st->job.nodes != MPI_COMM_NULL)
+	if (r == 0 && st->job.nodes.comm != MPI_COMM_NULL)
 		find_cost(st);
 	return r;
 }
@@ -108,8 +108,8 @@ void stage_close(struct stage *st)
 	if (st->treefd >= 0)
 		close(st->treefd);
 	stage_scan_close(st);
-	if (st->beside != MPI_COMM_NULL)
-		MPI_Comm_free(&st->beside);
+	if (st->beside.comm != MPI_COMM_NULL)
+		MPI_Comm_free(&st->beside.comm);
 	stage_batch_release(&st->b);
 	pool_memory_free(&st->memory);
 	manifest_free(st->before);
@@ -167,9 +167,9 @@ static void abandon_all(struct stage *st)
 	if (locked && store_abandon(st->store, st->id, &err) < 0)
 		log_warn(&st->job.log, "cleaning up: %s", err.text);
 	while (again) {
-		transport_barrier_all(st->job.nodes);
+		transport_barrier_all(&st->job.nodes);
 		again = st->store && store_unmake(st->store);
-		transport_reduce_all(st->job.nodes, &again, 1, MPI_INT, MPI_MAX);
+		transport_reduce_all(&st->job.nodes, &again, 1, MPI_INT, MPI_MAX);
 	}
 }
 
@@ -292,7 +292,7 @@ int ebt_stage_all(MPI_Comm comm, const struct ebt_stage_options *o,
 
 	memset(report, 0, sizeof(*report));
 	r = stage_open_all(&st, comm, o, err);
-	if (r == 0 && st.job.nodes != MPI_COMM_NULL)
+	if (r == 0 && st.job.nodes.comm != MPI_COMM_NULL)
 		r = run_all(&st, report, err);
 	return job_result_all(&st.job, r, err);
 }

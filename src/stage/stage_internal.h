@@ -63,7 +63,7 @@ struct stage {
 	uint64_t links_apart; /* names staged as files of their own: see links.c */
 	bool warned_times;
 	struct pool_memory memory; /* parcels of one batch after the other */
-	MPI_Comm
+	struct transport
 		beside; /* check.c: ranks whose stores may lie on one file system, or none */
 	int treefd;
 	struct ebt_stage_node self; /* what this node has to report */
@@ -102,15 +102,17 @@ int stage_batch_join(struct stage *st, struct ebt_err *err);
 void stage_batch_release(struct stage_batch *b);
 /*
  * links.c: hard links that no node has seen enough of to tell are looked at by the readers,
- * then st->b.m has them on all nodes. @readers: MPI_COMM_NULL on other nodes.
+ * then st->b.m has them on all nodes. @readers: TRANSPORT_NONE on other nodes.
  */
-int stage_links_all(struct stage *st, MPI_Comm readers, struct ebt_err *err);
+int stage_links_all(
+	struct stage *st, const struct transport *readers, struct ebt_err *err);
 /*
  * scan.c: readers lie spread over the nodes, the first one on the first node. Only they take
- * part in making their communicator, and none may be missing then; others get MPI_COMM_NULL.
+ * part in making their communicator, and none may be missing then; others get TRANSPORT_NONE.
  * @nodes has room for all of them.
  */
-MPI_Comm stage_open_readers(const struct stage *st, unsigned readers, int *nodes);
+struct transport stage_open_readers(
+	const struct stage *st, unsigned readers, int *nodes);
 
 /*
  * lock.c: st->store, locked on all nodes, once no other run has it on any. After a failure it may

@@ -60,11 +60,11 @@ void stage_warn_times_all(struct stage *st)
 
 	/* The first of the nodes concerned speaks for all. */
 	first = n ? (uint64_t)(st->job.n_nodes - st->job.node) : 0;
-	transport_reduce_all(st->job.nodes, &first, 1, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(&st->job.nodes, &first, 1, MPI_UINT64_T, MPI_MAX);
 	if (!first)
 		return;
 	st->warned_times = true;
-	transport_reduce_all(st->job.nodes, &nodes, 1, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&st->job.nodes, &nodes, 1, MPI_UINT64_T, MPI_SUM);
 	if (first != (uint64_t)(st->job.n_nodes - st->job.node))
 		return;
 	text_name(store_path(st->store), store, sizeof(store));

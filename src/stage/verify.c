@@ -52,13 +52,13 @@ int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o,
 
 	*bad = 0;
 	r = stage_open_all(&st, comm, o, err);
-	if (r == 0 && st.job.nodes != MPI_COMM_NULL) {
+	if (r == 0 && st.job.nodes.comm != MPI_COMM_NULL) {
 		r = stage_lock_all(&st, STORE_READ, err);
 		if (r == 0)
 			r = verify_here(&st, bad, err);
 		r = job_agree_all(&st.job, r, err);
 	}
-	transport_reduce_all(st.job.comm, bad, 1, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&st.job.comm, bad, 1, MPI_UINT64_T, MPI_SUM);
 	return job_result_all(&st.job, r, err);
 }
 
@@ -70,7 +70,7 @@ int ebt_stage_recover_all(MPI_Comm comm, const struct ebt_stage_options *o,
 
 	*done = 0;
 	r = stage_open_all(&st, comm, o, err);
-	if (r == 0 && st.job.nodes != MPI_COMM_NULL)
+	if (r == 0 && st.job.nodes.comm != MPI_COMM_NULL)
 		r = o->give_up ? stage_give_up_all(&st, done, err)
 			       : stage_open_store_all(&st, false, done, err);
 	return job_result_all(&st.job, r, err);

@@ -39,7 +39,8 @@ struct carrier {
 	struct flow *flow;
 	struct control credit, abort; /* never change, many sends share one */
 	struct parcel_header empty;   /* likewise */
-	MPI_Comm comm;	   /* TAG_CONTROL and TAG_DATA are ours while the loop runs */
+	const struct transport
+		*t;	   /* TAG_CONTROL and TAG_DATA are ours while the loop runs */
 	MPI_Request *reqs; /* reqs[i] belongs to ops[i] */
 	struct op *ops;
 	int *done; /* for MPI_Testsome */
@@ -63,12 +64,13 @@ static void send_control(struct carrier *c, uint32_t node, const struct control 
 	MPI_Request req;
 	int done;
 
-	MPI_Isend(word, sizeof(*word), MPI_BYTE, (int)node, TAG_CONTROL, c->comm, &req);
+	MPI_Isend(word, sizeof(*word), MPI_BYTE, (int)node, TAG_CONTROL, c->t->comm,
+		&req);
 	MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 	if (done)
 		return;
 	if (c->n == c->cap)
-		transport_wait(&req);
+		transport_wait(c->t, &req, (int)node);
 	else
 		add_op(c, req, (struct op){.kind = OP_CONTROL});
 }
@@ -112,7 +114,7 @@ static bool poll_control(struct carrier *c)
 		else
 			take_credit(c, (uint32_t)status.MPI_SOURCE);
 		MPI_Irecv(&c->ctl_in, sizeof(c->ctl_in), MPI_BYTE, MPI_ANY_SOURCE,
-			TAG_CONTROL, c->comm, &c->ctl_req);
+			TAG_CONTROL, c->t->comm, &c->ctl_req);
 	}
 }
 
@@ -228,7 +230,7 @@ static bool post_receives(struct carrier *c)
 		p->seq = op.hop.seq;
 		op.parcel = p;
 		MPI_Irecv(p->header, (int)room, MPI_BYTE, (int)op.hop.node, TAG_DATA,
-			c->comm, &req);
+			c->t->comm, &req);
 		add_op(c, req, op);
 		send_control(c, op.hop.node, &c->credit);
 		moved = true;
@@ -252,7 +254,7 @@ static bool start_sends(struct carrier *c)
 			*held = NULL;
 		MPI_Isend(op.parcel->header,
 			(int)(sizeof(*op.parcel->header) + op.parcel->header->length),
-			MPI_BYTE, (int)op.hop.node, TAG_DATA, c->comm, &req);
+			MPI_BYTE, (int)op.hop.node, TAG_DATA, c->t->comm, &req);
 		c->s->res->bytes_out += op.parcel->header->length;
 		add_op(c, req, op);
 		moved = true;
@@ -269,7 +271,7 @@ static bool answer_credits(struct carrier *c)
 
 	while (c->n < c->cap && flow_answer(c->flow, &node)) {
 		MPI_Isend(&c->empty, sizeof(c->empty), MPI_BYTE, (int)node, TAG_DATA,
-			c->comm, &req);
+			c->t->comm, &req);
 		add_op(c, req, (struct op){.kind = OP_EMPTY});
 		moved = true;
 	}
@@ -320,7 +322,7 @@ int carrier_new(struct stream *s, struct carrier **out, struct ebt_err *err)
 	if (!c)
 		return ebt_fail(err, -ENOMEM, "transfers");
 	c->s = s;
-	c->comm = s->in->job->nodes;
+	c->t = &s->in->job->nodes;
 	c->ctl_req = MPI_REQUEST_NULL;
 	c->empty = (struct parcel_header){.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
 	say(&c->credit, s, CONTROL_CREDIT);
@@ -359,7 +361,7 @@ void carrier_free(struct carrier *c)
 static void finish(struct carrier *c)
 {
 	for (int i = 0; i < c->n; i++) {
-		transport_wait(&c->reqs[i]);
+		transport_wait(c->t, &c->reqs[i], (int)c->ops[i].hop.node);
 		completed(c, &c->ops[i]);
 	}
 	c->n = 0;
@@ -375,16 +377,16 @@ void carrier_run_all(struct carrier *c)
 	int over = 0;
 
 	MPI_Irecv(&c->ctl_in, sizeof(c->ctl_in), MPI_BYTE, MPI_ANY_SOURCE, TAG_CONTROL,
-		c->comm, &c->ctl_req);
+		c->t->comm, &c->ctl_req);
 	while (!over) {
 		bool moved = turn_once(c);
 
 		stream_tick(s);
 		if (barrier == MPI_REQUEST_NULL && flow_settled(c->flow))
-			MPI_Ibarrier(c->comm, &barrier);
+			MPI_Ibarrier(c->t->comm, &barrier);
 		if (barrier != MPI_REQUEST_NULL)
 			MPI_Test(&barrier, &over, MPI_STATUS_IGNORE);
-		transport_pause(&pause, moved);
+		transport_pause(c->t, &pause, moved);
 	}
 	if (flow_aborting(c->flow)) {
 		struct ebt_err err = {0};

@@ -35,7 +35,7 @@ static struct parcel *get_parcel(struct stream *s, struct channel *c, uint64_t s
 				return p;
 		}
 		stream_tick(s);
-		transport_pause(&pause, false);
+		transport_pause(&s->in->job->nodes, &pause, false);
 	}
 	return NULL;
 }
@@ -56,11 +56,11 @@ static void bcast_one(struct stream *s, struct channel *c, uint64_t seq, void *s
 		*h = (struct parcel_header){
 			.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
 	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[c->index].reader,
-		s->in->job->nodes, &req);
+		s->in->job->nodes.comm, &req);
 	while (!done) {
 		MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 		stream_tick(s);
-		transport_pause(&pause, done);
+		transport_pause(&s->in->job->nodes, &pause, done);
 	}
 	if (!p)
 		return;
@@ -97,7 +97,7 @@ void carry_bcast_all(struct stream *s)
 		if (seq % BATCH == 0 || seq == most) {
 			failed = stream_failed(s);
 			transport_reduce_all(
-				s->in->job->nodes, &failed, 1, MPI_INT, MPI_MAX);
+				&s->in->job->nodes, &failed, 1, MPI_INT, MPI_MAX);
 			if (failed)
 				break;
 		}

@@ -318,7 +318,7 @@ static void wait_written(struct stream *s)
 		(unpacker_bytes(s->unpacker) < s->in->plan->bytes ||
 			__atomic_load_n(&s->reading, __ATOMIC_ACQUIRE) > 0)) {
 		stream_tick(s);
-		transport_pause(&pause, false);
+		transport_pause(&s->in->job->nodes, &pause, false);
 	}
 }
 

@@ -61,7 +61,16 @@ static void learn(struct transport_pause *p)
 		p->spins = SPIN_LEAST_S;
 }
 
-void transport_pause(struct transport_pause *p, bool moved)
+struct transport transport_of(MPI_Comm comm, struct watch *watch)
+{
+	struct transport t = {.comm = comm, .watch = watch};
+
+	MPI_Comm_rank(comm, &t.rank);
+	MPI_Comm_size(comm, &t.size);
+	return t;
+}
+
+void transport_pause(const struct transport *t, struct transport_pause *p, bool moved)
 {
 	unsigned us;
 
@@ -86,40 +95,41 @@ void transport_pause(struct transport_pause *p, bool moved)
 	nanosleep(&(struct timespec){.tv_nsec = us * 1000L}, NULL);
 }
 
-void transport_wait(MPI_Request *req)
+void transport_wait(const struct transport *t, MPI_Request *req, int peer)
 {
-	struct transport_pause pause = {.spins = WAIT_SPIN_S};
+	struct transport_pause pause = {.spins = WAIT_SPIN_S, .peer = peer};
 	int done;
 
 	for (;;) {
 		MPI_Test(req, &done, MPI_STATUS_IGNORE);
 		if (done)
 			return;
-		transport_pause(&pause, false);
+		transport_pause(t, &pause, false);
 	}
 }
 
-int transport_bcast_buf_all(MPI_Comm comm, struct buf *b, int root, struct ebt_err *err)
+int transport_bcast_buf_all(
+	const struct transport *t, struct buf *b, int root, struct ebt_err *err)
 {
 	uint64_t len = b->len;
-	int rank, r = 0;
+	int r = 0;
 
-	MPI_Comm_rank(comm, &rank);
-	transport_bcast_all(comm, &len, sizeof(len), root);
-	if (rank != root) {
+	transport_bcast_all(t, &len, sizeof(len), root);
+	if (t->rank != root) {
 		b->len = 0;
 		if (!buf_extend(b, len))
 			r = ebt_fail(
 				err, -ENOMEM, "%llu bytes", (unsigned long long)len);
 	}
-	r = transport_agree_all(comm, r, err);
+	r = transport_agree_all(t, r, err);
 	if (r < 0)
 		return r;
-	transport_bcast_all(comm, b->data, len, root);
+	transport_bcast_all(t, b->data, len, root);
 	return 0;
 }
 
-static void transfer(MPI_Comm comm, void *data, size_t len, int peer, bool send)
+static void transfer(
+	const struct transport *t, void *data, size_t len, int peer, bool send)
 {
 	MPI_Request req;
 	size_t n;
@@ -127,12 +137,12 @@ static void transfer(MPI_Comm comm, void *data, size_t len, int peer, bool send)
 	for (size_t at = 0; at < len; at += n) {
 		n = len - at < PIECE ? len - at : PIECE;
 		if (send)
-			MPI_Isend((char *)data + at, (int)n, MPI_BYTE, peer, 0, comm,
+			MPI_Isend((char *)data + at, (int)n, MPI_BYTE, peer, 0, t->comm,
 				&req);
 		else
-			MPI_Irecv((char *)data + at, (int)n, MPI_BYTE, peer, 0, comm,
+			MPI_Irecv((char *)data + at, (int)n, MPI_BYTE, peer, 0, t->comm,
 				&req);
-		transport_wait(&req);
+		transport_wait(t, &req, peer);
 	}
 }
 
@@ -144,8 +154,8 @@ struct asked {
 };
 
 struct collection {
-	MPI_Comm comm;
-	int size, next; /* the next rank to be asked */
+	const struct transport *t;
+	int next; /* the next rank to be asked */
 	const uint64_t *len;
 	struct asked ring[ASKED];
 	unsigned head, n;
@@ -156,13 +166,13 @@ struct collection {
 
 static void answer(struct collection *c, int peer, char token)
 {
-	transfer(c->comm, &token, 1, peer, true);
+	transfer(c->t, &token, 1, peer, true);
 }
 
 /* As long as there is room, and at least one. */
 static bool may_ask(const struct collection *c)
 {
-	return c->next < c->size && c->n < ASKED &&
+	return c->next < c->t->size && c->n < ASKED &&
 	       (c->n == 0 || c->bytes + c->len[c->next] <= PIECE);
 }
 
@@ -182,7 +192,7 @@ static void ask_next(struct collection *c)
 		return;
 	if (len)
 		MPI_Irecv(a->b.data, (int)(len < PIECE ? len : PIECE), MPI_BYTE, peer,
-			0, c->comm, &a->req);
+			0, c->t->comm, &a->req);
 	c->bytes += len;
 	c->n++;
 }
@@ -203,9 +213,9 @@ static int collect(struct collection *c, const struct buf *mine,
 			ask_next(c);
 		if (c->n == 0)
 			return c->code;
-		transport_wait(&a->req);
+		transport_wait(c->t, &a->req, a->peer);
 		if (a->b.len > PIECE)
-			transfer(c->comm, a->b.data + PIECE, a->b.len - PIECE, a->peer,
+			transfer(c->t, a->b.data + PIECE, a->b.len - PIECE, a->peer,
 				false);
 		if (c->code == 0)
 			c->code = take(arg, &a->b, c->err);
@@ -216,34 +226,32 @@ static int collect(struct collection *c, const struct buf *mine,
 	}
 }
 
-int transport_collect_all(MPI_Comm comm, const struct buf *mine,
+int transport_collect_all(const struct transport *t, const struct buf *mine,
 	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg,
 	struct ebt_err *err)
 {
-	struct collection c = {.comm = comm, .err = err};
+	struct collection c = {.t = t, .err = err};
 	SCOPED_FREE uint64_t *len = NULL;
 	uint64_t own = mine->len;
-	int rank, r = 0;
+	int r = 0;
 	char token;
 
-	MPI_Comm_rank(comm, &rank);
-	MPI_Comm_size(comm, &c.size);
-	if (rank == 0) {
-		c.len = len = calloc((size_t)c.size, sizeof(*len));
+	if (t->rank == 0) {
+		c.len = len = calloc((size_t)t->size, sizeof(*len));
 		if (!len)
-			r = ebt_fail(err, -ENOMEM, "%d ranks", c.size);
+			r = ebt_fail(err, -ENOMEM, "%d ranks", t->size);
 	}
-	r = transport_agree_all(comm, r, err);
+	r = transport_agree_all(t, r, err);
 	if (r < 0)
 		return r;
-	transport_gather_all(comm, &own, sizeof(own), len, 0);
-	if (rank == 0)
+	transport_gather_all(t, &own, sizeof(own), len, 0);
+	if (t->rank == 0)
 		return collect(&c, mine, take, arg);
 	if (!own)
 		return 0;
-	transfer(comm, &token, 1, 0, false);
+	transfer(t, &token, 1, 0, false);
 	if (token)
-		transfer(comm, mine->data, own, 0, true);
+		transfer(t, mine->data, own, 0, true);
 	return 0;
 }
 
@@ -279,29 +287,28 @@ static void locate(struct ebt_err *err, int rank, int failed)
 	err->located = 1;
 }
 
-int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err)
+int transport_agree_all(const struct transport *t, int code, struct ebt_err *err)
 {
 	struct {
 		int key, rank;
 	} worst;
 	struct ebt_err mine = {0};
-	int failed, rank;
+	int failed;
 
-	MPI_Comm_rank(comm, &rank);
 	worst.key = severity(code);
-	worst.rank = rank;
-	transport_reduce_all(comm, &worst, 1, MPI_2INT, MPI_MINLOC);
+	worst.rank = t->rank;
+	transport_reduce_all(t, &worst, 1, MPI_2INT, MPI_MINLOC);
 	if (worst.key == severity(0))
 		return 0;
 	failed = code < 0;
-	transport_reduce_all(comm, &failed, 1, MPI_INT, MPI_SUM);
-	if (rank == worst.rank) {
+	transport_reduce_all(t, &failed, 1, MPI_INT, MPI_SUM);
+	if (t->rank == worst.rank) {
 		if (err)
 			mine = *err;
 		mine.code = code;
-		locate(&mine, rank, failed);
+		locate(&mine, t->rank, failed);
 	}
-	transport_bcast_all(comm, &mine, sizeof(mine), worst.rank);
+	transport_bcast_all(t, &mine, sizeof(mine), worst.rank);
 	if (err)
 		*err = mine;
 	return mine.code;

@@ -17,11 +17,22 @@
 #include "base/buf.h"
 #include "ebt/err.h"
 
+/* Some ranks that talk to each other. */
+struct transport {
+	MPI_Comm
+		comm; /* the owner's to free; MPI_COMM_NULL: this rank is none of them */
+	int rank, size;
+	struct watch *watch; /* looks how long waits take; NULL: nobody does */
+};
+struct transport transport_of(MPI_Comm comm, struct watch *watch);
+#define TRANSPORT_NONE ((struct transport){.comm = MPI_COMM_NULL})
+#define TRANSPORT_ANY  (-1) /* in place of a rank: not known, or nobody in particular */
+
 /*
  * Pause of a progress loop, called each time round. Nothing moved: polls a few times more, then for
  * as long as waits of late have made worth it, TRANSPORT_SPIN_S at most, then sleeps, twice as long
  * each time up to TRANSPORT_PAUSE_MAX_US. Where somebody else wants the processor it does not poll
- * that long, for a while. Start from zeros.
+ * that long, for a while. Start from zeros, or with what a watch may say of the wait.
  */
 #define TRANSPORT_PAUSE_MAX_US 200
 #define TRANSPORT_SPIN_S       2e-3 /* some ten parcels of 2 MiB at 25 GB/s */
@@ -31,10 +42,16 @@ struct transport_pause {
 	double spins; /* seconds; 0: as long as it may */
 	double crowded; /* others want the processor, until then it is taken for granted */
 	long switches; /* to them, before it spun */
+	unsigned turns;
+	/* The rank that is waited for; asked seldom. NULL: @peer says it. */
+	int (*waits_for)(void *arg);
+	void *arg;
+	int peer;
 };
-void transport_pause(struct transport_pause *p, bool moved);
+void transport_pause(const struct transport *t, struct transport_pause *p, bool moved);
 
-void transport_wait(MPI_Request *req);
+/* Until @req is done, which rank @peer has a part in. */
+void transport_wait(const struct transport *t, MPI_Request *req, int peer);
 
 /*
  * From now on an MPI error on @comm, or on what is made from it, ends the job with status 1
@@ -48,26 +65,27 @@ void transport_errors_end(MPI_Comm comm);
  * of it, but of a long broadcast. That may be longer than INT_MAX bytes; what is gathered, in all,
  * may not. Tags from 32000 on are theirs.
  */
-void transport_barrier_all(MPI_Comm comm);
-void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root);
+void transport_barrier_all(const struct transport *t);
+void transport_bcast_all(const struct transport *t, void *data, size_t len, int root);
 void transport_reduce_all(
-	MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op);
+	const struct transport *t, void *data, int count, MPI_Datatype type, MPI_Op op);
 void transport_gather_all(
-	MPI_Comm comm, const void *mine, size_t len, void *all, int root);
-void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *all);
+	const struct transport *t, const void *mine, size_t len, void *all, int root);
+void transport_allgather_all(
+	const struct transport *t, const void *mine, size_t len, void *all);
 /* @to, @from: a number for and of each rank; @room: for two for each. */
 void transport_alltoall_all(
-	MPI_Comm comm, const uint64_t *to, uint64_t *from, uint64_t *room);
+	const struct transport *t, const uint64_t *to, uint64_t *from, uint64_t *room);
 
 /* Collective: @b of @root to everyone, any length. -ENOMEM on every rank if one is short. */
 int transport_bcast_buf_all(
-	MPI_Comm comm, struct buf *b, int root, struct ebt_err *err);
+	const struct transport *t, struct buf *b, int root, struct ebt_err *err);
 /*
  * Collective: every rank's @mine to rank 0, which gets them through @take one by one, in rank
  * order, its own included. Rank 0 holds some at a time, of 64 MiB at most or just one. After a failing @take the rest is not sent; its code is returned on
  * rank 0, others return 0: agree afterwards. -ENOMEM on all ranks where rank 0 cannot begin.
  */
-int transport_collect_all(MPI_Comm comm, const struct buf *mine,
+int transport_collect_all(const struct transport *t, const struct buf *mine,
 	int (*take)(void *arg, const struct buf *b, struct ebt_err *err), void *arg,
 	struct ebt_err *err);
 
@@ -82,8 +100,8 @@ typedef int transport_take_fn(void *arg, int peer, struct buf *b, struct ebt_err
  * after a failure. @take is called for what comes, in no certain order, one at a time. All
  * ranks return the same: 0, what a @take failed with, or -ENOMEM and nothing was sent.
  */
-int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take,
-	void *arg, struct ebt_err *err);
+int transport_exchange_all(const struct transport *t, struct buf *out,
+	transport_take_fn *take, void *arg, struct ebt_err *err);
 
 /*
  * Collective: all ranks get the most telling code that any rank has and that rank's text, with
@@ -91,7 +109,7 @@ int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *ta
  * cause goes before -EINTR and -ECANCELED, then the lowest rank. Returns that code, 0 if all
  * are well.
  */
-int transport_agree_all(MPI_Comm comm, int code, struct ebt_err *err);
+int transport_agree_all(const struct transport *t, int code, struct ebt_err *err);
 
 /*
  * Collective over MPI_COMM_WORLD, in place of MPI_Finalize and exit: ends the process with

@@ -24,100 +24,98 @@
 #define BCAST_PIECE  (256 << 10) /* bytes: no longer ones are sent as a whole */
 #define REDUCE_PIECE (64 << 10)	 /* bytes, on the stack */
 
-struct ring {
-	MPI_Comm comm;
-	int rank, size;
-};
-
-static struct ring ring_of(MPI_Comm comm)
-{
-	struct ring g = {.comm = comm};
-
-	MPI_Comm_rank(comm, &g.rank);
-	MPI_Comm_size(comm, &g.size);
-	return g;
-}
-
 /* The rank @distance further on, which may be negative, but not below -size. */
-static int rank_at(const struct ring *g, int distance)
+static int rank_at(const struct transport *t, int distance)
 {
-	return (int)(((long)g->rank + distance + g->size) % g->size);
+	return (int)(((long)t->rank + distance + t->size) % t->size);
 }
 
-static MPI_Request send_to(
-	const struct ring *g, const void *data, size_t count, MPI_Datatype type, int to)
+static MPI_Request send_to(const struct transport *t, const void *data, size_t count,
+	MPI_Datatype type, int to)
 {
 	MPI_Request req;
 
 	assert(count <= INT_MAX);
-	MPI_Isend(data, (int)count, type, to, TAG, g->comm, &req);
+	MPI_Isend(data, (int)count, type, to, TAG, t->comm, &req);
 	return req;
 }
 
-static MPI_Request recv_from(
-	const struct ring *g, void *data, size_t count, MPI_Datatype type, int from)
+static MPI_Request recv_from(const struct transport *t, void *data, size_t count,
+	MPI_Datatype type, int from)
 {
 	MPI_Request req;
 
 	assert(count <= INT_MAX);
-	MPI_Irecv(data, (int)count, type, from, TAG, g->comm, &req);
+	MPI_Irecv(data, (int)count, type, from, TAG, t->comm, &req);
 	return req;
 }
 
-static void both(MPI_Request a, MPI_Request b)
+/* Something from rank @from and something to rank @to. */
+static void both(
+	const struct transport *t, MPI_Request in, int from, MPI_Request out, int to)
 {
-	transport_wait(&a);
-	transport_wait(&b);
+	transport_wait(t, &in, from);
+	transport_wait(t, &out, to);
 }
 
-void transport_barrier_all(MPI_Comm comm)
+void transport_barrier_all(const struct transport *t)
 {
-	struct ring g = ring_of(comm);
 	char in, out = 0;
 
-	for (int k = 1; k < g.size; k *= 2)
-		both(recv_from(&g, &in, 1, MPI_BYTE, rank_at(&g, -k)),
-			send_to(&g, &out, 1, MPI_BYTE, rank_at(&g, k)));
+	for (int k = 1; k < t->size; k *= 2) {
+		int from = rank_at(t, -k), to = rank_at(t, k);
+
+		both(t, recv_from(t, &in, 1, MPI_BYTE, from), from,
+			send_to(t, &out, 1, MPI_BYTE, to), to);
+	}
 }
 
 /* Ranks of a tree are counted from its root. */
-static int from_root(const struct ring *g, int v, int root)
+static int from_root(const struct transport *t, int v, int root)
 {
-	return (int)(((long)v + root) % g->size);
+	return (int)(((long)v + root) % t->size);
 }
 
-static void bcast_whole(const struct ring *g, void *data, size_t len, int root)
+static void bcast_whole(const struct transport *t, void *data, size_t len, int root)
 {
-	int v = (g->rank - root + g->size) % g->size, mask = 1, n = 0;
+	int v = (t->rank - root + t->size) % t->size, mask = 1, n = 0, up;
 	MPI_Request req[sizeof(int) * CHAR_BIT];
+	int to[sizeof(int) * CHAR_BIT];
 
-	while (mask < g->size && !(v & mask))
+	while (mask < t->size && !(v & mask))
 		mask *= 2;
 	if (v) {
-		req[0] =
-			recv_from(g, data, len, MPI_BYTE, from_root(g, v - mask, root));
-		transport_wait(&req[0]);
+		up = from_root(t, v - mask, root);
+		req[0] = recv_from(t, data, len, MPI_BYTE, up);
+		transport_wait(t, &req[0], up);
 	}
 	while ((mask /= 2) > 0) {
-		if (v + mask < g->size)
-			req[n++] = send_to(
-				g, data, len, MPI_BYTE, from_root(g, v + mask, root));
+		if (v + mask >= t->size)
+			continue;
+		to[n] = from_root(t, v + mask, root);
+		req[n] = send_to(t, data, len, MPI_BYTE, to[n]);
+		n++;
 	}
-	while (n > 0)
-		transport_wait(&req[--n]);
+	while (n-- > 0)
+		transport_wait(t, &req[n], to[n]);
 }
 
-static void bcast_pieces(const struct ring *g, char *data, size_t len, int root)
+static void bcast_pieces(const struct transport *t, char *data, size_t len, int root)
 {
 	size_t n = (len + BCAST_PIECE - 1) / BCAST_PIECE;
-	int v = (g->rank - root + g->size) % g->size,
-	    up = from_root(g, (v - 1) / 2, root);
+	int v = (t->rank - root + t->size) % t->size,
+	    up = from_root(t, (v - 1) / 2, root);
 	MPI_Request in[2], out[2][2];
+	int down[2], n_down = 0;
 
+	while (n_down < 2 && (long)2 * v + 1 + n_down < t->size) {
+		down[n_down] = from_root(t, 2 * v + 1 + n_down, root);
+		n_down++;
+	}
 	for (size_t i = 0; i < 2; i++) {
 		in[i] = out[0][i] = out[1][i] = MPI_REQUEST_NULL;
 		if (v && i < n)
-			in[i] = recv_from(g, data + i * BCAST_PIECE,
+			in[i] = recv_from(t, data + i * BCAST_PIECE,
 				i + 1 < n ? BCAST_PIECE : len - i * BCAST_PIECE,
 				MPI_BYTE, up);
 	}
@@ -125,30 +123,26 @@ static void bcast_pieces(const struct ring *g, char *data, size_t len, int root)
 		char *piece = data + i * BCAST_PIECE;
 		size_t size = i + 1 < n ? BCAST_PIECE : len - i * BCAST_PIECE;
 
-		transport_wait(&in[i % 2]);
+		transport_wait(t, &in[i % 2], up);
 		if (v && i + 2 < n)
-			in[i % 2] = recv_from(g, piece + 2 * BCAST_PIECE,
+			in[i % 2] = recv_from(t, piece + 2 * BCAST_PIECE,
 				i + 3 < n ? BCAST_PIECE : len - (i + 2) * BCAST_PIECE,
 				MPI_BYTE, up);
-		for (int c = 0; c < 2; c++) {
-			transport_wait(&out[c][i % 2]);
-			if ((long)2 * v + 1 + c < g->size)
-				out[c][i % 2] = send_to(g, piece, size, MPI_BYTE,
-					from_root(g, 2 * v + 1 + c, root));
+		for (int c = 0; c < n_down; c++) {
+			transport_wait(t, &out[c][i % 2], down[c]);
+			out[c][i % 2] = send_to(t, piece, size, MPI_BYTE, down[c]);
 		}
 	}
-	for (int c = 0; c < 2; c++)
-		both(out[c][0], out[c][1]);
+	for (int c = 0; c < n_down; c++)
+		both(t, out[c][0], down[c], out[c][1], down[c]);
 }
 
-void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root)
+void transport_bcast_all(const struct transport *t, void *data, size_t len, int root)
 {
-	struct ring g = ring_of(comm);
-
 	if (len > BCAST_PIECE)
-		bcast_pieces(&g, data, len, root);
+		bcast_pieces(t, data, len, root);
 	else if (len > 0)
-		bcast_whole(&g, data, len, root);
+		bcast_whole(t, data, len, root);
 }
 
 /*
@@ -156,45 +150,45 @@ void transport_bcast_all(MPI_Comm comm, void *data, size_t len, int root)
  * even ones before them too.
  */
 static void reduce_piece(
-	const struct ring *g, void *data, int count, MPI_Datatype type, MPI_Op op)
+	const struct transport *t, void *data, int count, MPI_Datatype type, MPI_Op op)
 {
 	unsigned char from[REDUCE_PIECE] __attribute__((aligned(16)));
 	int all = 1, rest, id, peer;
 	MPI_Request req;
 
-	while (all <= g->size / 2)
+	while (all <= t->size / 2)
 		all *= 2;
-	rest = g->size - all;
-	id = g->rank < 2 * rest ? g->rank / 2 : g->rank - rest;
-	if (g->rank < 2 * rest && g->rank % 2 == 0) {
-		req = send_to(g, data, (size_t)count, type, g->rank + 1);
-		transport_wait(&req);
-		req = recv_from(g, data, (size_t)count, type, g->rank + 1);
-		transport_wait(&req);
+	rest = t->size - all;
+	id = t->rank < 2 * rest ? t->rank / 2 : t->rank - rest;
+	if (t->rank < 2 * rest && t->rank % 2 == 0) {
+		peer = t->rank + 1;
+		req = send_to(t, data, (size_t)count, type, peer);
+		transport_wait(t, &req, peer);
+		req = recv_from(t, data, (size_t)count, type, peer);
+		transport_wait(t, &req, peer);
 		return;
 	}
-	if (g->rank < 2 * rest) {
-		req = recv_from(g, from, (size_t)count, type, g->rank - 1);
-		transport_wait(&req);
+	if (t->rank < 2 * rest) {
+		req = recv_from(t, from, (size_t)count, type, t->rank - 1);
+		transport_wait(t, &req, t->rank - 1);
 		MPI_Reduce_local(from, data, count, type, op);
 	}
 	for (int mask = 1; mask < all; mask *= 2) {
 		peer = id ^ mask;
 		peer = peer < rest ? 2 * peer + 1 : peer + rest;
-		both(recv_from(g, from, (size_t)count, type, peer),
-			send_to(g, data, (size_t)count, type, peer));
+		both(t, recv_from(t, from, (size_t)count, type, peer), peer,
+			send_to(t, data, (size_t)count, type, peer), peer);
 		MPI_Reduce_local(from, data, count, type, op);
 	}
-	if (g->rank < 2 * rest) {
-		req = send_to(g, data, (size_t)count, type, g->rank - 1);
-		transport_wait(&req);
+	if (t->rank < 2 * rest) {
+		req = send_to(t, data, (size_t)count, type, t->rank - 1);
+		transport_wait(t, &req, t->rank - 1);
 	}
 }
 
 void transport_reduce_all(
-	MPI_Comm comm, void *data, int count, MPI_Datatype type, MPI_Op op)
+	const struct transport *t, void *data, int count, MPI_Datatype type, MPI_Op op)
 {
-	struct ring g = ring_of(comm);
 	MPI_Aint low, extent;
 	int most, n;
 
@@ -204,7 +198,7 @@ void transport_reduce_all(
 	for (int at = 0; at < count; at += n) {
 		n = count - at < most ? count - at : most;
 		reduce_piece(
-			&g, (char *)data + (size_t)at * (size_t)extent, n, type, op);
+			t, (char *)data + (size_t)at * (size_t)extent, n, type, op);
 	}
 }
 
@@ -221,33 +215,36 @@ static void *room_for(size_t n)
 }
 
 void transport_gather_all(
-	MPI_Comm comm, const void *mine, size_t len, void *all, int root)
+	const struct transport *t, const void *mine, size_t len, void *all, int root)
 {
-	struct ring g = ring_of(comm);
-	int v = (g.rank - root + g.size) % g.size, mask, n = 0;
+	int v = (t->rank - root + t->size) % t->size, mask, n = 0;
 	MPI_Request req[sizeof(int) * CHAR_BIT];
+	int from[sizeof(int) * CHAR_BIT];
 	size_t blocks = 1;
 	unsigned char *part;
 
-	for (mask = 1; v + (long)mask < g.size && !(v & mask); mask *= 2)
-		blocks = (size_t)(g.size - v < 2 * (long)mask ? g.size - v : 2 * mask);
-	part = g.rank == 0 && root == 0 ? all : room_for(blocks * len);
+	for (mask = 1; v + (long)mask < t->size && !(v & mask); mask *= 2)
+		blocks =
+			(size_t)(t->size - v < 2 * (long)mask ? t->size - v : 2 * mask);
+	part = t->rank == 0 && root == 0 ? all : room_for(blocks * len);
 	memcpy(part, mine, len);
 	for (int k = 1; k < mask; k *= 2) {
-		size_t has = (size_t)(g.size - v - k < k ? g.size - v - k : k);
+		size_t has = (size_t)(t->size - v - k < k ? t->size - v - k : k);
 
-		req[n++] = recv_from(&g, part + (size_t)k * len, has * len, MPI_BYTE,
-			from_root(&g, v + k, root));
+		from[n] = from_root(t, v + k, root);
+		req[n] = recv_from(
+			t, part + (size_t)k * len, has * len, MPI_BYTE, from[n]);
+		n++;
 	}
-	while (n > 0)
-		transport_wait(&req[--n]);
+	while (n-- > 0)
+		transport_wait(t, &req[n], from[n]);
 	if (v) {
-		req[0] = send_to(&g, part, blocks * len, MPI_BYTE,
-			from_root(&g, v - (v & -v), root));
-		transport_wait(&req[0]);
+		from[0] = from_root(t, v - (v & -v), root);
+		req[0] = send_to(t, part, blocks * len, MPI_BYTE, from[0]);
+		transport_wait(t, &req[0], from[0]);
 	} else if (part != all) {
-		for (int i = 0; i < g.size; i++)
-			memcpy((char *)all + (size_t)from_root(&g, i, root) * len,
+		for (int i = 0; i < t->size; i++)
+			memcpy((char *)all + (size_t)from_root(t, i, root) * len,
 				part + (size_t)i * len, len);
 	}
 	if (part != all)
@@ -272,22 +269,23 @@ static void rotate(unsigned char *p, size_t size, size_t n)
 	reverse(p, size);
 }
 
-void transport_allgather_all(MPI_Comm comm, const void *mine, size_t len, void *all)
+void transport_allgather_all(
+	const struct transport *t, const void *mine, size_t len, void *all)
 {
-	struct ring g = ring_of(comm);
 	unsigned char *to = all;
 
 	/* Own block first, then those of the ranks behind. */
 	memcpy(to, mine, len);
-	for (int k = 1; k < g.size; k *= 2) {
-		size_t n = (size_t)(g.size - k < k ? g.size - k : k);
+	for (int k = 1; k < t->size; k *= 2) {
+		size_t n = (size_t)(t->size - k < k ? t->size - k : k);
 
-		both(recv_from(&g, to + (size_t)k * len, n * len, MPI_BYTE,
-			     rank_at(&g, k)),
-			send_to(&g, to, n * len, MPI_BYTE, rank_at(&g, -k)));
+		int near = rank_at(t, k), back = rank_at(t, -k);
+
+		both(t, recv_from(t, to + (size_t)k * len, n * len, MPI_BYTE, near),
+			near, send_to(t, to, n * len, MPI_BYTE, back), back);
 	}
-	if (g.rank)
-		rotate(to, (size_t)g.size * len, (size_t)(g.size - g.rank) * len);
+	if (t->rank)
+		rotate(to, (size_t)t->size * len, (size_t)(t->size - t->rank) * len);
 }
 
 /* Those of @block whose number has bit @k. */
@@ -303,25 +301,25 @@ static size_t pack(const uint64_t *block, int size, int k, uint64_t *out)
 }
 
 void transport_alltoall_all(
-	MPI_Comm comm, const uint64_t *to, uint64_t *from, uint64_t *room)
+	const struct transport *t, const uint64_t *to, uint64_t *from, uint64_t *room)
 {
-	struct ring g = ring_of(comm);
-	uint64_t *block = room, *out = room + g.size, *in = out + g.size / 2;
+	uint64_t *block = room, *out = room + t->size, *in = out + t->size / 2;
 	size_t n;
 
 	/* Block i is on its way to the rank i further on, and takes each step of its bits. */
-	for (int i = 0; i < g.size; i++)
-		block[i] = to[rank_at(&g, i)];
-	for (int k = 1; k < g.size; k *= 2) {
-		n = pack(block, g.size, k, out);
-		both(recv_from(&g, in, n, MPI_UINT64_T, rank_at(&g, -k)),
-			send_to(&g, out, n, MPI_UINT64_T, rank_at(&g, k)));
+	for (int i = 0; i < t->size; i++)
+		block[i] = to[rank_at(t, i)];
+	for (int k = 1; k < t->size; k *= 2) {
+		n = pack(block, t->size, k, out);
+		both(t, recv_from(t, in, n, MPI_UINT64_T, rank_at(t, -k)),
+			rank_at(t, -k), send_to(t, out, n, MPI_UINT64_T, rank_at(t, k)),
+			rank_at(t, k));
 		n = 0;
-		for (int i = k; i < g.size; i++) {
+		for (int i = k; i < t->size; i++) {
 			if (i & k)
 				block[i] = in[n++];
 		}
 	}
-	for (int i = 0; i < g.size; i++)
-		from[rank_at(&g, -i)] = block[i];
+	for (int i = 0; i < t->size; i++)
+		from[rank_at(t, -i)] = block[i];
 }

@@ -27,8 +27,7 @@ struct passage {
 };
 
 struct exchange {
-	MPI_Comm comm;
-	int rank, size;
+	const struct transport *t;
 	struct buf *out, *in; /* of each peer */
 	transport_take_fn *take;
 	void *arg;
@@ -46,10 +45,10 @@ static void pass_on(struct exchange *x, struct passage *p, bool send)
 	p->piece = left < PIECE ? left : PIECE;
 	if (send)
 		MPI_Isend(p->b->data + p->at, (int)p->piece, MPI_BYTE, p->peer, TAG,
-			x->comm, &p->req);
+			x->t->comm, &p->req);
 	else
 		MPI_Irecv(p->b->data + p->at, (int)p->piece, MPI_BYTE, p->peer, TAG,
-			x->comm, &p->req);
+			x->t->comm, &p->req);
 }
 
 static void deliver(struct exchange *x, int peer, struct buf *b)
@@ -75,10 +74,10 @@ static bool begin(struct exchange *x, struct passage *p, bool send)
 	int *distance = send ? &x->sent : &x->received, peer;
 	struct buf *b;
 
-	while (*distance + 1 < x->size) {
+	while (*distance + 1 < x->t->size) {
 		++*distance;
-		peer = send ? (x->rank + *distance) % x->size
-			    : (x->rank - *distance + x->size) % x->size;
+		peer = send ? (x->t->rank + *distance) % x->t->size
+			    : (x->t->rank - *distance + x->t->size) % x->t->size;
 		b = send ? &x->out[peer] : &x->in[peer];
 		if (!b->len)
 			continue;
@@ -112,54 +111,51 @@ static void run(struct exchange *x)
 	struct transport_pause pause = {0};
 	bool moved;
 
-	deliver(x, x->rank, &x->out[x->rank]);
+	deliver(x, x->t->rank, &x->out[x->t->rank]);
 	do {
 		moved = false;
 		for (int i = 0; i < WINDOW; i++) {
 			moved |= advance(x, &x->recv[i], false);
 			moved |= advance(x, &x->send[i], true);
 		}
-		transport_pause(&pause, moved);
+		transport_pause(x->t, &pause, moved);
 	} while (moved || x->busy);
 }
 
 /* Lengths to and from all: collective even where memory is short. */
 static int make_room_all(struct exchange *x, uint64_t *lengths)
 {
-	uint64_t *to = lengths, *from = lengths + x->size, sum = 0;
+	uint64_t *to = lengths, *from = lengths + x->t->size, sum = 0;
 	int r = 0;
 
-	for (int i = 0; i < x->size; i++) {
+	for (int i = 0; i < x->t->size; i++) {
 		to[i] = x->out[i].len;
 		if (!buf_ok(&x->out[i]))
 			r = ebt_fail(x->err, -ENOMEM, "message to rank %d", i);
 	}
-	transport_alltoall_all(x->comm, to, from, from + x->size);
-	for (int i = 0; i < x->size && r == 0; i++) {
+	transport_alltoall_all(x->t, to, from, from + x->t->size);
+	for (int i = 0; i < x->t->size && r == 0; i++) {
 		sum += from[i];
-		if (i != x->rank && from[i] && !buf_extend(&x->in[i], from[i]))
+		if (i != x->t->rank && from[i] && !buf_extend(&x->in[i], from[i]))
 			r = ebt_fail(x->err, -ENOMEM, "messages of %llu bytes and more",
 				(unsigned long long)sum);
 	}
-	return transport_agree_all(x->comm, r, x->err);
+	return transport_agree_all(x->t, r, x->err);
 }
 
-int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *take,
-	void *arg, struct ebt_err *err)
+int transport_exchange_all(const struct transport *t, struct buf *out,
+	transport_take_fn *take, void *arg, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *lengths = NULL;
 	SCOPED_FREE struct buf *in = NULL;
-	struct exchange x = {
-		.comm = comm, .out = out, .take = take, .arg = arg, .err = err};
+	struct exchange x = {.t = t, .out = out, .take = take, .arg = arg, .err = err};
 	int r;
 
-	MPI_Comm_rank(comm, &x.rank);
-	MPI_Comm_size(comm, &x.size);
-	lengths = calloc(4 * (size_t)x.size, sizeof(*lengths));
-	in = calloc((size_t)x.size, sizeof(*in));
-	r = transport_agree_all(comm,
+	lengths = calloc(4 * (size_t)t->size, sizeof(*lengths));
+	in = calloc((size_t)t->size, sizeof(*in));
+	r = transport_agree_all(t,
 		lengths && in ? 0
-			      : ebt_fail(err, -ENOMEM, "messages of %d ranks", x.size),
+			      : ebt_fail(err, -ENOMEM, "messages of %d ranks", t->size),
 		err);
 	if (r == 0) {
 		x.in = in;
@@ -167,9 +163,9 @@ int transport_exchange_all(MPI_Comm comm, struct buf *out, transport_take_fn *ta
 	}
 	if (r == 0) {
 		run(&x);
-		r = transport_agree_all(comm, x.code, err);
+		r = transport_agree_all(t, x.code, err);
 	}
-	for (int i = 0; i < x.size; i++) {
+	for (int i = 0; i < t->size; i++) {
 		buf_release(&out[i]);
 		if (in)
 			buf_release(&in[i]);

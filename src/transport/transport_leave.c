@@ -114,30 +114,28 @@ void transport_abort(int status)
 }
 
 /* One rank for all, so that the launcher is not told as often as there are ranks. */
-static void abort_all(int status)
+static void abort_all(const struct transport *t, int status)
 {
-	int rank;
-
 	await_reader(STDOUT_FILENO);
 	await_reader(STDERR_FILENO);
-	transport_barrier_all(MPI_COMM_WORLD);
-	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-	if (rank != 0)
+	transport_barrier_all(t);
+	if (t->rank != 0)
 		pause_ms(ANSWER_MS);
 	transport_abort(status);
 }
 
 void transport_leave_all(int status, bool good, int (*stopped)(void *arg), void *arg)
 {
+	struct transport world = transport_of(MPI_COMM_WORLD, NULL);
 	static const char bye[] = "cmd=finalize\n";
 	struct pollfd wait = {.fd = pmi_fd(), .events = POLLIN};
 	int stop = !good && stopped && stopped(arg);
 	char answer[64];
 
 	fflush(NULL);
-	transport_reduce_all(MPI_COMM_WORLD, &stop, 1, MPI_INT, MPI_MAX);
+	transport_reduce_all(&world, &stop, 1, MPI_INT, MPI_MAX);
 	if (stop)
-		abort_all(status);
+		abort_all(&world, status);
 	/* Told since: the others leave as they are, with nothing left to do or to say. */
 	if (!good && stopped && stopped(arg))
 		transport_abort(status);

@@ -53,7 +53,7 @@ void close_drain(struct field *f)
 	free(d->dest.visible);
 	if (d->dest.fd >= 0)
 		close(d->dest.fd);
-	if (d->job.comm)
+	if (d->job.comm.comm)
 		job_close(&d->job);
 	memset(d, 0, sizeof(*d));
 	d->dest.fd = -1;

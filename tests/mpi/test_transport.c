@@ -12,6 +12,14 @@
 #define LARGE ((64u << 20) + 12345) /* above what goes in one message */
 
 /* What every agreement on a failure must give, whoever failed. */
+static const struct transport *on(MPI_Comm comm)
+{
+	static struct transport t;
+
+	t = transport_of(comm, NULL);
+	return &t;
+}
+
 static void check_agreed(MPI_Comm comm, int r, const struct ebt_err *err, int code,
 	const char *text, int rank)
 {
@@ -30,10 +38,10 @@ static void agreement_without_failure_is_zero_and_leaves_the_error_alone(MPI_Com
 {
 	struct ebt_err err = {.code = 7, .text = "old"};
 
-	CU_ASSERT_EQUAL(transport_agree_all(comm, 0, &err), 0);
+	CU_ASSERT_EQUAL(transport_agree_all(on(comm), 0, &err), 0);
 	CU_ASSERT_EQUAL(err.code, 7);
 	CU_ASSERT_STRING_EQUAL(err.text, "old");
-	CU_ASSERT_EQUAL(transport_agree_all(comm, 0, NULL), 0);
+	CU_ASSERT_EQUAL(transport_agree_all(on(comm), 0, NULL), 0);
 }
 
 static void one_rank_that_fails_fails_all(MPI_Comm comm)
@@ -44,7 +52,7 @@ static void one_rank_that_fails_fails_all(MPI_Comm comm)
 		struct ebt_err err = {0};
 
 		r = rank == victim ? ebt_fail(&err, -ENOENT, "file %d", victim) : 0;
-		r = transport_agree_all(comm, r, &err);
+		r = transport_agree_all(on(comm), r, &err);
 		check_agreed(comm, r, &err, -ENOENT, "file ", victim);
 		CU_ASSERT_PTR_NULL(strchr(strstr(err.text, "(rank"), ','));
 	}
@@ -58,7 +66,7 @@ static void of_several_failures_the_lowest_rank_speaks(MPI_Comm comm)
 
 	if (rank >= first)
 		r = ebt_fail(&err, rank == first ? -EACCES : -EIO, "node %d", rank);
-	r = transport_agree_all(comm, r, &err);
+	r = transport_agree_all(on(comm), r, &err);
 	snprintf(text, sizeof(text), "node %d", first);
 	check_agreed(comm, r, &err, -EACCES, text, first);
 	snprintf(count, sizeof(count), ", %d ", size - first);
@@ -76,7 +84,7 @@ static void a_cause_beats_what_follows_from_it(MPI_Comm comm)
 		r = ebt_failx(&err, -ECANCELED, "cancelled");
 	else
 		r = ebt_failx(&err, -EINTR, "interrupted");
-	r = transport_agree_all(comm, r, &err);
+	r = transport_agree_all(on(comm), r, &err);
 	check_agreed(comm, r, &err, -EIO, "cause", last);
 	CU_ASSERT_PTR_NULL(strstr(err.text, "cancelled"));
 
@@ -85,7 +93,7 @@ static void a_cause_beats_what_follows_from_it(MPI_Comm comm)
 		r = ebt_failx(&err, -EINTR, "interrupted");
 	else
 		r = ebt_failx(&err, -ECANCELED, "cancelled");
-	r = transport_agree_all(comm, r, &err);
+	r = transport_agree_all(on(comm), r, &err);
 	check_agreed(comm, r, &err, -EINTR, "interrupted", last);
 }
 
@@ -94,14 +102,14 @@ static void agreement_takes_no_error_and_long_ones(MPI_Comm comm)
 	int size = mpi_size(comm), rank = mpi_rank(comm), r;
 	struct ebt_err err = {0};
 
-	r = transport_agree_all(comm, rank == size - 1 ? -EPERM : 0, NULL);
+	r = transport_agree_all(on(comm), rank == size - 1 ? -EPERM : 0, NULL);
 	CU_ASSERT_EQUAL(r, -EPERM);
 
 	if (rank == size - 1) {
 		memset(err.text, 'x', sizeof(err.text) - 1);
 		err.code = -EPERM;
 	}
-	r = transport_agree_all(comm, rank == size - 1 ? -EPERM : 0, &err);
+	r = transport_agree_all(on(comm), rank == size - 1 ? -EPERM : 0, &err);
 	check_agreed(comm, r, &err, -EPERM, "xxxxxxxx", size - 1);
 }
 
@@ -112,9 +120,9 @@ static void agreeing_again_does_not_change_the_text(MPI_Comm comm)
 	struct ebt_err err = {0}, once;
 
 	r = rank == size - 1 ? ebt_fail(&err, -ENOSPC, "store") : 0;
-	r = transport_agree_all(comm, r, &err);
+	r = transport_agree_all(on(comm), r, &err);
 	once = err;
-	r = transport_agree_all(comm, r, &err);
+	r = transport_agree_all(on(comm), r, &err);
 	CU_ASSERT_EQUAL(r, -ENOSPC);
 	CU_ASSERT_STRING_EQUAL(err.text, once.text);
 }
@@ -171,7 +179,7 @@ static void collected_buffers_come_in_rank_order(MPI_Comm comm)
 	int rank = mpi_rank(comm);
 
 	fill(&mine, mixed_length(rank), (unsigned)rank);
-	CU_ASSERT_EQUAL(transport_collect_all(comm, &mine, take, &t, NULL), 0);
+	CU_ASSERT_EQUAL(transport_collect_all(on(comm), &mine, take, &t, NULL), 0);
 	CU_ASSERT_EQUAL(t.n, rank == 0 ? mpi_size(comm) : 0);
 	CU_ASSERT_EQUAL(t.bad, 0);
 }
@@ -186,11 +194,11 @@ static void a_failing_take_ends_the_collection(MPI_Comm comm)
 		struct ebt_err err = {0};
 
 		fill(&mine, mixed_length(rank), (unsigned)rank);
-		r = transport_collect_all(comm, &mine, take, &t, &err);
+		r = transport_collect_all(on(comm), &mine, take, &t, &err);
 		CU_ASSERT_EQUAL(r, rank == 0 ? -EBADMSG : 0);
 		CU_ASSERT_EQUAL(t.n, rank == 0 ? at : 0);
 		CU_ASSERT_EQUAL(t.bad, 0);
-		CU_ASSERT_EQUAL(transport_agree_all(comm, r, &err), -EBADMSG);
+		CU_ASSERT_EQUAL(transport_agree_all(on(comm), r, &err), -EBADMSG);
 	}
 	/* Nothing of it is left for whoever collects next. */
 	collected_buffers_come_in_rank_order(comm);
@@ -205,7 +213,7 @@ static void long_buffers_are_collected_whole(MPI_Comm comm)
 	if (mpi_size(comm) != 2)
 		return;
 	fill(&mine, LARGE, (unsigned)rank);
-	CU_ASSERT_EQUAL(transport_collect_all(comm, &mine, take, &t, NULL), 0);
+	CU_ASSERT_EQUAL(transport_collect_all(on(comm), &mine, take, &t, NULL), 0);
 	CU_ASSERT_EQUAL(t.n, rank == 0 ? 2 : 0);
 	CU_ASSERT_EQUAL(t.bad, 0);
 }
@@ -219,7 +227,7 @@ static void bcast_once(MPI_Comm comm, size_t len, int root)
 		fill(&b, len, (unsigned)root);
 	else
 		fill(&b, 777, 99);
-	CU_ASSERT_EQUAL(transport_bcast_buf_all(comm, &b, root, NULL), 0);
+	CU_ASSERT_EQUAL(transport_bcast_buf_all(on(comm), &b, root, NULL), 0);
 	CU_ASSERT(filled(&b, len, (unsigned)root));
 }
 
@@ -258,27 +266,27 @@ static void collectives_take_a_logarithm_of_messages(MPI_Comm comm)
 	while (1 << log < size)
 		log++;
 	sends = 0;
-	transport_barrier_all(comm);
+	transport_barrier_all(on(comm));
 	CU_ASSERT_EQUAL(sends, (unsigned)log);
 	sends = 0;
 	data[0] = data[N - 1] = (char)(rank == size / 2 ? 7 : 0);
-	transport_bcast_all(comm, data, N, size / 2);
+	transport_bcast_all(on(comm), data, N, size / 2);
 	CU_ASSERT(sends <= (unsigned)log);
 	CU_ASSERT(data[0] == 7 && data[N - 1] == 7);
 	sends = 0;
-	transport_reduce_all(comm, mine, 1000, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(on(comm), mine, 1000, MPI_UINT64_T, MPI_SUM);
 	CU_ASSERT(sends <= (unsigned)log + 1);
 	CU_ASSERT_EQUAL(mine[0], (uint64_t)size * (uint64_t)(size - 1) / 2);
 	mine[0] = (uint64_t)rank;
 	sends = 0;
-	transport_allgather_all(comm, mine, sizeof(mine), all);
+	transport_allgather_all(on(comm), mine, sizeof(mine), all);
 	CU_ASSERT_EQUAL(sends, (unsigned)log);
 	for (int i = 0; i < size; i++)
 		bad += all[(size_t)i * 1000] != (uint64_t)i;
 	sends = 0;
 	for (int root = 0; root < size; root++) {
 		memset(all, 0xff, (size_t)size * sizeof(mine));
-		transport_gather_all(comm, mine, sizeof(mine), all, root);
+		transport_gather_all(on(comm), mine, sizeof(mine), all, root);
 		for (int i = 0; i < size && rank == root; i++)
 			bad += all[(size_t)i * 1000] != (uint64_t)i;
 	}
@@ -286,7 +294,7 @@ static void collectives_take_a_logarithm_of_messages(MPI_Comm comm)
 	for (int i = 0; i < size; i++)
 		all[i] = (uint64_t)(rank * 1000 + i);
 	sends = 0;
-	transport_alltoall_all(comm, all, room, room + size);
+	transport_alltoall_all(on(comm), all, room, room + size);
 	CU_ASSERT_EQUAL(sends, (unsigned)log);
 	for (int i = 0; i < size; i++)
 		bad += room[i] != (uint64_t)(i * 1000 + rank);
@@ -305,13 +313,13 @@ static void long_ones_arrive_whole(MPI_Comm comm)
 	CU_ASSERT_FATAL(v && data);
 	for (int i = 0; i < N; i++)
 		v[i] = (uint64_t)i * (uint64_t)(rank + 1);
-	transport_reduce_all(comm, v, N, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(on(comm), v, N, MPI_UINT64_T, MPI_MAX);
 	for (int i = 0; i < N; i++)
 		bad += v[i] != (uint64_t)i * (uint64_t)size;
 	for (int root = 0; root < size; root++) {
 		for (int i = 0; i < LEN; i++)
 			data[i] = (unsigned char)(rank == root ? i * 7 + root : 0);
-		transport_bcast_all(comm, data, LEN, root);
+		transport_bcast_all(on(comm), data, LEN, root);
 		for (int i = 0; i < LEN; i++)
 			bad += data[i] != (unsigned char)(i * 7 + root);
 	}
@@ -326,12 +334,12 @@ static void gathered_values_lie_in_rank_order(MPI_Comm comm)
 		char pad[9];
 	} mine = {.rank = rank}, *all = calloc((size_t)size, sizeof(mine));
 
-	transport_allgather_all(comm, &mine, sizeof(mine), all);
+	transport_allgather_all(on(comm), &mine, sizeof(mine), all);
 	for (int i = 0; i < size; i++)
 		bad += all[i].rank != i;
 	CU_ASSERT_EQUAL(bad, 0);
 	memset(all, 0xff, (size_t)size * sizeof(mine));
-	transport_gather_all(comm, &mine, sizeof(mine), all, size - 1);
+	transport_gather_all(on(comm), &mine, sizeof(mine), all, size - 1);
 	for (int i = 0; i < size; i++)
 		bad += all[i].rank != (rank == size - 1 ? i : -1);
 	CU_ASSERT_EQUAL(bad, 0);
@@ -343,10 +351,10 @@ static void reduction_takes_the_operation_given(MPI_Comm comm)
 	int size = mpi_size(comm), rank = mpi_rank(comm);
 	uint64_t v[2] = {1ull << rank, UINT64_MAX - (unsigned)rank};
 
-	transport_reduce_all(comm, v, 1, MPI_UINT64_T, MPI_BOR);
+	transport_reduce_all(on(comm), v, 1, MPI_UINT64_T, MPI_BOR);
 	CU_ASSERT_EQUAL(v[0], (1ull << size) - 1);
 	CU_ASSERT_EQUAL(v[1], UINT64_MAX - (unsigned)rank);
-	transport_reduce_all(comm, v + 1, 1, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(on(comm), v + 1, 1, MPI_UINT64_T, MPI_MAX);
 	CU_ASSERT_EQUAL(v[1], UINT64_MAX);
 }
 
@@ -386,7 +394,7 @@ static int exchange_once(MPI_Comm comm, struct arrivals *a, struct ebt_err *err)
 	a->rank = mpi_rank(comm);
 	for (int i = 0; i < size; i++)
 		fill(&out[i], a->length(a->rank, i), (unsigned)a->rank);
-	r = transport_exchange_all(comm, out, arrive, a, err);
+	r = transport_exchange_all(on(comm), out, arrive, a, err);
 	for (int i = 0; i < size; i++)
 		CU_ASSERT_PTR_NULL(out[i].data);
 	free(out);
@@ -456,7 +464,8 @@ static void a_message_without_memory_fails_all_and_hangs_nobody(MPI_Comm comm)
 	for (int i = 0; i < size; i++)
 		fill(&out[i], 100, 1);
 	out[0].failed = rank == size - 1;
-	CU_ASSERT_EQUAL(transport_exchange_all(comm, out, arrive, &a, &err), -ENOMEM);
+	CU_ASSERT_EQUAL(
+		transport_exchange_all(on(comm), out, arrive, &a, &err), -ENOMEM);
 	CU_ASSERT_EQUAL(a.n, 0);
 	CU_ASSERT(mpi_same_all(comm, err.text, strlen(err.text) + 1));
 	free(out);

@@ -466,7 +466,7 @@ int merge_compare_all(struct merge *g, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	n = f.n;
-	transport_reduce_all(j->nodes, &n, 1, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&j->nodes, &n, 1, MPI_UINT64_T, MPI_SUM);
 	if (!n)
 		return 0;
 	r = extents_all(g, &f, err);

@@ -89,7 +89,7 @@ int merge_detours_all(struct merge *g, struct ebt_err *err)
 	uint64_t bytes = g->detours.len;
 	int r = buf_ok(&g->detours) ? 0 : ebt_fail(err, -ENOMEM, "directories");
 
-	transport_reduce_all(j->nodes, &bytes, 1, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&j->nodes, &bytes, 1, MPI_UINT64_T, MPI_SUM);
 	if (!bytes)
 		return job_agree_all(j, r, err);
 	for (int i = 0; i < j->n_nodes && g->detours.len; i++)

@@ -87,7 +87,7 @@ int merge_exchange_all(
 		r = job_stopped(j, err);
 	r = job_agree_all(j, r, err);
 	if (r == 0)
-		r = transport_exchange_all(j->nodes, g->out, take, arg, err);
+		r = transport_exchange_all(&j->nodes, g->out, take, arg, err);
 	if (r < 0)
 		job_failing(j, err);
 	return r;
@@ -466,7 +466,7 @@ static int judge_all(struct merge *g, struct ebt_err *err)
 	int r = 0;
 
 	memcpy(count, g->wrong.count, sizeof(count));
-	transport_reduce_all(j->nodes, count, MERGE_WRONGS, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&j->nodes, count, MERGE_WRONGS, MPI_UINT64_T, MPI_SUM);
 	for (int i = 0; i < MERGE_WRONGS; i++)
 		sum += count[i];
 	if (!sum)
@@ -480,7 +480,7 @@ static int judge_all(struct merge *g, struct ebt_err *err)
 	r = job_agree_all(j, r, err);
 	if (r < 0)
 		return r;
-	transport_gather_all(j->nodes, &g->wrong, sizeof(g->wrong), all, 0);
+	transport_gather_all(&j->nodes, &g->wrong, sizeof(g->wrong), all, 0);
 	return job_agree_all(j, j->node == 0 ? describe(g, count, all, err) : 0, err);
 }
 
@@ -564,7 +564,7 @@ static int begin_all(struct merge *g, struct ebt_err *err)
 		r = ebt_fail(err, -ENOMEM, "merge");
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		transport_allgather_all(d->job.nodes, d->node_name,
+		transport_allgather_all(&d->job.nodes, d->node_name,
 			sizeof(d->node_name), g->node_names);
 	return r;
 }

@@ -463,7 +463,7 @@ int merge_rounds_all(
 	code = job_agree_all(&g->d->job, code, err);
 	while (code == 0) {
 		more = r.todo != NULL;
-		transport_reduce_all(g->d->job.nodes, &more, 1, MPI_INT, MPI_MAX);
+		transport_reduce_all(&g->d->job.nodes, &more, 1, MPI_INT, MPI_MAX);
 		if (!more)
 			break;
 		code = round_all(&r, err);

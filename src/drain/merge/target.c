@@ -334,7 +334,7 @@ static int lists_all(struct listing *l, struct ebt_err *err)
 		l->dirs = l->next;
 		l->next = (struct buf){0};
 		left = l->dirs.len;
-		transport_reduce_all(j->nodes, &left, 1, MPI_UINT64_T, MPI_SUM);
+		transport_reduce_all(&j->nodes, &left, 1, MPI_UINT64_T, MPI_SUM);
 		if (!left)
 			return 0;
 		for (size_t i = 0; i < l->dirs.len / sizeof(root) && r == 0; i++)

@@ -303,8 +303,8 @@ static void start_round(struct move *m, struct rounds *r)
 		lead_turns_vote(m, r->v + r->turns);
 	health_votes(&m->health, r->v + ROUND_VOTES, &r->v[ROUND_PACE_US],
 		&r->v[ROUND_PACE_BYTES]);
-	MPI_Iallreduce(MPI_IN_PLACE, r->v, r->n, MPI_UINT64_T, MPI_SUM, m->d->job.nodes,
-		&r->req);
+	MPI_Iallreduce(MPI_IN_PLACE, r->v, r->n, MPI_UINT64_T, MPI_SUM,
+		m->d->job.nodes.comm, &r->req);
 	r->under_way = true;
 }
 
@@ -373,7 +373,7 @@ static void run_all(struct move *m, struct rounds *r)
 				done = finish_round(m, r);
 			moved |= flag;
 		}
-		transport_pause(&pause, moved);
+		transport_pause(&m->d->job.nodes, &pause, moved);
 	}
 }
 
@@ -419,7 +419,7 @@ static int tell_all(struct move *m, uint64_t *done, struct ebt_err *err)
 	}
 	r = job_agree_all(&m->d->job, r, err);
 	if (r == 0)
-		r = transport_exchange_all(m->d->job.nodes, out, take_ends, done, err);
+		r = transport_exchange_all(&m->d->job.nodes, out, take_ends, done, err);
 	return r;
 }
 
@@ -455,7 +455,7 @@ int drain_move_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 	rounds.v = v = calloc((size_t)rounds.n, sizeof(*v));
 	m.total = d->at.total_bytes;
 	choose_threads(&m);
-	r = net_open(&m.net, d->calls, d->data, &m.requests, &m.objects, err);
+	r = net_open(&m.net, &d->calls, &d->data, &m.requests, &m.objects, err);
 	if (r == 0)
 		r = health_init(
 			&m.health, d->at.place, d->at.n_targets, &d->job.log, err);

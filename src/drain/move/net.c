@@ -15,8 +15,8 @@ enum { TAG_FETCH = 1, TAG_FETCHED, TAG_CALL, TAG_ANSWER };
 #define SLOTS 4096 /* fetches of this node under way; tags go to 32767 at least */
 #define NOTES 64   /* notes taken before the rest gets its turn */
 
-int net_open(struct net *n, MPI_Comm calls, MPI_Comm data, struct queue *requests,
-	struct queue *jobs, struct ebt_err *err)
+int net_open(struct net *n, const struct transport *calls, const struct transport *data,
+	struct queue *requests, struct queue *jobs, struct ebt_err *err)
 {
 	memset(n, 0, sizeof(*n));
 	n->calls = calls;
@@ -118,18 +118,18 @@ static void post_fetch(struct net *n, struct net_fetch *f)
 	n->slots[f->want.slot] = f;
 	n->used_slots++;
 	MPI_Irecv(f->to, (int)f->want.len, MPI_BYTE, f->op.node, (int)f->want.slot,
-		n->data, &f->op.req[0]);
-	MPI_Isend(&f->want, sizeof(f->want), MPI_BYTE, f->op.node, TAG_FETCH, n->calls,
-		&f->op.req[1]);
+		n->data->comm, &f->op.req[0]);
+	MPI_Isend(&f->want, sizeof(f->want), MPI_BYTE, f->op.node, TAG_FETCH,
+		n->calls->comm, &f->op.req[1]);
 	f->op.n_req = 2;
 }
 
 static void post_data(struct net *n, struct net_data *d)
 {
 	MPI_Isend(d->data, d->note.code < 0 ? 0 : (int)d->len, MPI_BYTE, d->op.node,
-		(int)d->note.slot, n->data, &d->op.req[0]);
+		(int)d->note.slot, n->data->comm, &d->op.req[0]);
 	MPI_Isend(&d->note, sizeof(d->note), MPI_BYTE, d->op.node, TAG_FETCHED,
-		n->calls, &d->op.req[1]);
+		n->calls->comm, &d->op.req[1]);
 	d->op.n_req = 2;
 }
 
@@ -140,7 +140,7 @@ static void post_call(struct net *n, struct net_call *c)
 	c->next = n->waiting;
 	n->waiting = c;
 	MPI_Isend(c->request.data, (int)c->request.len, MPI_BYTE, c->op.node, TAG_CALL,
-		n->calls, &c->op.req[0]);
+		n->calls->comm, &c->op.req[0]);
 	c->op.n_req = 1;
 }
 
@@ -148,7 +148,7 @@ static void post_answer(struct net *n, struct net_job *j)
 {
 	memcpy(j->answer.data, &j->id, sizeof(j->id));
 	MPI_Isend(j->answer.data, (int)j->answer.len, MPI_BYTE, j->op.node, TAG_ANSWER,
-		n->calls, &j->op.req[0]);
+		n->calls->comm, &j->op.req[0]);
 	j->op.n_req = 1;
 }
 
@@ -307,7 +307,7 @@ static bool take_note(struct net *n)
 	int len, source;
 
 	if (!n->note_there)
-		MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls, &n->note_there,
+		MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->calls->comm, &n->note_there,
 			&n->note, &n->note_status);
 	if (!n->note_there)
 		return false;
@@ -319,7 +319,7 @@ static bool take_note(struct net *n)
 	n->note_there = false;
 	source = n->note_status.MPI_SOURCE;
 	MPI_Imrecv(in.bytes.data, len, MPI_BYTE, &n->note, &req);
-	transport_wait(&req);
+	transport_wait(n->calls, &req, source);
 	switch (n->note_status.MPI_TAG) {
 	case TAG_FETCH:
 		wanted(n, TAKE(in.request), source, (const void *)in.bytes.data);

@@ -103,7 +103,7 @@ struct net_job {
 	2048 /* bytes of an answer at most: it has that room from the start */
 
 struct net {
-	MPI_Comm calls, data;
+	const struct transport *calls, *data;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct queue out;	/* struct net_op from workers, but for fetches: those */
@@ -128,8 +128,8 @@ struct net {
 };
 
 /* @calls and @data: communicators of the same nodes, the caller's. */
-int net_open(struct net *n, MPI_Comm calls, MPI_Comm data, struct queue *requests,
-	struct queue *jobs, struct ebt_err *err);
+int net_open(struct net *n, const struct transport *calls, const struct transport *data,
+	struct queue *requests, struct queue *jobs, struct ebt_err *err);
 void net_close(struct net *n);
 
 /* Workers. The fetch or call is filled in but for the private fields. */

@@ -143,6 +143,6 @@ int plan_deal_all(struct drain *d, struct drain_task *list, struct share *shares
 		r = buf_ok(&out[i]) ? 0 : ebt_fail(err, -ENOMEM, "tasks");
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		r = transport_exchange_all(d->job.nodes, out, take_tasks, &tail, err);
+		r = transport_exchange_all(&d->job.nodes, out, take_tasks, &tail, err);
 	return r;
 }

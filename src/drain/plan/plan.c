@@ -60,7 +60,7 @@ static int load_targets_all(struct drain *d, struct ebt_err *err)
 		r = ebt_fail(err, -ENOMEM, "targets");
 	r = job_agree_all(&d->job, r < 0 ? r : 0, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(d->job.nodes, &b, 0, err);
+		r = transport_bcast_buf_all(&d->job.nodes, &b, 0, err);
 	if (r == 0 && d->job.node != 0 && b.len)
 		d->at.targets = (struct pfs_targets *)TAKE(b.data);
 	return r;
@@ -123,7 +123,7 @@ static int find_holders_all(struct drain *d, const struct drain_task *list,
 		for (uint32_t i = 0; plan_has_content(t) && i < t->n_pieces; i++)
 			have[t->sources[t->pieces[i].source].node] += t->pieces[i].len;
 	}
-	transport_reduce_all(d->job.nodes, have, nodes, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&d->job.nodes, have, nodes, MPI_UINT64_T, MPI_SUM);
 	for (int i = 0; i < nodes; i++) {
 		d->at.writes[i] = have[i] > 0;
 		*holders += have[i] > 0;
@@ -150,7 +150,7 @@ static int choose_writers_all(struct drain *d, const struct amount *all,
 	int r;
 
 	/* Nodes could find different link rates. */
-	transport_bcast_all(d->job.nodes, &rates, sizeof(rates), 0);
+	transport_bcast_all(&d->job.nodes, &rates, sizeof(rates), 0);
 	*writers = d->o->writers < nodes ? d->o->writers : nodes;
 	if (d->at.targets && d->o->strict && !any_usable(d))
 		return ebt_failx(err, -ENOSPC, "%s: no storage target takes files",
@@ -190,7 +190,7 @@ static int check_space_all(struct drain *d, uint64_t bytes, struct ebt_err *err)
 		v.f_blocks)
 		have = (uint64_t)v.f_bavail * v.f_frsize;
 	tight = bytes > have;
-	transport_bcast_all(d->job.nodes, &tight, sizeof(tight), 0);
+	transport_bcast_all(&d->job.nodes, &tight, sizeof(tight), 0);
 	d->at.tight = tight;
 	if (tight && d->job.node == 0) {
 		text_size((double)bytes, a);
@@ -257,8 +257,8 @@ int drain_plan_all(struct drain *d, struct ebt_err *err)
 		return r;
 	count(list, &all);
 	most = all;
-	transport_reduce_all(d->job.nodes, &all, AMOUNTS, MPI_UINT64_T, MPI_SUM);
-	transport_reduce_all(d->job.nodes, &most, AMOUNTS, MPI_UINT64_T, MPI_MAX);
+	transport_reduce_all(&d->job.nodes, &all, AMOUNTS, MPI_UINT64_T, MPI_SUM);
+	transport_reduce_all(&d->job.nodes, &most, AMOUNTS, MPI_UINT64_T, MPI_MAX);
 	r = find_holders_all(d, list, &most.bytes, &holders, err);
 	if (r < 0)
 		return r;

@@ -160,7 +160,7 @@ int drain_pools_all(struct drain *d, struct ebt_err *err)
 		r = ebt_fail(err, -ENOMEM, "pools");
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(d->job.nodes, &b, 0, err);
+		r = transport_bcast_buf_all(&d->job.nodes, &b, 0, err);
 	if (r < 0)
 		return r;
 	memcpy(f, b.data, sizeof(*f));

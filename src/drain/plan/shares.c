@@ -50,10 +50,10 @@ int shares_of_big_all(struct drain *d, struct drain_task *list, uint64_t big_min
 	r = job_agree_all(
 		&d->job, buf_ok(&mine) ? 0 : ebt_fail(err, -ENOMEM, "big files"), err);
 	if (r == 0)
-		r = transport_collect_all(d->job.nodes, &mine, take_big, all, err);
+		r = transport_collect_all(&d->job.nodes, &mine, take_big, all, err);
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(d->job.nodes, all, 0, err);
+		r = transport_bcast_buf_all(&d->job.nodes, all, 0, err);
 	*n_all = (uint32_t)(all->len / sizeof(struct big_file));
 	return r;
 }
@@ -129,7 +129,7 @@ static int gather_small_all(
 	r = job_agree_all(&d->job, ok ? 0 : -ENOMEM, NULL);
 	for (uint32_t k = 0; k <= d->at.n_pools && r == 0; k++) {
 		transport_allgather_all(
-			d->job.nodes, &mine[k], sizeof(mine[k]), s[k].each);
+			&d->job.nodes, &mine[k], sizeof(mine[k]), s[k].each);
 		for (int i = 0; i < d->job.n_nodes; i++) {
 			const struct small *a = &s[k].each[i];
 
