@@ -43,7 +43,15 @@ struct ebt_filter_rule {
 	size_t len; /* bytes of text */
 };
 
+/* A run stands still: which node it waits for, and with what. */
+enum ebt_stall {
+	EBT_STALL_STANDS, /* for the time that was given */
+	EBT_STALL_GOES,	  /* it goes on */
+	EBT_STALL_END, /* for so long that it is to be ended: a rank cannot do so in order */
+};
+
 #define EBT_TIMEOUT 30.0
+#define EBT_STALL   30.0
 #define EBT_WAIT    600.0
 
 /* Zeros and NULLs are the defaults. Strings and arrays stay the caller's. */
@@ -70,6 +78,15 @@ struct ebt_run {
 	 */
 	bool (*hurried)(void *arg);
 	void *hurried_arg;
+	/*
+	 * Nothing has moved for @stall seconds where something should (0: EBT_STALL, below: never
+	 * told): one rank tells what is waited for, once, and once when it goes on. After
+	 * @stall_end seconds, if that is not 0, it is told with EBT_STALL_END, and the program had
+	 * better end the job.
+	 */
+	double stall, stall_end;
+	void (*stalled)(void *arg, enum ebt_stall how, const char *text);
+	void *stalled_arg;
 	/*
 	 * Told once when this rank begins to wind down, so that a watchdog can be armed. @text:
 	 * the cause as far as this rank knows it, or NULL.

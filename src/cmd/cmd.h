@@ -68,6 +68,8 @@ enum {
 	CMD_OPT_EXCLUDE_FROM,
 	CMD_OPT_PER_RANK,
 	CMD_OPT_TIMEOUT,
+	CMD_OPT_STALL,
+	CMD_OPT_STALL_END,
 	CMD_OPT_WAIT,
 	CMD_OPT_DONE,
 	CMD_OPT_JSON,
@@ -82,6 +84,8 @@ enum {
 		{"exclude-from", required_argument, NULL, CMD_OPT_EXCLUDE_FROM},       \
 		{"per-rank", no_argument, NULL, CMD_OPT_PER_RANK},                     \
 		{"timeout", required_argument, NULL, CMD_OPT_TIMEOUT},                 \
+		{"stall", required_argument, NULL, CMD_OPT_STALL},                     \
+		{"stall-end", required_argument, NULL, CMD_OPT_STALL_END},             \
 		{"wait", required_argument, NULL, CMD_OPT_WAIT},                       \
 		{"done", required_argument, NULL, CMD_OPT_DONE},                       \
 		{"json", no_argument, NULL, CMD_OPT_JSON},                             \
@@ -151,11 +155,15 @@ void cmd_unblock_signals(void);
 int cmd_catch_signals(double timeout);
 /* The first stop signal, or 0. Any thread. */
 int cmd_stopped(void *arg);
+/* This process's rank: of several that end a job one says so. */
+void cmd_rank(int rank);
 /* That many seconds after the first one, 0 for never, cmd_hurried begins to be true. */
 void cmd_grant(double grace);
 bool cmd_hurried(void *arg);
 /* Ends the job if this process is still there @timeout seconds later. The first call counts. */
 void cmd_watchdog(void *arg, double timeout, const char *text);
+/* For run.stalled: prints it, and ends the job where it is to end. The watchdog says it again. */
+void cmd_stalled(void *arg, enum ebt_stall how, const char *text);
 
 /* progress.c: a bar on stderr, rewritten in place. */
 struct cmd_progress {

@@ -117,6 +117,15 @@ void cmd_drain_help(FILE *out)
 	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
 		EBT_TIMEOUT);
 	fprintf(out,
+		"      --stall=TIME       without progress until the node is named "
+		"that "
+		"all\n"
+		"                         wait for; 0: never (%gs)\n",
+		EBT_STALL);
+	fputs("      --stall-end=TIME   without progress until the run is ended "
+	      "(never)\n",
+		out);
+	fprintf(out,
 		"      --wait=TIME        for a store that another run has; 0: not at "
 		"all (%gm)\n",
 		EBT_WAIT / 60);

@@ -144,6 +144,13 @@ static int parse_common(
 		return 0;
 	case CMD_OPT_TIMEOUT:
 		return parse_timeout(value, &c->run->timeout, err);
+	case CMD_OPT_STALL:
+		return cmd_parse_wait(value, &c->run->stall, err);
+	case CMD_OPT_STALL_END:
+		r = cmd_parse_wait(value, &c->run->stall_end, err);
+		if (c->run->stall_end < 0)
+			c->run->stall_end = 0;
+		return r;
 	case CMD_OPT_WAIT:
 		return cmd_parse_wait(value, &c->run->wait, err);
 	case CMD_OPT_DONE:

@@ -21,6 +21,10 @@
 #include "cmd/cmd.h"
 #include "transport/transport.h"
 
+#define TURNS 3 /* ranks that end a job one after the other */
+#define TURN_S                                                                         \
+	2 /* seconds for one of them: it lets words be read, and the launcher acts */
+
 static sigset_t stops, before;
 static int stop_signal; /* atomic */
 static double stop_time;
@@ -28,6 +32,10 @@ static double stop_timeout, stop_grace;
 static pthread_once_t watchdog_once = PTHREAD_ONCE_INIT;
 static double watchdog_seconds;
 static char watchdog_text[EBT_ERR_TEXT];
+static int watchdog_rank; /* atomic */
+static pthread_mutex_t stall_lock = PTHREAD_MUTEX_INITIALIZER;
+static char
+	stall_text[EBT_ERR_TEXT]; /* stall_lock: what the run stands still for, or "" */
 
 void cmd_block_signals(void)
 {
@@ -92,9 +100,41 @@ bool cmd_hurried(void *arg)
 	       clock_now() - stop_time > stop_grace;
 }
 
+void cmd_rank(int rank)
+{
+	__atomic_store_n(&watchdog_rank, rank, __ATOMIC_RELEASE);
+}
+
+static void note_stall(const char *text)
+{
+	SCOPED_LOCK(&stall_lock);
+	snprintf(stall_text, sizeof(stall_text), "%s", text);
+}
+
+void cmd_stalled(void *arg, enum ebt_stall how, const char *text)
+{
+	note_stall(how == EBT_STALL_GOES ? "" : text);
+	fprintf(stderr, "%s: %s\n", cmd_program.name, text);
+	if (how == EBT_STALL_END)
+		transport_abort(CMD_FAILED);
+}
+
+/*
+ * The job is ended by its first rank, and says why once; by the next one if that cannot, and so on.
+ * Ranks that are later end it all the same.
+ */
+static void await_turn(void)
+{
+	int rank = __atomic_load_n(&watchdog_rank, __ATOMIC_ACQUIRE);
+
+	if (rank > TURNS)
+		rank = TURNS;
+	nanosleep(&(struct timespec){.tv_sec = rank * TURN_S}, NULL);
+}
+
 static void *watch(void *arg)
 {
-	char host[64] = "";
+	char host[64] = "", stall[EBT_ERR_TEXT];
 	struct timespec t = {.tv_sec = (time_t)watchdog_seconds,
 		.tv_nsec =
 			(long)((watchdog_seconds - (double)(time_t)watchdog_seconds) *
@@ -102,11 +142,17 @@ static void *watch(void *arg)
 
 	while (nanosleep(&t, &t) < 0)
 		;
+	await_turn();
+	{
+		SCOPED_LOCK(&stall_lock);
+		memcpy(stall, stall_text, sizeof(stall));
+	}
 	gethostname(host, sizeof(host) - 1);
 	if (watchdog_text[0])
 		fprintf(stderr, "%s: %s\n", cmd_program.name, watchdog_text);
-	fprintf(stderr, "%s: on %s: did not wind down within %g s, ending the job\n",
-		cmd_program.name, host, watchdog_seconds);
+	fprintf(stderr,
+		"%s: on %s: did not wind down within %g s%s%s, ending the job\n",
+		cmd_program.name, host, watchdog_seconds, stall[0] ? ", " : "", stall);
 	transport_abort(CMD_FAILED);
 }
 

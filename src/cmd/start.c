@@ -48,6 +48,7 @@ int cmd_start(int *argc, char ***argv, const struct cmd_common *c)
 	MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
 	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
 	cmd_grant(transport_grace());
+	cmd_rank(rank);
 	return rank;
 }
 
@@ -60,6 +61,7 @@ void cmd_connect(const struct cmd_common *c)
 	c->run->stopped = cmd_stopped;
 	c->run->hurried = cmd_hurried;
 	c->run->failing = cmd_watchdog;
+	c->run->stalled = cmd_stalled;
 }
 
 void cmd_show_progress(const struct cmd_common *c, struct cmd_progress *p)

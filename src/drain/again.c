@@ -89,7 +89,7 @@ int drain_again_wait_all(
 		if (now[0] || now[1])
 			break;
 		left = left < 0 ? 0.001 : left > TICK ? TICK : left;
-		nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1e9)}, NULL);
+		job_nap(&d->job, left);
 	}
 	d->pass.turn = now[2] ? DRAIN_LAST : DRAIN_TRY;
 	drain_note(d, now[2] ? "a last pass" : "a further pass");

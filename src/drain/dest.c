@@ -48,6 +48,14 @@ const char *drain_path(const struct drain *d, const char *path, char *out)
 	return out;
 }
 
+void drain_show_path(const void *arg, uint64_t index, char *out, size_t size)
+{
+	char name[DRAIN_PATH];
+
+	snprintf(out, size, "%.180s",
+		drain_path(arg, (const char *)(uintptr_t)index, name));
+}
+
 int drain_fail(const struct drain *d, const char *path, int code, const char *what,
 	struct ebt_err *err)
 {

@@ -222,20 +222,34 @@ static int make_one(struct drain *d, struct drain_dir *dir, struct above *a,
 	return r;
 }
 
-static int make_level(
-	struct drain *d, uint32_t depth, struct lacking *x, struct ebt_err *err)
+/* The directories of one depth, on a node. */
+struct level {
+	struct drain *d;
+	uint32_t depth;
+	struct lacking *x;
+};
+
+static int make_level(void *arg, struct ebt_err *err)
 {
+	const struct level *l = arg;
+	struct drain *d = l->d;
 	struct above a = {.fd = -1};
+	struct activity_call call;
 	int r = 0;
 
 	for (uint32_t i = 0; i < d->own.n_dirs && r == 0; i++) {
 		struct drain_dir *dir = &d->own.dirs[i];
 
-		if (!dir->exists && dir->depth == depth)
-			r = make_one(d, dir, &a, x, err);
+		if (dir->exists || dir->depth != l->depth)
+			continue;
+		activity_begin(&d->job.activity, &call, "making", drain_show_path, d,
+			(uintptr_t)dir->path);
+		r = make_one(d, dir, &a, l->x, err);
+		activity_end(&d->job.activity, &call);
 	}
 	scope_close(&a.fd);
-	return r < 0 || buf_ok(&x->names) ? r : ebt_fail(err, -ENOMEM, "directories");
+	return r < 0 || buf_ok(&l->x->names) ? r
+					     : ebt_fail(err, -ENOMEM, "directories");
 }
 
 static void tell_lacking(const struct drain *d, const struct lacking *x)
@@ -254,7 +268,10 @@ int drain_dirs_make_all(struct drain *d, struct ebt_err *err)
 	int r = job_agree_all(&d->job, write_down(d, false, err), err);
 
 	for (uint32_t depth = 1; depth <= most && r == 0; depth++) {
-		r = job_agree_all(&d->job, make_level(d, depth, &x, err), err);
+		struct level l = {.d = d, .depth = depth, .x = &x};
+
+		r = job_away(&d->job, NULL, NULL, make_level, &l, err);
+		r = job_agree_all(&d->job, r, err);
 		if (r == 0)
 			r = drain_miss_all(d, &x.names, err);
 		x.names.len = 0;
@@ -295,15 +312,34 @@ static int finish(struct drain *d, const struct drain_dir *dir, struct ebt_err *
 	return r;
 }
 
+static int finish_level(void *arg, struct ebt_err *err)
+{
+	const struct level *l = arg;
+	struct drain *d = l->d;
+	struct activity_call call;
+	int r = 0;
+
+	for (uint32_t i = 0; i < d->own.n_dirs && r == 0; i++) {
+		const struct drain_dir *dir = &d->own.dirs[i];
+
+		if (dir->missing || dir->depth != l->depth)
+			continue;
+		activity_begin(&d->job.activity, &call, "finishing", drain_show_path, d,
+			(uintptr_t)dir->path);
+		r = finish(d, dir, err);
+		activity_end(&d->job.activity, &call);
+	}
+	return r;
+}
+
 int drain_dirs_finish_all(struct drain *d, struct ebt_err *err)
 {
 	int r = 0;
 
 	for (uint32_t depth = deepest_all(d) + 1; depth-- > 0 && r == 0;) {
-		for (uint32_t i = 0; i < d->own.n_dirs && r == 0; i++) {
-			if (!d->own.dirs[i].missing && d->own.dirs[i].depth == depth)
-				r = finish(d, &d->own.dirs[i], err);
-		}
+		struct level l = {.d = d, .depth = depth};
+
+		r = job_away(&d->job, NULL, NULL, finish_level, &l, err);
 		r = job_agree_all(&d->job, r, err);
 	}
 	/* For a next pass it is a directory like any other. */

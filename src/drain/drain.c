@@ -164,6 +164,18 @@ static int agree_id_all(struct drain *d, struct ebt_err *err)
 	return 0;
 }
 
+struct freeing {
+	struct drain *d;
+	const uint64_t *done;
+};
+
+static int free_local(void *arg, struct ebt_err *err)
+{
+	const struct freeing *f = arg;
+
+	return drain_free(f->d, f->done, err);
+}
+
 /*
  * Collective. All that was to be done is. The journal ends before local files go: a later run
  * is not to take what that does to their directories for something new.
@@ -180,7 +192,8 @@ static int end_all(
 	if (d->o->conflict != EBT_CONFLICT_ERROR)
 		transport_reduce_all(&d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
 	d->proof.splits_lost = lost;
-	return job_agree_all(&d->job, drain_free(d, done, err), err);
+	r = job_away(&d->job, NULL, NULL, free_local, &(struct freeing){d, done}, err);
+	return job_agree_all(&d->job, r, err);
 }
 
 /* Collective. A bit for each output, set when it is in place. */
@@ -276,12 +289,10 @@ void drain_note(const struct drain *d, const char *step)
 		log_debug(&d->job.log, "%8.4f s %s", clock_now() - d->job.began, step);
 }
 
-static int scan_all(struct drain *d, struct ebt_err *err)
+static int scan(void *arg, struct ebt_err *err)
 {
-	int r;
-
-	d->pass.unsettled = 0;
-	r = drain_outputs(d, err);
+	struct drain *d = arg;
+	int r = drain_outputs(d, err);
 
 	/* Of the run: further passes count it again. A watch goes on with a journal that is good. */
 	if (d->proof.doubt.code && !d->rep->passes)
@@ -293,6 +304,16 @@ static int scan_all(struct drain *d, struct ebt_err *err)
 		r = drain_settle(d, err);
 	if (r == 0)
 		r = drain_mark_unread(d, err);
+	return r;
+}
+
+static int scan_all(struct drain *d, struct ebt_err *err)
+{
+	int r;
+
+	watch_doing(d->job.nodes.watch, "scanning");
+	d->pass.unsettled = 0;
+	r = job_away(&d->job, NULL, NULL, scan, d, err);
 	r = job_agree_all(&d->job, r, err);
 	d->rep->scan += job_lap_all(&d->job);
 	return r;
@@ -301,8 +322,10 @@ static int scan_all(struct drain *d, struct ebt_err *err)
 /* From the scan to the first byte. */
 static int plan_all(struct drain *d, struct ebt_err *err)
 {
-	int r = drain_merge_all(d, err);
+	int r;
 
+	watch_doing(d->job.nodes.watch, "merging");
+	r = drain_merge_all(d, err);
 	drain_note(d, "merged");
 	if (r == 0)
 		drain_lose_before(d);
@@ -326,6 +349,7 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	uint64_t v[3], failed; /* not done, unsettled, not proven */
 	int r = new_done_all(d, &done, err);
 
+	watch_doing(d->job.nodes.watch, "writing");
 	if (r == 0)
 		r = drain_dirs_make_all(d, err);
 	drain_note(d, "directories made");
@@ -342,6 +366,7 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	/* A further pass knows from the journals what this one has put in place. */
 	d->pass.again = r == 0 && d->pass.turn == DRAIN_TRY && v[1] && !v[2];
 	drain_let_go(d, !d->pass.again);
+	watch_doing(d->job.nodes.watch, "publishing");
 	failed = v[0];
 	d->pass.complete = !failed;
 	if (r == 0)
@@ -437,7 +462,7 @@ static bool wait_all(struct drain *d)
 		transport_reduce_all(&d->job.nodes, now, 2, MPI_INT, MPI_MAX);
 		if (now[0] || now[1])
 			return !now[0];
-		nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+		job_nap(&d->job, 0.2);
 	}
 }
 

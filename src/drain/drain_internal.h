@@ -323,6 +323,8 @@ void drain_tell_gone(struct drain *d);
 /* dest.c. "DEST/PATH", fit for a message; @out holds DRAIN_PATH bytes. */
 #define DRAIN_PATH 800
 const char *drain_path(const struct drain *d, const char *path, char *out);
+/* For activity_begin: @arg is the drain, @index a path below dest, a pointer. */
+void drain_show_path(const void *arg, uint64_t index, char *out, size_t size);
 /* "DEST/PATH: @what: the error" */
 int drain_fail(const struct drain *d, const char *path, int code, const char *what,
 	struct ebt_err *err);

@@ -257,6 +257,7 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 		.stopped_arg = &d->job,
 		.unread = d->o->strict ? NULL : drain_unread,
 		.unread_arg = d,
+		.activity = &d->job.activity,
 	};
 	unsigned threads = d->o->io_threads ? d->o->io_threads : SCAN_THREADS_DEFAULT;
 	int r;

@@ -31,6 +31,7 @@ void job_failing(struct job *j, const struct ebt_err *err)
 	if (!j->told_failing && j->run->failing)
 		j->run->failing(j->run->failing_arg, timeout, err ? err->text : NULL);
 	j->told_failing = true;
+	watch_hurry(j->nodes.watch);
 }
 
 int job_agree_all(struct job *j, int code, struct ebt_err *err)
@@ -165,7 +166,10 @@ static void open_comms_all(struct job *j, MPI_Comm comm)
 int job_open_all(
 	struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err)
 {
+	int r;
+
 	memset(j, 0, sizeof(*j));
+	activity_init(&j->activity);
 	j->run = run;
 	j->local = MPI_COMM_NULL;
 	j->began = clock_now();
@@ -178,12 +182,17 @@ int job_open_all(
 		return 0;
 	j->node = j->nodes.rank;
 	j->n_nodes = j->nodes.size;
-	return build_filter_all(j, err);
+	r = job_watch_open(j, err);
+	r = job_agree_all(j, r, err);
+	j->comm.watch = j->nodes.watch;
+	return r < 0 ? r : build_filter_all(j, err);
 }
 
 void job_close(struct job *j)
 {
 	filter_free(j->filter);
+	watch_close(j->nodes.watch);
+	activity_destroy(&j->activity);
 	if (j->nodes.comm != MPI_COMM_NULL)
 		MPI_Comm_free(&j->nodes.comm);
 	if (j->local != MPI_COMM_NULL)

@@ -13,10 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/activity.h"
 #include "base/log.h"
 #include "ebt/run.h"
 #include "manifest/filter.h"
 #include "transport/transport.h"
+#include "transport/watch.h"
 
 struct job {
 	const struct ebt_run *run;
@@ -31,6 +33,8 @@ struct job {
 	double began;		/* clock_now at the start of the current phase */
 	uint64_t entries_found; /* atomic, for progress */
 	bool told_failing;
+	struct activity activity; /* of all threads, for the watch */
+	struct watch_options watching;
 };
 
 /*
@@ -72,6 +76,17 @@ struct job_claim {
  * options say. After a failure a node on which the last @take was 0 still has what it took.
  */
 int job_claim_all(struct job *j, struct job_claim *c, struct ebt_err *err);
+
+/* job_watch.c: who watches over the waits of a run, in j->nodes.watch. */
+int job_watch_open(struct job *j, struct ebt_err *err);
+/* Nothing has to move for so long, but stop requests end it. */
+void job_nap(const struct job *j, double seconds);
+/*
+ * @fn in a thread of its own, for what may take long and is no message: so this rank still says that
+ * it is there, and with what, "@what @name", where it takes too long. @fn must not use MPI.
+ */
+int job_away(struct job *j, const char *what, const char *name,
+	int (*fn)(void *arg, struct ebt_err *err), void *arg, struct ebt_err *err);
 
 /* job_names.c: @path with %r, %h, %u, %% filled in; @what names it in messages: "DEST". */
 int job_expand(const char *path, const char *what, int rank, char *out, size_t size,

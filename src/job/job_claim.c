@@ -27,7 +27,6 @@
 
 #define PAUSE_FIRST   0.02 /* seconds, at most */
 #define PAUSE_DOUBLED 6	   /* times */
-#define SLICE	      0.05 /* seconds between two looks for a stop request */
 #define SILENCE	      5.0  /* seconds before it is said */
 
 enum state { TAKEN, BUSY, ENDED };
@@ -49,17 +48,6 @@ static double draw_pause(unsigned round)
 	if (getrandom(&x, sizeof(x), GRND_NONBLOCK) < 0)
 		x = (uint32_t)(clock_now() * 1e9);
 	return most * (0.25 + 0.75 * x / UINT32_MAX);
-}
-
-static void rest(const struct job *j, double seconds)
-{
-	double until = clock_now() + seconds, left;
-
-	while ((left = until - clock_now()) > 0 && job_stopped(j, NULL) == 0) {
-		if (left > SLICE)
-			left = SLICE;
-		nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1e9)}, NULL);
-	}
 }
 
 /* One that two nodes of this run want is never free for both: waiting would be in vain. */
@@ -162,7 +150,7 @@ int job_claim_all(struct job *j, struct job_claim *c, struct ebt_err *err)
 			c->give_back(c->arg);
 		if (all.pause > limit - all.waited)
 			all.pause = limit - all.waited;
-		rest(j, all.pause);
+		job_nap(j, all.pause);
 	}
 	/* Of what the run itself takes that is no part. */
 	j->began += all.waited;

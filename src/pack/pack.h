@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "base/activity.h"
 #include "base/scope.h"
 #include "ebt/err.h"
 #include "fsio/fsio.h"
@@ -50,6 +51,8 @@ void packer_free(struct packer *p);
 DEFINE_SCOPED(struct packer, packer_free)
 /* Before any parcel: who ends the wait for an open that is tried again, and counts it. */
 void packer_be_patient(struct packer *p, const struct fsio_patience *how);
+/* Likewise: what it is at shows in @a. */
+void packer_show(struct packer *p, struct activity *a);
 /*
  * Fill parcel number @seq: payload, header, digests of its files into the manifest. A file
  * that cannot be read or is not what the scan saw gives an error that names it.
@@ -73,6 +76,8 @@ struct unpacker;
  */
 int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *plan,
 	int treefd, struct unpacker **out, struct ebt_err *err);
+/* Before anything else: what it is at shows in @a. */
+void unpacker_show(struct unpacker *u, struct activity *a);
 void unpacker_free(struct unpacker *u); /* closes what a failure left open */
 DEFINE_SCOPED(struct unpacker, unpacker_free)
 

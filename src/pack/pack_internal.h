@@ -23,6 +23,7 @@ static inline bool pack_place_is(
 struct pack_source {
 	const unsigned char *ahead; /* the file's content, or NULL */
 	struct source_file *shared; /* NULL: the file lies in this piece alone */
+	struct activity_call call;
 	int fd;
 };
 int packer_open(struct packer *p, const struct plan_piece *piece,
@@ -30,7 +31,7 @@ int packer_open(struct packer *p, const struct plan_piece *piece,
 int packer_read(struct packer *p, const struct plan_piece *part,
 	const struct pack_source *src, void *data, struct ebt_err *err);
 int packer_done(struct packer *p, const struct plan_piece *piece,
-	const struct pack_source *src, int r, struct ebt_err *err);
+	struct pack_source *src, int r, struct ebt_err *err);
 
 void packer_walk(const struct packer *p, uint64_t seq, struct plan_walk *w);
 /* Adds @sum to the digest of the file of @piece. */
@@ -40,6 +41,7 @@ void packer_sum(
 /* The target likewise. With the last piece done, its attributes are set. */
 struct pack_target {
 	struct target_file *shared;
+	struct activity_call call;
 	int fd;
 };
 int unpacker_open(struct unpacker *u, const struct plan_piece *piece,
@@ -48,7 +50,7 @@ int unpacker_open(struct unpacker *u, const struct plan_piece *piece,
 int unpacker_write(struct unpacker *u, const struct plan_piece *part, int fd,
 	const void *data, struct ebt_err *err);
 int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
-	const struct pack_target *dst, int r, struct ebt_err *err);
+	struct pack_target *dst, int r, struct ebt_err *err);
 
 /*
  * The sum of the leaves of one piece: its part of its file's digest. @run, if not NULL, gets

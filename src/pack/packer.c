@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -33,6 +34,7 @@ struct packer {
 	uint32_t node; /* that reads it: without streams the first looks at all */
 	uid_t euid;
 	struct fsio_patience patience;
+	struct activity *activity;
 	uint64_t bytes;	 /* atomic */
 	uint64_t looked; /* atomic: shares of entries in packer_look */
 	pthread_mutex_t lock;
@@ -60,6 +62,11 @@ int packer_new(struct manifest *m, const struct plan *plan, uint32_t stream,
 void packer_be_patient(struct packer *p, const struct fsio_patience *how)
 {
 	p->patience = *how;
+}
+
+void packer_show(struct packer *p, struct activity *a)
+{
+	p->activity = a;
 }
 
 void packer_free(struct packer *p)
@@ -91,6 +98,13 @@ static const char *name_of(const struct packer *p, uint32_t entry, char name[NAM
 	if (manifest_source_path(p->m, entry, path, sizeof(path)) < 0)
 		path[0] = '\0';
 	return text_name(path, name, NAME);
+}
+
+static void show_name(const void *arg, uint64_t index, char *out, size_t size)
+{
+	char name[NAME];
+
+	snprintf(out, size, "%s", name_of(arg, (uint32_t)index, name));
 }
 
 static int fail_at(const struct packer *p, uint32_t entry, int code, const char *what,
@@ -255,13 +269,17 @@ int packer_open(struct packer *p, const struct plan_piece *piece,
 	src->ahead = ahead_find(p->ahead, &p->m->entries[piece->entry]);
 	if (src->ahead)
 		return 0;
+	activity_begin(p->activity, &src->call, "reading", show_name, p, piece->entry);
 	if (piece->len == p->m->entries[piece->entry].size) {
 		src->fd = open_source(p, piece->entry, from, err);
-		return src->fd < 0 ? src->fd : 0;
+		r = src->fd < 0 ? src->fd : 0;
+	} else {
+		r = share_open(p, piece->entry, from, &src->shared, err);
+		if (r == 0)
+			src->fd = src->shared->fd;
 	}
-	r = share_open(p, piece->entry, from, &src->shared, err);
-	if (r == 0)
-		src->fd = src->shared->fd;
+	if (r < 0)
+		activity_end(p->activity, &src->call);
 	return r;
 }
 
@@ -289,16 +307,18 @@ int packer_read(struct packer *p, const struct plan_piece *part,
 }
 
 int packer_done(struct packer *p, const struct plan_piece *piece,
-	const struct pack_source *src, int r, struct ebt_err *err)
+	struct pack_source *src, int r, struct ebt_err *err)
 {
 	if (src->ahead)
 		return r;
-	/* Others may still read a shared one: after a failure packer_free closes it. */
-	if (src->shared)
-		return r < 0 ? r : share_done(p, src->shared, piece->len, err);
-	if (r == 0)
+	if (r == 0 && !src->shared)
 		r = check_unchanged(p, piece->entry, src->fd, err);
-	close(src->fd);
+	/* Others may still read a shared one: after a failure packer_free closes it. */
+	else if (r == 0)
+		r = share_done(p, src->shared, piece->len, err);
+	if (!src->shared)
+		close(src->fd);
+	activity_end(p->activity, &src->call);
 	return r;
 }
 

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -32,10 +33,11 @@ struct unpacker {
 	const struct plan *plan;
 	int treefd;
 	struct store_made made; /* what a file of ours looks like when just created */
-	uint64_t bytes;		/* atomic: content written */
-	uint64_t expected;	/* content of all needed files, zeros counted */
-	uint64_t finished;	/* atomic: content of files that are complete */
-	uint64_t small;		/* atomic: entries that unpacker_small has come to */
+	struct activity *activity;
+	uint64_t bytes;	   /* atomic: content written */
+	uint64_t expected; /* content of all needed files, zeros counted */
+	uint64_t finished; /* atomic: content of files that are complete */
+	uint64_t small;	   /* atomic: entries that unpacker_small has come to */
 	pthread_mutex_t lock;
 	struct target_file *open; /* lock */
 };
@@ -59,6 +61,11 @@ int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *pl
 	}
 	*out = u;
 	return 0;
+}
+
+void unpacker_show(struct unpacker *u, struct activity *a)
+{
+	u->activity = a;
 }
 
 void unpacker_free(struct unpacker *u)
@@ -259,31 +266,47 @@ static int share_done(
 	return r;
 }
 
+static void show_name(const void *arg, uint64_t index, char *out, size_t size)
+{
+	const struct unpacker *u = arg;
+	char path[PATH_MAX], name[512];
+
+	if (manifest_path(u->m, (uint32_t)index, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	snprintf(out, size, "%s", text_name(path, name, sizeof(name)));
+}
+
 int unpacker_open(struct unpacker *u, const struct plan_piece *piece,
 	struct pack_place *to, struct pack_target *dst, struct ebt_err *err)
 {
 	int r;
 
 	dst->shared = NULL;
+	activity_begin(u->activity, &dst->call, "writing", show_name, u, piece->entry);
 	if (piece->len == u->m->entries[piece->entry].size) {
 		dst->fd = create(u, piece->entry, to, err);
-		return dst->fd < 0 ? dst->fd : 0;
+		r = dst->fd < 0 ? dst->fd : 0;
+	} else {
+		r = share_open(u, piece->entry, to, &dst->shared, err);
+		if (r == 0)
+			dst->fd = dst->shared->fd;
 	}
-	r = share_open(u, piece->entry, to, &dst->shared, err);
-	if (r == 0)
-		dst->fd = dst->shared->fd;
+	if (r < 0)
+		activity_end(u->activity, &dst->call);
 	return r;
 }
 
 int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
-	const struct pack_target *dst, int r, struct ebt_err *err)
+	struct pack_target *dst, int r, struct ebt_err *err)
 {
 	/* Others may still write a shared one: after a failure unpacker_free closes it. */
 	if (dst->shared)
-		return r < 0 ? r : share_done(u, dst->shared, piece->len, err);
-	if (r == 0)
-		return finish_file(u, piece->entry, dst->fd, err);
-	close(dst->fd);
+		r = r < 0 ? r : share_done(u, dst->shared, piece->len, err);
+	else if (r == 0)
+		r = finish_file(u, piece->entry, dst->fd, err);
+	else
+		close(dst->fd);
+	activity_end(u->activity, &dst->call);
 	return r;
 }
 
@@ -412,12 +435,16 @@ int unpacker_small(struct unpacker *u, struct pack_place *to, struct ebt_err *er
 		return 1;
 	for (; at < end && at < u->m->count && r == 0; at++) {
 		const struct manifest_entry *e = &u->m->entries[at];
+		struct activity_call call;
 		uint32_t i = (uint32_t)at;
 
 		if (e->kind != MANIFEST_DIR && manifest_needed(u->need, i) &&
 			(e->kind == MANIFEST_SYMLINK ||
-				(manifest_has_data(u->m, i) && e->size == 0)))
+				(manifest_has_data(u->m, i) && e->size == 0))) {
+			activity_begin(u->activity, &call, "making", show_name, u, i);
 			r = make_small(u, i, to, err);
+			activity_end(u->activity, &call);
+		}
 	}
 	return r;
 }

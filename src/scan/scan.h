@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/activity.h"
 #include "base/log.h"
 #include "ebt/err.h"
 #include "manifest/filter.h"
@@ -91,6 +92,7 @@ struct scan {
 	bool ahead_over; /* atomic: it said so */
 	dev_t store_dev; /* a store that is not to be walked into, if store_ino is not 0 */
 	ino_t store_ino;
+	struct activity *activity; /* what walkers are at shows there, or NULL */
 	uint64_t most; /* entries of a round, or some more; 0: until all is done */
 
 	const char **bases; /* absolute directories; the array is ours */

@@ -153,10 +153,7 @@ static int do_root(struct walker *w, const struct scan_item *it)
 	const char *path = w->path;
 	struct scan_item *dir;
 	struct stat st;
-	int r = set_path(w, it);
 
-	if (r < 0)
-		return r;
 	if (filtered && !may_want(w->s, it->path, DT_UNKNOWN))
 		return 0;
 	if (fstatat(AT_FDCWD, path, &st,
@@ -208,16 +205,13 @@ static int too_long(struct walker *w, const struct scan_item *it, const char *le
 	return scan_unread(w, SCAN_UNREAD, name, name, -ENAMETOOLONG, "path");
 }
 
-/* @leaf: of an object that was listed as @type. */
-static int do_name(struct walker *w, const struct scan_item *it, size_t len,
+/* @leaf, @name below DEST, of an object that was listed as @type. */
+static int see_name(struct walker *w, const struct scan_item *it, const char *name,
 	unsigned char type, const char *leaf)
 {
-	const char *name = add_leaf(w, it, len, leaf);
 	SCOPED_FD int fd = -1;
 	struct stat st;
 
-	if (!name)
-		return too_long(w, it, leaf);
 	if (scan_see(w, type, leaf, &st, &fd) < 0) {
 		/* What cannot be known any more: it may have been one to be left out. */
 		if (scan_gone(w, -errno) ||
@@ -228,6 +222,22 @@ static int do_name(struct walker *w, const struct scan_item *it, size_t len,
 		return scan_unread(w, SCAN_UNREAD, name, w->path, -errno, "stat");
 	}
 	return wants(w->s, name, type, &st) ? found(w, it, name, w->path, &st, fd) : 0;
+}
+
+/* The same, for the watch to see. */
+static int do_name(struct walker *w, const struct scan_item *it, size_t len,
+	unsigned char type, const char *leaf)
+{
+	const char *name = add_leaf(w, it, len, leaf);
+	struct activity_call call;
+	int r;
+
+	if (!name)
+		return too_long(w, it, leaf);
+	activity_begin(w->s->activity, &call, "looking at", activity_text, w->path, 0);
+	r = see_name(w, it, name, type, leaf);
+	activity_end(w->s->activity, &call);
+	return r;
 }
 
 static bool leaves(const struct scan *s)
@@ -316,6 +326,8 @@ static bool listed(struct walker *w, const struct scan_item *it, size_t len,
 static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 {
 	SCOPED_BUF struct buf names = {0};
+	struct activity *a = w->s->activity;
+	struct activity_call call;
 	size_t len = strlen(w->path);
 	struct dirent *d;
 	unsigned n = 0;
@@ -327,6 +339,8 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 		close(fd);
 		return r;
 	}
+	/* A thread asks for some names at a time; each call for itself would be too many. */
+	activity_begin(a, &call, "listing", activity_text, w->path, 0);
 	while (r == 0) {
 		errno = 0;
 		d = readdir(dir);
@@ -341,11 +355,14 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 		if (n == BATCH) {
 			r = flush_batch(w, it, fd, &names, false);
 			n = 0;
+			activity_end(a, &call);
+			activity_begin(a, &call, "listing", activity_text, w->path, 0);
 		}
 		buf_put8(&names, d->d_type);
 		buf_put(&names, d->d_name, strlen(d->d_name) + 1);
 		n++;
 	}
+	activity_end(a, &call);
 	if (r == 0 && !buf_ok(&names))
 		r = scan_fail_path(w, w->path, -ENOMEM, "list");
 	if (r == 0)
@@ -356,17 +373,25 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 
 static int do_item(struct walker *w, const struct scan_item *it)
 {
+	struct activity *a = w->s->activity;
+	struct activity_call call;
 	bool stop;
 	int fd, r;
 
-	if (it->flags & SCAN_ROOT)
-		return do_root(w, it);
 	r = set_path(w, it);
 	if (r < 0)
 		return r;
+	if (it->flags & SCAN_ROOT) {
+		activity_begin(a, &call, "looking at", activity_text, w->path, 0);
+		r = do_root(w, it);
+		activity_end(a, &call);
+		return r;
+	}
+	activity_begin(a, &call, "opening", activity_text, w->path, 0);
 	/* A root with a trailing slash may be a link; below it nothing is followed. */
 	fd = scan_open_dir(w, it, w->path,
 		O_DIRECTORY | (it->flags & SCAN_FOLLOW ? 0 : O_NOFOLLOW), &stop);
+	activity_end(a, &call);
 	if (fd < 0 && (stop || (*it->path && scan_gone(w, fd))))
 		return stop ? fd : 0;
 	if (fd < 0)

@@ -139,11 +139,19 @@ const char *stage_way_out(const struct stage *st, char out[STAGE_WAY_OUT])
 	return out;
 }
 
+static int publish(void *arg, struct ebt_err *err)
+{
+	struct stage *st = arg;
+
+	return store_publish(st->store, &st->job.log, err);
+}
+
 int stage_finish(struct stage *st, struct ebt_err *err)
 {
 	struct ebt_err why = {0};
 	char out[STAGE_WAY_OUT];
-	int r = store_publish(st->store, &st->job.log, &why);
+	int r = job_away(
+		&st->job, "publishing", store_path(st->store), publish, st, &why);
 
 	return r == 0 ? 0
 		      : ebt_failx(err, r, "%.600s; the next run tries again%s",
@@ -164,26 +172,41 @@ static bool uncommit_all(struct stage *st)
 	return job_agree_all(&st->job, r, &err) == 0;
 }
 
+static int seal(void *arg, struct ebt_err *err)
+{
+	struct stage *st = arg;
+	int r = store_seal(st->store, st->b.m, st->b.need, st->o->no_xattrs, err);
+
+	/* Somebody may have made a target meanwhile; after the commit there is no way back. */
+	if (r == 0)
+		r = stage_check_conflicts(st, err);
+	return r < 0 ? r : store_try(st->store, st->b.m, st->b.need, err);
+}
+
+static int commit(void *arg, struct ebt_err *err)
+{
+	struct stage *st = arg;
+
+	return store_commit(st->store, st->id, stage_policy(st), err);
+}
+
 int stage_publish_all(struct stage *st, bool *keep, struct ebt_err *err)
 {
-	enum store_overwrite how = stage_policy(st);
+	const char *store;
 	int r;
 
 	r = job_agree_all(&st->job, agree_digest_all(st, err), err);
 	if (r < 0)
 		return r;
-	r = store_seal(st->store, st->b.m, st->b.need, st->o->no_xattrs, err);
-	/* Somebody may have made a target meanwhile; after the commit there is no way back. */
-	if (r == 0)
-		r = stage_check_conflicts(st, err);
-	if (r == 0)
-		r = store_try(st->store, st->b.m, st->b.need, err);
+	store = store_path(st->store);
+	r = job_away(&st->job, "sealing", store, seal, st, err);
 	if (r == 0)
 		r = job_stopped(&st->job, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0)
 		return r;
-	r = job_agree_all(&st->job, store_commit(st->store, st->id, how, err), err);
+	r = job_away(&st->job, "committing", store, commit, st, err);
+	r = job_agree_all(&st->job, r, err);
 	if (r < 0) {
 		*keep = !uncommit_all(st);
 		return r;

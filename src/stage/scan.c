@@ -277,6 +277,7 @@ static void wait_walk(struct stage *st, struct walk *w)
 		if (st->batches == 1)
 			job_progress(&st->job, EBT_PHASE_SCAN, 0, 0);
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+		watch_turn(st->job.nodes.watch);
 	}
 }
 
@@ -413,6 +414,14 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 	return r < 0 ? r : gather_all(w, mine, !*more && st->batches == 1, out, err);
 }
 
+static int walk_above(void *arg, struct ebt_err *err)
+{
+	struct walk *w = arg;
+
+	scan_round(&w->scan, &w->shards);
+	return 0;
+}
+
 static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 {
 	struct reader roots = reader_of(w->roots.data, w->roots.len);
@@ -432,6 +441,7 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 		.stopped_arg = st,
 		.ahead = w->reads ? read_ahead : NULL,
 		.ahead_arg = w,
+		.activity = &st->job.activity,
 	};
 	scan_init(s);
 	if (st->store && fstat(store_dirfd(st->store), &dest) == 0) {
@@ -446,7 +456,7 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 		return r;
 	/* Directories above the roots first, on all readers: what lies in them comes later. */
 	if (s->items)
-		scan_round(s, &w->shards);
+		job_away(&st->job, "looking at", "sources", walk_above, w, err);
 	r = walk_code(st, w, err);
 	if (r < 0)
 		return r;

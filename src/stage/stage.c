@@ -130,8 +130,10 @@ static void note_step(const struct stage *st, const char *step)
 static int plan_all(
 	struct stage *st, struct stage_times *t, bool *more, struct ebt_err *err)
 {
-	int r = stage_scan_next_all(st, more, err);
+	int r;
 
+	watch_doing(st->job.nodes.watch, "scanning");
+	r = stage_scan_next_all(st, more, err);
 	note_step(st, "scanned");
 	if (r == 0)
 		r = stage_compare_all(st, err);
@@ -151,6 +153,13 @@ static int plan_all(
 	return r;
 }
 
+static int abandon(void *arg, struct ebt_err *err)
+{
+	struct stage *st = arg;
+
+	return store_abandon(st->store, st->id, err);
+}
+
 /*
  * Collective. Nothing of the run is left. Where ranks share a machine one may have made the
  * directory in which the stores of others lie, and has to wait until these are gone.
@@ -164,7 +173,8 @@ static void abandon_all(struct stage *st)
 	if (locked)
 		store_limit_removal(
 			st->store, st->o->run.hurried, st->o->run.hurried_arg);
-	if (locked && store_abandon(st->store, st->id, &err) < 0)
+	if (locked && job_away(&st->job, "cleaning up", store_path(st->store), abandon,
+			      st, &err) < 0)
 		log_warn(&st->job.log, "cleaning up: %s", err.text);
 	while (again) {
 		transport_barrier_all(&st->job.nodes);
@@ -200,6 +210,7 @@ static int stream_into_all(struct stage *st, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	stage_warn_times_all(st);
+	watch_doing(st->job.nodes.watch, "streaming");
 	in.treefd = st->treefd;
 	r = stream_all(&in, &res, err);
 	st->self.reader |= res.reader;
@@ -242,6 +253,7 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 
 	note_step(st, "store open");
 	r = bring_batches_all(st, t, err);
+	watch_doing(st->job.nodes.watch, "publishing");
 	if (r == 0)
 		r = stage_publish_all(st, &keep, err);
 	t->publish = job_lap_all(&st->job);

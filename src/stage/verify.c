@@ -21,8 +21,15 @@ static void tell(void *arg, const char *path, const char *what)
 		text_name(path, name, sizeof(name)), what);
 }
 
-static int verify_here(struct stage *st, uint64_t *bad, struct ebt_err *err)
+struct verifying {
+	struct stage *st;
+	uint64_t *bad;
+};
+
+static int verify_here(void *arg, struct ebt_err *err)
 {
+	const struct verifying *v = arg;
+	struct stage *st = v->st;
 	SCOPED_MANIFEST struct manifest *m = NULL;
 	struct teller t = {.st = st};
 	char pending[33] = "";
@@ -40,8 +47,8 @@ static int verify_here(struct stage *st, uint64_t *bad, struct ebt_err *err)
 	if (!m)
 		return ebt_failx(err, -ENOENT,
 			"%s: nothing was staged here (no manifest)", t.store);
-	return store_verify(
-		store_dirfd(st->store), m, stage_io_threads(st->o), tell, &t, bad, err);
+	return store_verify(store_dirfd(st->store), m, stage_io_threads(st->o), tell,
+		&t, v->bad, err);
 }
 
 int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o,
@@ -55,7 +62,8 @@ int ebt_stage_verify_all(MPI_Comm comm, const struct ebt_stage_options *o,
 	if (r == 0 && st.job.nodes.comm != MPI_COMM_NULL) {
 		r = stage_lock_all(&st, STORE_READ, err);
 		if (r == 0)
-			r = verify_here(&st, bad, err);
+			r = job_away(&st.job, NULL, NULL, verify_here,
+				&(struct verifying){&st, bad}, err);
 		r = job_agree_all(&st.job, r, err);
 	}
 	transport_reduce_all(&st.job.comm, bad, 1, MPI_UINT64_T, MPI_SUM);

@@ -292,6 +292,16 @@ static void drop_held(struct carrier *c, struct channel *ch)
 	}
 }
 
+/* The node that the next parcel is to come from, or the one that does not take it. */
+static int waits_for(const struct carrier *c)
+{
+	uint32_t node = flow_waits_for(c->flow);
+
+	if (node == FLOW_NOBODY)
+		node = flow_waits_on(c->flow);
+	return node == FLOW_NOBODY ? TRANSPORT_ANY : (int)node;
+}
+
 static bool turn_once(struct carrier *c)
 {
 	bool moved = poll_control(c);
@@ -371,7 +381,7 @@ static void finish(struct carrier *c)
 
 void carrier_run_all(struct carrier *c)
 {
-	struct transport_pause pause = {0};
+	struct transport_pause pause = TRANSPORT_PAUSE;
 	MPI_Request barrier = MPI_REQUEST_NULL;
 	struct stream *s = c->s;
 	int over = 0;
@@ -386,6 +396,7 @@ void carrier_run_all(struct carrier *c)
 			MPI_Ibarrier(c->t->comm, &barrier);
 		if (barrier != MPI_REQUEST_NULL)
 			MPI_Test(&barrier, &over, MPI_STATUS_IGNORE);
+		pause.peer = moved ? TRANSPORT_ANY : waits_for(c);
 		transport_pause(c->t, &pause, moved);
 	}
 	if (flow_aborting(c->flow)) {

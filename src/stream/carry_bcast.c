@@ -15,7 +15,7 @@
 /* The parcel to broadcast or to receive into, with one reference; NULL after a failure. */
 static struct parcel *get_parcel(struct stream *s, struct channel *c, uint64_t seq)
 {
-	struct transport_pause pause = {0};
+	struct transport_pause pause = TRANSPORT_PAUSE;
 	struct parcel *p;
 
 	while (!stream_failed(s)) {
@@ -47,7 +47,7 @@ static void bcast_one(struct stream *s, struct channel *c, uint64_t seq, void *s
 		plan_parcel_bytes(plan, c->index, seq) + sizeof(struct parcel_header);
 	struct parcel *p = get_parcel(s, c, seq);
 	struct parcel_header *h = p ? p->header : spare;
-	struct transport_pause pause = {0};
+	struct transport_pause pause = TRANSPORT_PAUSE;
 	struct ebt_err err = {0};
 	MPI_Request req;
 	int done = 0, r;

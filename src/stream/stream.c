@@ -160,6 +160,20 @@ static int start_threads(struct stream *s, void *(*fn)(void *), void *arg, unsig
 	return 0;
 }
 
+static int begin(void *arg, struct ebt_err *err)
+{
+	struct stream *s = arg;
+
+	return unpacker_begin(s->unpacker, err);
+}
+
+static int finish(void *arg, struct ebt_err *err)
+{
+	struct stream *s = arg;
+
+	return unpacker_finish(s->unpacker, err);
+}
+
 static bool gives_up(void *arg)
 {
 	return stream_failed(arg);
@@ -174,6 +188,8 @@ static int new_packer(
 
 	if (r == 0)
 		packer_be_patient(*out, &patience);
+	if (r == 0)
+		packer_show(*out, &s->in->job->activity);
 	return r;
 }
 
@@ -252,7 +268,9 @@ static int stream_open(struct stream *s, struct ebt_err *err)
 		return ebt_fail(err, -ENOMEM, "streams");
 	r = unpacker_new(in->m, in->need, in->plan, in->treefd, &s->unpacker, err);
 	if (r == 0)
-		r = unpacker_begin(s->unpacker, err);
+		unpacker_show(s->unpacker, &in->job->activity);
+	if (r == 0)
+		r = job_away(in->job, "making", "directories", begin, s, err);
 	if (streams)
 		parcels /= streams;
 	if (parcels > FLOW_PARCELS_MAX)
@@ -312,7 +330,7 @@ static void stream_release(struct stream *s)
 /* Transfers are over; what is left is between this node's own threads. */
 static void wait_written(struct stream *s)
 {
-	struct transport_pause pause = {0};
+	struct transport_pause pause = TRANSPORT_PAUSE;
 
 	while (!stream_failed(s) &&
 		(unpacker_bytes(s->unpacker) < s->in->plan->bytes ||
@@ -336,6 +354,7 @@ static void wait_copied(struct stream *s)
 		if (pthread_timedjoin_np(s->threads[s->n_threads - 1], NULL, &until) ==
 			0)
 			s->n_threads--;
+		watch_turn(s->in->job->nodes.watch);
 	}
 }
 
@@ -369,7 +388,7 @@ int stream_all(
 	if (r < 0 && err)
 		*err = s.err;
 	if (r == 0)
-		r = unpacker_finish(s.unpacker, err);
+		r = job_away(in->job, "making", "hard links", finish, &s, err);
 	res->seconds = clock_now() - began;
 	return job_agree_all(in->job, r, err);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "transport/watch.h"
 
 #define PAUSE_POLLS    32 /* tests in vain before the first sleep */
 #define PAUSE_FIRST_US 10
@@ -74,6 +75,7 @@ void transport_pause(const struct transport *t, struct transport_pause *p, bool 
 {
 	unsigned us;
 
+	watch_step(t->watch, t, moved, p->peer);
 	if (moved) {
 		if (p->since > 0)
 			learn(p);
@@ -103,9 +105,10 @@ void transport_wait(const struct transport *t, MPI_Request *req, int peer)
 	for (;;) {
 		MPI_Test(req, &done, MPI_STATUS_IGNORE);
 		if (done)
-			return;
+			break;
 		transport_pause(t, &pause, false);
 	}
+	watch_step(t->watch, t, true, TRANSPORT_ANY);
 }
 
 int transport_bcast_buf_all(

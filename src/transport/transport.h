@@ -32,7 +32,8 @@ struct transport transport_of(MPI_Comm comm, struct watch *watch);
  * Pause of a progress loop, called each time round. Nothing moved: polls a few times more, then for
  * as long as waits of late have made worth it, TRANSPORT_SPIN_S at most, then sleeps, twice as long
  * each time up to TRANSPORT_PAUSE_MAX_US. Where somebody else wants the processor it does not poll
- * that long, for a while. Start from zeros, or with what a watch may say of the wait.
+ * that long, for a while. Start from
+ * TRANSPORT_PAUSE; @t is who waits, for the watch.
  */
 #define TRANSPORT_PAUSE_MAX_US 200
 #define TRANSPORT_SPIN_S       2e-3 /* some ten parcels of 2 MiB at 25 GB/s */
@@ -42,12 +43,12 @@ struct transport_pause {
 	double spins; /* seconds; 0: as long as it may */
 	double crowded; /* others want the processor, until then it is taken for granted */
 	long switches; /* to them, before it spun */
-	unsigned turns;
-	/* The rank that is waited for; asked seldom. NULL: @peer says it. */
-	int (*waits_for)(void *arg);
-	void *arg;
-	int peer;
+	int peer;      /* the rank that is waited for */
 };
+#define TRANSPORT_PAUSE                                                                \
+	{                                                                              \
+		.peer = TRANSPORT_ANY                                                  \
+	}
 void transport_pause(const struct transport *t, struct transport_pause *p, bool moved);
 
 /* Until @req is done, which rank @peer has a part in. */

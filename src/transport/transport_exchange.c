@@ -108,7 +108,7 @@ static bool advance(struct exchange *x, struct passage *p, bool send)
 
 static void run(struct exchange *x)
 {
-	struct transport_pause pause = {0};
+	struct transport_pause pause = TRANSPORT_PAUSE;
 	bool moved;
 
 	deliver(x, x->t->rank, &x->out[x->t->rank]);

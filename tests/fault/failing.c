@@ -18,6 +18,7 @@
  *   EBT_TEST_INODES                  inode numbers are larger by that
  *   EBT_TEST_AT                      of the calls that change a file system, the one of that
  *                                    number, from 1:
+ *   EBT_TEST_NAPS                    takes so many seconds longer, or
  *   EBT_TEST_DIES                    the process is killed, "before" it or "after" it, or
  *   EBT_TEST_ERROR                   it fails with that errno, and with EBT_TEST_ON so do all
  *                                    that come after it
@@ -263,6 +264,10 @@ static enum strike strike(const char *call)
 	if (f) {
 		fprintf(f, "%s\n", call);
 		fclose(f);
+	}
+	if (setting("EBT_TEST_NAPS")) {
+		sleep((unsigned)atoi(setting("EBT_TEST_NAPS")));
+		return NONE;
 	}
 	if (!dies) {
 		errno = code ? atoi(code) : EIO;

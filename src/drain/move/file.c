@@ -438,12 +438,40 @@ static int take_changed(struct lead *c, enum net_refused how, struct move_result
 	return 0;
 }
 
-/* Complete and synced: attributes, seal, name. */
+/* Attributes @e, seal, name. */
+static int name_file(
+	struct lead *c, const struct manifest_entry *e, struct ebt_err *err)
+{
+	struct drain *d = c->m->d;
+	struct ebt_err why = {0};
+	int r;
+
+	move_count(&d->rep->setattrs);
+	r = store_bring_attributes(
+		c->fd, e, &c->made, d->o->strict ? NULL : &c->loss, &why);
+	if (r < 0)
+		return drain_fail_for(d, e->name, &why, err);
+	r = close(c->fd) < 0 ? drain_fail(d, e->name, -errno, "close", err) : 0;
+	c->fd = -1;
+	/* What is torn is nothing that a later run may build on. */
+	if (r == 0 && c->taken != MOVE_TORN)
+		r = lead_seal(c, err);
+	if (r == 0)
+		r = lead_name(c, &c->first, &c->at, err);
+	c->temp_there = r != 0;
+	c->kept = r == 1;
+	if (r == 1)
+		lead_discard(c);
+	return r < 0 ? r : 0;
+}
+
+/* Complete and synced. */
 static int finish_file(struct lead *c, struct move_result *res)
 {
 	struct drain *d = c->m->d;
 	struct manifest_entry e = c->t->e;
-	struct ebt_err why = {0}, *err = &res->err;
+	struct activity_call call;
+	struct ebt_err *err = &res->err;
 	enum net_refused how;
 	int r;
 
@@ -459,31 +487,27 @@ static int finish_file(struct lead *c, struct move_result *res)
 	if (r < 0)
 		return r;
 	res->side = MOVE_SOURCE;
-	move_count(&d->rep->setattrs);
-	r = store_bring_attributes(
-		c->fd, &e, &c->made, d->o->strict ? NULL : &c->loss, &why);
-	if (r < 0)
-		return drain_fail_for(d, e.name, &why, err);
-	r = close(c->fd) < 0 ? drain_fail(c->m->d, e.name, -errno, "close", err) : 0;
-	c->fd = -1;
-	/* What is torn is nothing that a later run may build on. */
-	if (r == 0 && c->taken != MOVE_TORN)
-		r = lead_seal(c, err);
-	if (r == 0)
-		r = lead_name(c, &c->first, &c->at, err);
-	c->temp_there = r != 0;
-	c->kept = r == 1;
-	if (r == 1)
-		lead_discard(c);
-	return r < 0 ? r : 0;
+	activity_begin(&d->job.activity, &call, "finishing", drain_show_path, d,
+		(uintptr_t)e.name);
+	r = name_file(c, &e, err);
+	activity_end(&d->job.activity, &call);
+	return r;
 }
 
 void lead_try_file(
 	struct lead *c, uint32_t *osts, bool can_move, struct move_result *res)
 {
+	struct drain *d = c->m->d;
+	uint64_t name = (uintptr_t)c->t->e.name;
+	struct activity_call call;
+	int r;
+
 	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
 	c->taken = MOVE_WHOLE;
-	if (create(c, osts, res) < 0) {
+	activity_begin(&d->job.activity, &call, "creating", drain_show_path, d, name);
+	r = create(c, osts, res);
+	activity_end(&d->job.activity, &call);
+	if (r < 0) {
 		lead_discard(c);
 		return;
 	}

@@ -350,7 +350,7 @@ static bool idle(struct move *m)
 /* Collective: until no lead runs on any node and every message has arrived. */
 static void run_all(struct move *m, struct rounds *r)
 {
-	struct transport_pause pause = {0};
+	struct transport_pause pause = TRANSPORT_PAUSE;
 	double ticked = 0, now;
 	bool done = false, moved;
 	double began = clock_now();

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -277,11 +278,25 @@ static void wait_turn(struct move *m, uint64_t bytes)
 	}
 }
 
+static void show_object(const void *arg, uint64_t index, char *out, size_t size)
+{
+	const struct writing *w = arg;
+	const struct drain *d = w->l->m->d;
+	char name[DRAIN_PATH], target[32] = "";
+
+	if (w->o->target != PLACE_NONE)
+		snprintf(target, sizeof(target), ", OST %u",
+			place_index(d->at.place, w->o->target));
+	snprintf(out, size, "%.160s%s", drain_path(d, w->o->t->e.name, name), target);
+}
+
 static void write_run(
 	struct writing *w, const struct range *r, uint64_t off, uint64_t end)
 {
 	const struct move_object *o = w->o;
 	struct move *m = w->l->m;
+	struct activity *a = &m->d->job.activity;
+	struct activity_call call;
 	struct health_op op;
 	int code;
 
@@ -301,7 +316,9 @@ static void write_run(
 		wait_turn(m, n);
 		if (o->target != PLACE_NONE)
 			health_begin(&m->health, o->target, n, &op);
+		activity_begin(a, &call, "writing", show_object, w, 0);
 		code = fsio_write(o->fd, r->data + (off - r->off), n, off);
+		activity_end(a, &call);
 		if (o->target != PLACE_NONE)
 			health_end(&m->health, &op);
 		if (code < 0) {
@@ -402,12 +419,16 @@ static void sync_object(struct writing *w)
 {
 	const struct move_object *o = w->o;
 	struct move *m = w->l->m;
+	struct activity *a = &m->d->job.activity;
+	struct activity_call call;
 	struct health_op op;
 	int r;
 
 	if (o->target != PLACE_NONE)
 		health_begin(&m->health, o->target, w->res->bytes, &op);
+	activity_begin(a, &call, "syncing", show_object, w, 0);
 	r = fsync(o->fd) < 0 ? -errno : 0;
+	activity_end(a, &call);
 	if (o->target != PLACE_NONE) {
 		/* The bytes were counted when they were written. */
 		op.bytes = 0;
