@@ -21,9 +21,8 @@
 #include "cmd/cmd.h"
 #include "transport/transport.h"
 
-#define TURNS 3 /* ranks that end a job one after the other */
-#define TURN_S                                                                         \
-	2 /* seconds for one of them: it lets words be read, and the launcher acts */
+#define TURNS	4    /* ranks that end a job one after the other */
+#define TURN_MS 1000 /* for one of them: it lets words be read, and the launcher acts */
 
 static sigset_t stops, before;
 static int stop_signal; /* atomic */
@@ -120,16 +119,18 @@ void cmd_stalled(void *arg, enum ebt_stall how, const char *text)
 }
 
 /*
- * The job is ended by its first rank, and says why once; by the next one if that cannot, and so on.
- * Ranks that are later end it all the same.
+ * The job is ended by a rank that knows why, else by the first one, by the next if that cannot, and
+ * so on: one line for all of them.
  */
 static void await_turn(void)
 {
 	int rank = __atomic_load_n(&watchdog_rank, __ATOMIC_ACQUIRE);
+	long ms = (rank < TURNS ? rank : TURNS) * TURN_MS;
 
-	if (rank > TURNS)
-		rank = TURNS;
-	nanosleep(&(struct timespec){.tv_sec = rank * TURN_S}, NULL);
+	ms = watchdog_text[0] ? ms / TURNS : ms + TURN_MS;
+	nanosleep(
+		&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000},
+		NULL);
 }
 
 static void *watch(void *arg)

@@ -27,9 +27,11 @@ int job_stopped(const struct job *j, struct ebt_err *err)
 void job_failing(struct job *j, const struct ebt_err *err)
 {
 	double timeout = j->run->timeout > 0 ? j->run->timeout : EBT_TIMEOUT;
+	/* What only follows from a failure elsewhere is no cause. */
+	bool cause = err && err->code != -ECANCELED && err->code != -EINTR;
 
 	if (!j->told_failing && j->run->failing)
-		j->run->failing(j->run->failing_arg, timeout, err ? err->text : NULL);
+		j->run->failing(j->run->failing_arg, timeout, cause ? err->text : NULL);
 	j->told_failing = true;
 	watch_hurry(j->nodes.watch);
 }
