@@ -66,6 +66,11 @@ struct ebt_stage_node {
 	double cpu_seconds; /* user and system, all threads, whole process so far */
 	uint64_t max_rss;   /* bytes */
 	double seconds;	    /* own time in the stream phase */
+	/*
+	 * Bytes per second that its threads read and write, and that are sent while anything is;
+	 * 0: too little was to tell.
+	 */
+	double read_rate, write_rate, send_rate;
 };
 
 /* Of one reader and of one OST, as a dry run finds them. */
@@ -94,8 +99,12 @@ struct ebt_stage_report {
 	double scan, stream, publish; /* seconds, of the slowest node */
 	double seconds;		      /* their sum */
 	double start; /* before them: communicators and first contact, as MPI_Init */
-	double link, latency;	     /* what the model was given */
-	bool link_assumed;	     /* nobody said and nothing could be found out */
+	double link, latency; /* what the model was given */
+	bool link_assumed;    /* nobody said and nothing could be found out */
+	double read,
+		write; /* of a reader and of a store, as the model had them in the end */
+	bool read_measured, write_measured,
+		link_measured;	     /* else assumed, or the link's */
 	double predicted, bound;     /* seconds of the stream, by the cost model */
 	uint64_t link_in, link_out;  /* most loaded link, planned */
 	struct ebt_stage_node *node; /* nodes of them, first rank only, else NULL */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/scope.h"
+#include "base/text.h"
 
 #define NAME 200 /* bytes of a name in a message */
 
@@ -22,11 +23,14 @@ void activity_destroy(struct activity *a)
 void activity_begin(struct activity *a, struct activity_call *c, const char *what,
 	activity_name_fn *name, const void *arg, uint64_t index)
 {
-	*c = (struct activity_call){
-		.what = what, .name = name, .arg = arg, .index = index};
+	*c = (struct activity_call){.what = what,
+		.name = name,
+		.arg = arg,
+		.index = index,
+		.since = clock_now(),
+		.under_way = a != NULL};
 	if (!a)
 		return;
-	c->since = clock_now();
 	SCOPED_LOCK(&a->lock);
 	c->next = a->first;
 	c->prev = &a->first;
@@ -37,19 +41,21 @@ void activity_begin(struct activity *a, struct activity_call *c, const char *wha
 
 void activity_end(struct activity *a, struct activity_call *c)
 {
-	if (!a || !c->prev)
+	if (!a || !c->under_way)
 		return;
+	c->under_way = false;
 	SCOPED_LOCK(&a->lock);
 	*c->prev = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
-	c->prev = NULL;
 	a->ended++;
 }
 
 void activity_text(const void *arg, uint64_t index, char *out, size_t size)
 {
-	snprintf(out, size, "%s", (const char *)arg);
+	char name[512];
+
+	snprintf(out, size, "%s", text_name(arg, name, sizeof(name)));
 }
 
 uint64_t activity_ended(struct activity *a)

@@ -16,12 +16,13 @@ typedef void activity_name_fn(const void *arg, uint64_t index, char *out, size_t
 
 /* A call under way, in its caller's memory from activity_begin to activity_end. */
 struct activity_call {
-	struct activity_call *next, **prev; /* prev NULL: none is under way */
-	const char *what;		    /* "reading" */
+	struct activity_call *next, **prev;
+	const char *what; /* "reading" */
 	activity_name_fn *name;
 	const void *arg;
 	uint64_t index;
 	double since;
+	bool under_way;
 };
 
 struct activity {
@@ -36,10 +37,10 @@ void activity_destroy(struct activity *a);
 /* @a NULL: nobody wants to know. @name with @arg and @index says what for. */
 void activity_begin(struct activity *a, struct activity_call *c, const char *what,
 	activity_name_fn *name, const void *arg, uint64_t index);
-/* A call that activity_begin was not called for may have been zeroed: nothing happens. */
+/* Of a call that has ended, or is zero: nothing happens. */
 void activity_end(struct activity *a, struct activity_call *c);
 
-/* For activity_begin: @arg is a string. */
+/* For activity_begin: @arg is a string, any. It must stay as it is. */
 void activity_text(const void *arg, uint64_t index, char *out, size_t size);
 
 uint64_t activity_ended(struct activity *a);

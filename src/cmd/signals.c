@@ -125,9 +125,9 @@ void cmd_stalled(void *arg, enum ebt_stall how, const char *text)
 static void await_turn(void)
 {
 	int rank = __atomic_load_n(&watchdog_rank, __ATOMIC_ACQUIRE);
-	long ms = (rank < TURNS ? rank : TURNS) * TURN_MS;
+	long turn = rank < TURNS ? rank : TURNS;
+	long ms = watchdog_text[0] ? turn * TURN_MS / 10 : (turn + 1) * TURN_MS;
 
-	ms = watchdog_text[0] ? ms / TURNS : ms + TURN_MS;
 	nanosleep(
 		&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000},
 		NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -17,6 +18,11 @@ static double bound_share(const struct ebt_stage_report *rep)
 	return rep->seconds > 0 ? rep->bound / rep->seconds : 0;
 }
 
+static const char *json_bool(bool b)
+{
+	return b ? "true" : "false";
+}
+
 static void json_plan_fields(const struct ebt_stage_report *rep)
 {
 	printf("\"id\":\"%s\",\"files\":%llu,\"dirs\":%llu,\"symlinks\":%llu,\"links\":"
@@ -26,7 +32,9 @@ static void json_plan_fields(const struct ebt_stage_report *rep)
 	       "\"readers\":%u,\"algo\":\"%s\",\"parcel\":%llu,\"parcels\":%llu,"
 	       "\"window\":%u,\"memory\":%llu,\"start_seconds\":%.6f,"
 	       "\"scan_seconds\":%.6f,\"link\":%.0f,\"link_assumed\":%s,"
-	       "\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f,\"reopened\":%llu",
+	       "\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f,\"reopened\":%llu,"
+	       "\"read\":%.0f,\"read_measured\":%s,\"write\":%.0f,"
+	       "\"write_measured\":%s,\"link_measured\":%s",
 		rep->id, (unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)rep->symlinks, (unsigned long long)rep->links,
 		(unsigned long long)rep->links_apart, (unsigned long long)rep->skipped,
@@ -34,8 +42,10 @@ static void json_plan_fields(const struct ebt_stage_report *rep)
 		rep->nodes, rep->ranks, rep->readers, rep->algo,
 		(unsigned long long)rep->parcel, (unsigned long long)rep->parcels,
 		rep->window, (unsigned long long)rep->memory, rep->start, rep->scan,
-		rep->link, rep->link_assumed ? "true" : "false", rep->latency,
-		rep->predicted, rep->bound, (unsigned long long)rep->reopened);
+		rep->link, json_bool(rep->link_assumed), rep->latency, rep->predicted,
+		rep->bound, (unsigned long long)rep->reopened, rep->read,
+		json_bool(rep->read_measured), rep->write,
+		json_bool(rep->write_measured), json_bool(rep->link_measured));
 }
 
 static void json_node(const struct ebt_stage_node *n)
@@ -45,12 +55,34 @@ static void json_node(const struct ebt_stage_node *n)
 	printf("{" SCHEMA ",\"type\":\"node\",\"node\":%s,\"rank\":%d,\"reader\":%s,"
 	       "\"bytes_read\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
 	       "\"bytes_written\":%llu,\"stream_seconds\":%.6f,\"cpu_seconds\":%.3f,"
-	       "\"max_rss\":%llu}\n",
-		text_json(n->host, host, sizeof(host)), n->rank,
-		n->reader ? "true" : "false", (unsigned long long)n->bytes_read,
-		(unsigned long long)n->bytes_in, (unsigned long long)n->bytes_out,
-		(unsigned long long)n->bytes_written, n->seconds, n->cpu_seconds,
-		(unsigned long long)n->max_rss);
+	       "\"max_rss\":%llu,\"read_rate\":%.0f,\"write_rate\":%.0f,"
+	       "\"send_rate\":%.0f}\n",
+		text_json(n->host, host, sizeof(host)), n->rank, json_bool(n->reader),
+		(unsigned long long)n->bytes_read, (unsigned long long)n->bytes_in,
+		(unsigned long long)n->bytes_out, (unsigned long long)n->bytes_written,
+		n->seconds, n->cpu_seconds, (unsigned long long)n->max_rss,
+		n->read_rate, n->write_rate, n->send_rate);
+}
+
+/* The one of least @rate, an offset into its report; those that could not tell have 0. */
+static void print_slowest(
+	const struct ebt_stage_report *rep, const char *what, size_t rate)
+{
+	const struct ebt_stage_node *slowest = NULL;
+	double least = 0;
+	char text[TEXT_SIZE];
+
+	for (uint32_t i = 0; i < rep->nodes; i++) {
+		double r = *(const double *)((const char *)&rep->node[i] + rate);
+
+		if (r > 0 && (!slowest || r < least)) {
+			slowest = &rep->node[i];
+			least = r;
+		}
+	}
+	if (slowest)
+		printf("slowest %s: %s, rank %d on %s\n", what, text_rate(least, text),
+			slowest->rank, slowest->host);
 }
 
 void cmd_stage_print_result(
@@ -87,6 +119,11 @@ void cmd_stage_print_result(
 	else
 		printf("%.0f %% of the bound (%.3f s, link %s)\n",
 			bound_share(rep) * 100, rep->bound, text_rate(rep->link, link));
+	if (!o->common.verbose)
+		return;
+	print_slowest(rep, "reader", offsetof(struct ebt_stage_node, read_rate));
+	print_slowest(rep, "store", offsetof(struct ebt_stage_node, write_rate));
+	print_slowest(rep, "link", offsetof(struct ebt_stage_node, send_rate));
 }
 
 static void json_shares(const struct ebt_stage_report *rep)

@@ -9,6 +9,7 @@
 #define JOB_JOB_H
 
 #include <mpi.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -81,6 +82,8 @@ int job_claim_all(struct job *j, struct job_claim *c, struct ebt_err *err);
 int job_watch_open(struct job *j, struct ebt_err *err);
 /* Nothing has to move for so long, but stop requests end it. */
 void job_nap(const struct job *j, double seconds);
+/* The end of @thread, for which this one waits so long at most, with turns for the watch. */
+bool job_join(const struct job *j, pthread_t thread, double seconds);
 /*
  * @fn in a thread of its own, for what may take long and is no message: so this rank still says that
  * it is there, and with what, "@what @name", where it takes too long. @fn must not use MPI.

@@ -9,7 +9,8 @@
 #include "job/job.h"
 #include "transport/watch.h"
 
-#define NAP_S 0.1 /* between looks at stop requests */
+#define LEAST_S 1.0 /* that can be told from a busy machine */
+#define NAP_S	0.1 /* between looks at stop requests */
 
 static void say(void *arg, enum watch_event event, const char *text)
 {
@@ -42,8 +43,15 @@ int job_watch_open(struct job *j, struct ebt_err *err)
 		.say = say,
 		.stopped = stopped,
 		.arg = j};
-	if (j->run->stall < 0 || !j->run->stalled)
+	/* Nothing is to be named, but it is to end. */
+	if (j->run->stall < 0)
+		j->watching.stall = j->run->stall_end;
+	if (j->watching.stall <= 0 || !j->run->stalled)
 		return 0;
+	if (j->watching.stall < LEAST_S)
+		j->watching.stall = LEAST_S;
+	if (j->watching.hurry < LEAST_S)
+		j->watching.hurry = LEAST_S;
 	return watch_open(&j->nodes, &j->watching, &j->nodes.watch, err);
 }
 
@@ -59,6 +67,26 @@ void job_nap(const struct job *j, double seconds)
 		watch_turn(j->nodes.watch);
 	}
 	watch_idle(j->nodes.watch, false);
+}
+
+/* By the monotonic clock; less than a second. */
+static struct timespec in(double seconds)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += (long)(seconds * 1e9);
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+bool job_join(const struct job *j, pthread_t thread, double seconds)
+{
+	struct timespec until = in(seconds);
+
+	watch_turn(j->nodes.watch);
+	return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
 }
 
 struct away {
@@ -95,11 +123,8 @@ static void stay(struct away *a)
 	SCOPED_LOCK(&a->lock);
 
 	while (!a->over) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += (long)(NAP_S * 1e9);
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&a->changed, &a->lock, &until);
+		until = in(NAP_S);
+		pthread_cond_clockwait(&a->changed, &a->lock, CLOCK_MONOTONIC, &until);
 		watch_turn(a->j->nodes.watch);
 	}
 }

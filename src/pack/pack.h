@@ -22,6 +22,7 @@
 #include "pack/ahead.h"
 #include "pack/parcel.h"
 #include "plan/plan.h"
+#include "plan/rates.h"
 
 /*
  * Directory that a thread used last, open: neighbours in a manifest share it. One for sources
@@ -67,6 +68,8 @@ int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,
 int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
 	struct ebt_err *err);
 uint64_t packer_bytes(const struct packer *p); /* of sources so far */
+/* Adds how fast they were read. */
+void packer_rate(const struct packer *p, struct rates_busy *sum);
 
 struct unpacker;
 
@@ -97,6 +100,7 @@ int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 /* Later names of hard links. Once, after all parcels and all that is small; -EIO if a file is not complete. */
 int unpacker_finish(struct unpacker *u, struct ebt_err *err);
 uint64_t unpacker_bytes(const struct unpacker *u); /* written so far */
+void unpacker_rate(const struct unpacker *u, struct rates_busy *sum);
 
 /*
  * For a node alone: what packer_fill and unpacker_store would do with parcel number @seq, but

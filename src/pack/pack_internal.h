@@ -34,6 +34,14 @@ int packer_done(struct packer *p, const struct plan_piece *piece,
 	struct pack_source *src, int r, struct ebt_err *err);
 
 void packer_walk(const struct packer *p, uint64_t seq, struct plan_walk *w);
+/* place.c: time that threads spend on pieces which tell a rate. */
+struct pack_clock {
+	uint64_t bytes, ns; /* atomic */
+};
+void pack_clock_add(struct pack_clock *c, const struct plan_piece *piece, bool shared,
+	double since);
+void pack_clock_sum(const struct pack_clock *c, struct rates_busy *sum);
+
 /* Adds @sum to the digest of the file of @piece. */
 void packer_sum(
 	struct packer *p, const struct plan_piece *piece, struct ebt_digest sum);

@@ -35,7 +35,8 @@ struct packer {
 	uid_t euid;
 	struct fsio_patience patience;
 	struct activity *activity;
-	uint64_t bytes;	 /* atomic */
+	uint64_t bytes; /* atomic */
+	struct pack_clock clock;
 	uint64_t looked; /* atomic: shares of entries in packer_look */
 	pthread_mutex_t lock;
 	struct source_file *open; /* lock */
@@ -87,6 +88,11 @@ void packer_free(struct packer *p)
 uint64_t packer_bytes(const struct packer *p)
 {
 	return __atomic_load_n(&p->bytes, __ATOMIC_RELAXED);
+}
+
+void packer_rate(const struct packer *p, struct rates_busy *sum)
+{
+	pack_clock_sum(&p->clock, sum);
 }
 
 #define NAME 512 /* bytes of a source in a message */
@@ -318,6 +324,8 @@ int packer_done(struct packer *p, const struct plan_piece *piece,
 		r = share_done(p, src->shared, piece->len, err);
 	if (!src->shared)
 		close(src->fd);
+	if (r == 0)
+		pack_clock_add(&p->clock, piece, src->shared != NULL, src->call.since);
 	activity_end(p->activity, &src->call);
 	return r;
 }
@@ -348,6 +356,7 @@ int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
 	uint64_t share = __atomic_fetch_add(&p->looked, 1, __ATOMIC_RELAXED);
 	uint32_t streams = p->plan->n_streams ? p->plan->n_streams : 1;
 	uint64_t at = (share * streams + p->stream) * LOOK, end = at + LOOK;
+	struct activity_call call;
 	int r = 0;
 
 	if (at >= p->m->count)
@@ -356,8 +365,12 @@ int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
 		if (manifest_needed(need, (uint32_t)at) &&
 			manifest_has_data(p->m, (uint32_t)at) &&
 			p->m->entries[at].size == 0 &&
-			!ahead_find(p->ahead, &p->m->entries[at]))
+			!ahead_find(p->ahead, &p->m->entries[at])) {
+			activity_begin(
+				p->activity, &call, "looking at", show_name, p, at);
 			r = look_at(p, (uint32_t)at, from, err);
+			activity_end(p->activity, &call);
+		}
 	}
 	return r;
 }

@@ -34,6 +34,7 @@ struct unpacker {
 	int treefd;
 	struct store_made made; /* what a file of ours looks like when just created */
 	struct activity *activity;
+	struct pack_clock clock;
 	uint64_t bytes;	   /* atomic: content written */
 	uint64_t expected; /* content of all needed files, zeros counted */
 	uint64_t finished; /* atomic: content of files that are complete */
@@ -306,6 +307,8 @@ int unpacker_done(struct unpacker *u, const struct plan_piece *piece,
 		r = finish_file(u, piece->entry, dst->fd, err);
 	else
 		close(dst->fd);
+	if (r == 0)
+		pack_clock_add(&u->clock, piece, dst->shared != NULL, dst->call.since);
 	activity_end(u->activity, &dst->call);
 	return r;
 }
@@ -395,11 +398,15 @@ static int make_dir(
 int unpacker_begin(struct unpacker *u, struct ebt_err *err)
 {
 	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
+	struct activity_call call;
 	int r = 0;
 
 	for (uint32_t i = 0; i < u->m->count && r == 0; i++) {
-		if (u->m->entries[i].kind == MANIFEST_DIR)
-			r = make_dir(u, i, &place, err);
+		if (u->m->entries[i].kind != MANIFEST_DIR)
+			continue;
+		activity_begin(u->activity, &call, "making", show_name, u, i);
+		r = make_dir(u, i, &place, err);
+		activity_end(u->activity, &call);
 	}
 	return r;
 }
@@ -449,9 +456,15 @@ int unpacker_small(struct unpacker *u, struct pack_place *to, struct ebt_err *er
 	return r;
 }
 
+void unpacker_rate(const struct unpacker *u, struct rates_busy *sum)
+{
+	pack_clock_sum(&u->clock, sum);
+}
+
 int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 {
 	SCOPED_PLACE struct pack_place place = PACK_PLACE_INIT;
+	struct activity_call call;
 	char first[PATH_MAX];
 	int dirfd, r;
 
@@ -471,8 +484,11 @@ int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 		dirfd = place_at(u, i, &place, err);
 		if (dirfd < 0)
 			return dirfd;
-		if (linkat(u->treefd, first, dirfd, e->name, 0) < 0)
-			return fail_at(u, i, -errno, "link", err);
+		activity_begin(u->activity, &call, "linking", show_name, u, i);
+		r = linkat(u->treefd, first, dirfd, e->name, 0) < 0 ? -errno : 0;
+		activity_end(u->activity, &call);
+		if (r < 0)
+			return fail_at(u, i, r, "link", err);
 	}
 	return 0;
 }

@@ -17,6 +17,8 @@ uint32_t plan_readers(const struct plan_options *o, uint64_t bytes)
 
 	if (n == 0) {
 		n = wanted < READERS_MAX ? (uint64_t)wanted : READERS_MAX;
+		if (o->readers_max && n > o->readers_max)
+			n = o->readers_max;
 		if (n > bytes / READER_BYTES + 1)
 			n = bytes / READER_BYTES + 1;
 	}

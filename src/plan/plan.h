@@ -72,9 +72,10 @@ struct plan_layouts {
 };
 
 struct plan_options {
-	uint32_t nodes;	  /* >= 1 */
-	uint32_t readers; /* 0: chosen */
-	uint64_t parcel;  /* payload bytes, a multiple of PLAN_PARCEL_MIN; 0: chosen */
+	uint32_t nodes;	      /* >= 1 */
+	uint32_t readers;     /* 0: chosen */
+	uint32_t readers_max; /* upper limit of the choice, as measured; 0: none */
+	uint64_t parcel; /* payload bytes, a multiple of PLAN_PARCEL_MIN; 0: chosen */
 	uint64_t
 		parcel_max; /* upper limit of the choice, from the memory bound; 0: none */
 	enum schedule_algo algo;

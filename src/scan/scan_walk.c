@@ -322,6 +322,17 @@ static bool listed(struct walker *w, const struct scan_item *it, size_t len,
 	return wanted;
 }
 
+/* For activity_begin: @arg is the scan, @index the address of an item. */
+static void show_item(const void *arg, uint64_t index, char *out, size_t size)
+{
+	const struct scan *s = arg;
+	const struct scan_item *it = (const void *)(uintptr_t)index;
+	char base[256], path[256];
+
+	snprintf(out, size, "%s/%s", text_name(s->bases[it->base], base, sizeof(base)),
+		text_name(it->path, path, sizeof(path)));
+}
+
 /* w->path is that of @it until its last names are looked at. */
 static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 {
@@ -330,7 +341,7 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 	struct activity_call call;
 	size_t len = strlen(w->path);
 	struct dirent *d;
-	unsigned n = 0;
+	unsigned n = 0, seen = 0;
 	DIR *dir = fdopendir(fd);
 	int r = 0;
 
@@ -340,7 +351,7 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 		return r;
 	}
 	/* A thread asks for some names at a time; each call for itself would be too many. */
-	activity_begin(a, &call, "listing", activity_text, w->path, 0);
+	activity_begin(a, &call, "listing", show_item, w->s, (uintptr_t)it);
 	while (r == 0) {
 		errno = 0;
 		d = readdir(dir);
@@ -350,13 +361,16 @@ static int do_dir(struct walker *w, const struct scan_item *it, int fd)
 				w, SCAN_UNREAD, it->path, w->path, -errno, "list");
 		if (!d)
 			break;
+		if (++seen % BATCH == 0) {
+			activity_end(a, &call);
+			activity_begin(
+				a, &call, "listing", show_item, w->s, (uintptr_t)it);
+		}
 		if (!listed(w, it, len, d))
 			continue;
 		if (n == BATCH) {
 			r = flush_batch(w, it, fd, &names, false);
 			n = 0;
-			activity_end(a, &call);
-			activity_begin(a, &call, "listing", activity_text, w->path, 0);
 		}
 		buf_put8(&names, d->d_type);
 		buf_put(&names, d->d_name, strlen(d->d_name) + 1);

@@ -176,8 +176,9 @@ static void need_groups(struct stage *st)
 	}
 }
 
-static int compare_here(struct stage *st, struct ebt_err *err)
+static int compare_here(void *arg, struct ebt_err *err)
 {
+	struct stage *st = arg;
 	int r = 0;
 
 	st->b.need = calloc((size_t)st->b.m->count / 64 + 1, sizeof(*st->b.need));
@@ -273,22 +274,35 @@ static int share_needs_all(struct stage *st, struct ebt_err *err)
 	return r;
 }
 
+static int conflicts(void *arg, struct ebt_err *err)
+{
+	return stage_check_conflicts(arg, err);
+}
+
+static int conflicts_all(struct stage *st, struct ebt_err *err)
+{
+	int r = job_away(&st->job, NULL, NULL, conflicts, st, err);
+
+	return job_agree_all(&st->job, r, err);
+}
+
 int stage_compare_all(struct stage *st, struct ebt_err *err)
 {
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
 	int r = 0;
 
 	if (st->store && !automatic)
-		r = job_agree_all(&st->job, stage_check_conflicts(st, err), err);
+		r = conflicts_all(st, err);
 	if (r < 0 || !st->store ||
 		(!automatic && st->o->overwrite != EBT_OVERWRITE_UPDATE))
 		return r;
-	r = job_agree_all(&st->job, compare_here(st, err), err);
+	r = job_away(&st->job, NULL, NULL, compare_here, st, err);
+	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
 		r = share_needs_all(st, err);
 	/* Now that it is known what is to be replaced. */
 	if (r == 0)
-		r = job_agree_all(&st->job, stage_check_conflicts(st, err), err);
+		r = conflicts_all(st, err);
 	for (uint32_t i = 0; r == 0 && i < st->b.m->count; i++) {
 		if (st->b.m->entries[i].kind == MANIFEST_DIR ||
 			manifest_needed(st->b.need, i))
@@ -307,6 +321,7 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 		.nodes = (uint32_t)st->job.n_nodes,
 		.readers = readers,
 		.parcel = st->o->parcel,
+		.readers_max = st->rates.most,
 		.cost = st->cost,
 		.layouts = &st->b.layouts,
 	};

@@ -50,6 +50,7 @@ static uint32_t count_readers(const struct stage *st)
 {
 	struct plan_options po = {.nodes = (uint32_t)st->job.n_nodes,
 		.readers = stage_readers(st),
+		.readers_max = st->rates.most,
 		.cost = st->cost};
 	uint64_t sum = 0;
 	bool any = false;
@@ -121,9 +122,18 @@ static int get_layout(struct reader *r, struct plan_layout *out)
 }
 
 /* Reader @first of @step asks for every @step-th file. */
-static int ask(const struct stage *st, uint32_t first, uint32_t step, struct buf *b,
-	struct ebt_err *err)
+struct asking {
+	const struct stage *st;
+	const struct transport *readers;
+	struct buf *b;
+};
+
+static int ask(void *arg, struct ebt_err *err)
 {
+	const struct asking *a = arg;
+	const struct stage *st = a->st;
+	uint32_t first = (uint32_t)a->readers->rank, step = (uint32_t)a->readers->size;
+	struct buf *b = a->b;
 	const struct manifest *m = st->b.m;
 	SCOPED_FREE char *path = malloc(PATH_SIZE);
 	SCOPED_FREE bool *probed = calloc(m->n_sources + 1, sizeof(*probed));
@@ -202,8 +212,8 @@ static int gather_all(struct stage *st, const struct transport *readers,
 	int r = 0;
 
 	if (readers->comm != MPI_COMM_NULL)
-		r = ask(st, (uint32_t)readers->rank, (uint32_t)readers->size, &mine,
-			err);
+		r = job_away(&st->job, NULL, NULL, ask,
+			&(struct asking){st, readers, &mine}, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0 || readers->comm == MPI_COMM_NULL)
 		return r;

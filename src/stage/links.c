@@ -22,22 +22,32 @@ static int stopped(void *arg, struct ebt_err *err)
 	return job_stopped(&st->job, err);
 }
 
-static int look(struct stage *st, const struct transport *readers,
-	const struct manifest_doubts *d, uint32_t *found, struct ebt_err *err)
+struct looking {
+	struct stage *st;
+	const struct transport *readers;
+	const struct manifest_doubts *d;
+	uint32_t *found;
+};
+
+static int look(void *arg, struct ebt_err *err)
 {
+	const struct looking *l = arg;
+	struct stage *st = l->st;
+	const struct transport *readers = l->readers;
+
 	if (readers->comm == MPI_COMM_NULL)
 		return 0;
 	return scan_look(
 		&(struct scan_look){
 			.m = st->b.m,
-			.doubts = d,
+			.doubts = l->d,
 			.first = (uint32_t)readers->rank,
 			.step = (uint32_t)readers->size,
 			.threads = stage_io_threads(st->o),
 			.stopped = stopped,
 			.stopped_arg = st,
 		},
-		found, err);
+		l->found, err);
 }
 
 int stage_links_all(
@@ -54,7 +64,8 @@ int stage_links_all(
 		return r;
 	names = d.first[d.n];
 	found = calloc(names, sizeof(*found));
-	r = found ? look(st, readers, &d, found, err)
+	r = found ? job_away(&st->job, NULL, NULL, look,
+			    &(struct looking){st, readers, &d, found}, err)
 		  : ebt_fail(err, -ENOMEM, "hard links: %u names", names);
 	r = job_agree_all(&st->job, r, err);
 	if (r < 0)

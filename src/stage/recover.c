@@ -105,8 +105,9 @@ static bool stopped(void *arg)
 }
 
 /* What dead runs left may be large: a stop request does not wait for it. */
-static int clean(struct stage *st, struct ebt_err *err)
+static int clean(void *arg, struct ebt_err *err)
 {
+	struct stage *st = arg;
 	int r;
 
 	store_limit_removal(st->store, stopped, &st->job);
@@ -115,13 +116,20 @@ static int clean(struct stage *st, struct ebt_err *err)
 	return r > 0 ? job_stopped(&st->job, err) : r;
 }
 
+struct looking {
+	struct stage *st;
+	char *published; /* 33 bytes */
+	struct pending *mine;
+};
+
 /*
- * The run in the store's manifest goes into @published. One that cannot be read is said before
+ * The run in the store's manifest goes into published. One that cannot be read is said before
  * anything moves: what is brought is merged into it, and publishing it again would be too late.
  */
-static int look(
-	struct stage *st, char published[33], struct pending *mine, struct ebt_err *err)
+static int look(void *arg, struct ebt_err *err)
 {
+	const struct looking *l = arg;
+	struct stage *st = l->st;
 	SCOPED_MANIFEST struct manifest *own = NULL;
 	struct ebt_err why = {0};
 	char out[STAGE_WAY_OUT];
@@ -129,8 +137,8 @@ static int look(
 
 	if (r < 0)
 		return r;
-	strcpy(published, own ? own->id : "");
-	r = store_pending(st->store, mine->id, &mine->how, &why);
+	strcpy(l->published, own ? own->id : "");
+	r = store_pending(st->store, l->mine->id, &l->mine->how, &why);
 	return r == 0 ? 0
 		      : ebt_failx(err, r, "%.600s%s", why.text, stage_way_out(st, out));
 }
@@ -145,7 +153,8 @@ static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *er
 	uint32_t n = 0;
 	int r;
 
-	r = look(st, published, &mine, err);
+	r = job_away(&st->job, NULL, NULL, look,
+		&(struct looking){st, published, &mine}, err);
 	all = calloc((size_t)st->job.n_nodes, sizeof(*all));
 	if (r == 0 && !all)
 		r = ebt_fail(err, -ENOMEM, "recovery");
@@ -167,7 +176,7 @@ static int roll_forward_all(struct stage *st, uint32_t *done, struct ebt_err *er
 		n = r == 0;
 	}
 	if (r == 0)
-		r = clean(st, err);
+		r = job_away(&st->job, NULL, NULL, clean, st, err);
 	transport_reduce_all(&st->job.nodes, &n, 1, MPI_UINT32_T, MPI_SUM);
 	if (done)
 		*done = n;
@@ -182,15 +191,22 @@ int stage_open_store_all(
 	return r < 0 ? r : roll_forward_all(st, recovered, err);
 }
 
-static int give_up_here(struct stage *st, uint32_t *n, struct ebt_err *err)
+struct giving_up {
+	struct stage *st;
+	uint32_t *n;
+};
+
+static int give_up_here(void *arg, struct ebt_err *err)
 {
+	const struct giving_up *g = arg;
+	struct stage *st = g->st;
 	struct store_gave_up gave;
 	char store[512];
 	int r = store_give_up(st->store, &st->job.log, &gave, err);
 
 	if (r <= 0)
 		return r;
-	*n = 1;
+	*g->n = 1;
 	text_name(store_path(st->store), store, sizeof(store));
 	if (!gave.id[0])
 		log_warn(&st->job.log, "%s: gave up a run of which nothing is left",
@@ -215,7 +231,10 @@ int stage_give_up_all(struct stage *st, uint32_t *done, struct ebt_err *err)
 	int r = stage_lock_all(st, STORE_EXISTING, err), here;
 
 	/* Whoever can gives up, and needs nobody for it. */
-	here = st->store && store_locked(st->store) ? give_up_here(st, &n, &why) : 0;
+	here = st->store && store_locked(st->store)
+		       ? job_away(&st->job, NULL, NULL, give_up_here,
+				 &(struct giving_up){st, &n}, &why)
+		       : 0;
 	if (r == 0 && here < 0) {
 		r = here;
 		if (err)

@@ -90,10 +90,13 @@ static int describe_plan(
 	buf_printf(b, "most loaded link: %s in, %s out\n",
 		text_size((double)rep->link_in, a),
 		text_size((double)rep->link_out, c));
-	buf_printf(b, "link %s%s, %.1f us a message: predicted %.3f s, bound %.3f s\n",
-		text_rate(rep->link, a),
-		rep->link_assumed ? " (assumed, see --link)" : "", rep->latency * 1e6,
-		p->predicted, p->bound);
+	buf_printf(b, "link %s%s, %.1f us a message; ", text_rate(rep->link, a),
+		rep->link_assumed ? " (assumed, see --link)" : "", rep->latency * 1e6);
+	buf_printf(b,
+		"a reader %s and a store %s (assumed): predicted %.3f s, bound %.3f "
+		"s\n",
+		text_rate(rep->read, a), text_rate(rep->write, c), p->predicted,
+		p->bound);
 	buf_put8(b, 0);
 	if (!buf_ok(b))
 		return ebt_fail(err, -ENOMEM, "report");
@@ -155,10 +158,16 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->seconds = t->scan + t->stream + t->publish;
 	rep->link = st->cost.link;
 	rep->latency = st->cost.latency;
+	rep->read = st->cost.read;
+	rep->write = st->cost.write;
+	rep->read_measured = st->rates.read;
+	rep->write_measured = st->rates.write;
+	rep->link_measured = st->rates.link;
 	rep->link_assumed = st->link_assumed;
 	rep->predicted = st->sum.predicted;
 	rep->bound = st->sum.bound;
 	describe_self(st);
+	stage_rates_report(st);
 	if (st->job.node == 0) {
 		if (st->o->dry_run) {
 			r = most_loaded(p, rep, err);

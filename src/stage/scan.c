@@ -31,6 +31,7 @@
 #define FIRST_WALK   0.1     /* seconds until the first batch */
 #define NEXT_WALK    0.2     /* and from one to the next at least */
 #define WALK_MOST    65536   /* entries of a reader in a batch, and some more */
+#define JOIN_S	     0.05    /* between turns of the watch */
 #define LOOK_NS	     2000000 /* between looks at how the walk goes */
 /* Of the memory option, twice for what is read ahead; the rest has to do for parcels. */
 #define AHEAD_SHARE  4
@@ -136,9 +137,19 @@ static struct scan_skipped take_skipped(struct scan *s)
 	return now;
 }
 
+struct arranging {
+	struct walk *w;
+	struct manifest *m;
+	bool only;
+};
+
 /* On the first node: what all found becomes a tree, with what earlier batches know of it. */
-static int arrange(struct walk *w, struct manifest *m, bool only, struct ebt_err *err)
+static int arrange(void *arg, struct ebt_err *err)
 {
+	const struct arranging *a = arg;
+	struct walk *w = a->w;
+	struct manifest *m = a->m;
+	bool only = a->only;
 	int r = 0;
 
 	if (!only && !w->ancestors)
@@ -152,7 +163,7 @@ static int arrange(struct walk *w, struct manifest *m, bool only, struct ebt_err
  * Collective over readers. On the first of them: everything found, arranged, in *out. @only: there
  * is no batch but this one.
  */
-static int gather_all(struct walk *w, struct manifest *mine, bool only,
+static int gather_all(struct job *j, struct walk *w, struct manifest *mine, bool only,
 	struct manifest **out, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
@@ -180,7 +191,7 @@ static int gather_all(struct walk *w, struct manifest *mine, bool only,
 		r = transport_collect_all(&w->readers, &b, take_found, &g, err);
 	if (rank != 0 || r < 0)
 		return r;
-	r = arrange(w, m, only, err);
+	r = job_away(j, NULL, NULL, arrange, &(struct arranging){w, m, only}, err);
 	if (r == 0)
 		*out = TAKE(m);
 	return r;
@@ -261,11 +272,10 @@ static void start_walk(struct walk *w)
 }
 
 /* Waits for the end of the round. */
-static void join_walk(struct walk *w)
+static void join_walk(const struct stage *st, struct walk *w)
 {
-	if (w->running)
-		pthread_join(w->thread, NULL);
-	w->running = false;
+	while (w->running)
+		w->running = !job_join(&st->job, w->thread, JOIN_S);
 }
 
 /* On a reader: until the walk is over or long enough. */
@@ -328,11 +338,11 @@ static int take_rest(struct walk *w, struct manifest *all, struct ebt_err *err)
 }
 
 /* The walk goes on here, if it has ended for lack of items or because of its bound. */
-static void go_on(struct walk *w)
+static void go_on(const struct stage *st, struct walk *w)
 {
 	if (!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE))
 		return;
-	join_walk(w);
+	join_walk(st, w);
 	start_walk(w);
 }
 
@@ -395,13 +405,13 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 		found = mine && mine->count > 0;
 		left = scan_share_all(&w->scan, &w->readers, r < 0, &found);
 		if (left > 0)
-			go_on(w);
+			go_on(st, w);
 	} while (left > 0 && !found);
 	*more = left > 0;
 	if (left < 0)
 		scan_end(&w->scan);
 	if (left <= 0)
-		join_walk(w);
+		join_walk(st, w);
 	if (r == 0)
 		r = walk_code(st, w, err);
 	if (r == 0 && w->whole)
@@ -411,7 +421,9 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 	if (r == 0)
 		r = hold_links(w, *more, &mine, err);
 	r = transport_agree_all(&w->readers, r, err);
-	return r < 0 ? r : gather_all(w, mine, !*more && st->batches == 1, out, err);
+	return r < 0 ? r
+		     : gather_all(
+			       &st->job, w, mine, !*more && st->batches == 1, out, err);
 }
 
 static int walk_above(void *arg, struct ebt_err *err)
@@ -456,7 +468,7 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 		return r;
 	/* Directories above the roots first, on all readers: what lies in them comes later. */
 	if (s->items)
-		job_away(&st->job, "looking at", "sources", walk_above, w, err);
+		job_away(&st->job, NULL, NULL, walk_above, w, err);
 	r = walk_code(st, w, err);
 	if (r < 0)
 		return r;
@@ -601,7 +613,7 @@ void stage_scan_close(struct stage *st)
 		return;
 	if (w->readers.comm != MPI_COMM_NULL) {
 		scan_end(&w->scan);
-		join_walk(w);
+		join_walk(st, w);
 		scan_release(&w->scan);
 		MPI_Comm_free(&w->readers.comm);
 	}

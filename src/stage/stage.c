@@ -184,7 +184,7 @@ static void abandon_all(struct stage *st)
 }
 
 /* All content of the batch into incoming of all nodes. */
-static int stream_into_all(struct stage *st, struct ebt_err *err)
+static int stream_into_all(struct stage *st, bool more, struct ebt_err *err)
 {
 	struct stream_input in = {
 		.job = &st->job,
@@ -199,7 +199,7 @@ static int stream_into_all(struct stage *st, struct ebt_err *err)
 		.ahead = st->b.ahead,
 		.before = st->sum.bytes,
 	};
-	struct stream_result res;
+	struct stream_result res = {0};
 	int r = st->treefd < 0 ? store_begin(st->store, st->id, &st->treefd, err) : 0;
 
 	if (r == 0 && !st->memory.at)
@@ -219,9 +219,17 @@ static int stream_into_all(struct stage *st, struct ebt_err *err)
 	st->self.bytes_out += res.bytes_out;
 	st->self.bytes_written += res.bytes_written;
 	st->self.seconds += res.seconds;
+	stage_rates_add(st, &res);
+	if (r == 0 && more)
+		stage_rates_all(st, &res);
 	__atomic_add_fetch(&st->reopened, res.reopened, __ATOMIC_RELAXED);
 	stage_scan_keep(st, TAKE(st->b.ahead));
 	return r;
+}
+
+static int join(void *arg, struct ebt_err *err)
+{
+	return stage_batch_join(arg, err);
 }
 
 /* Batch after batch, while the walk goes on; in the end st->b is of all. */
@@ -234,7 +242,7 @@ static int bring_batches_all(
 	while (r == 0 && more) {
 		r = plan_all(st, t, &more, err);
 		if (r == 0)
-			r = stream_into_all(st, err);
+			r = stream_into_all(st, more, err);
 		if (r == 0)
 			r = job_agree_all(
 				&st->job, stage_batch_done(st, more, err), err);
@@ -242,7 +250,10 @@ static int bring_batches_all(
 	}
 	stage_scan_close(st);
 	manifest_free(TAKE(st->old));
-	return r < 0 ? r : job_agree_all(&st->job, stage_batch_join(st, err), err);
+	if (r < 0)
+		return r;
+	r = job_away(&st->job, NULL, NULL, join, st, err);
+	return job_agree_all(&st->job, r, err);
 }
 
 /* The store is open. Whatever fails before the commit leaves the node as it was. */

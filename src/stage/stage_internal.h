@@ -12,8 +12,10 @@
 #include "pack/ahead.h"
 #include "pack/parcel.h"
 #include "plan/plan.h"
+#include "plan/rates.h"
 #include "plan/schedule.h"
 #include "store/store.h"
+#include "stream/stream.h"
 
 /*
  * What is brought in one go: all that the scan had found when it was its turn, see scan.c. Of a
@@ -44,7 +46,9 @@ struct stage {
 	const struct ebt_stage_options *o;
 	struct job job;
 	bool link_assumed;
-	struct cost_model cost;
+	struct cost_model cost; /* assumed, then measured: see rates */
+	struct rates rates;
+	struct rates_busy reads, writes, sends; /* of this node, of all batches */
 	char id[33];
 	struct store *store;
 	struct walk *walk;
@@ -139,6 +143,11 @@ int stage_layouts_all(struct stage *st, struct ebt_err *err);
 void stage_layouts_release(struct plan_layouts *l);
 /* The one of @entry, or NULL. */
 const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry);
+/* rates.c: what this node measured in a batch; and collective, for the next ones. */
+void stage_rates_add(struct stage *st, const struct stream_result *res);
+void stage_rates_all(struct stage *st, const struct stream_result *res);
+/* Of this node and of all batches, into st->self. */
+void stage_rates_report(struct stage *st);
 /* check.c: the plan from the manifest, the same on all nodes. */
 int stage_plan_all(struct stage *st, struct ebt_err *err);
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "flow/flow.h"
 #include "stream/stream_internal.h"
 #include "transport/transport.h"
@@ -46,6 +47,8 @@ struct carrier {
 	int *done; /* for MPI_Testsome */
 	MPI_Status *status;
 	int n, cap;
+	unsigned sending; /* content, and since when */
+	double sends_since;
 	MPI_Request ctl_req; /* the one receive for control messages */
 	struct control ctl_in;
 };
@@ -158,6 +161,8 @@ static void completed(struct carrier *c, const struct op *op)
 		received(c, op);
 		return;
 	case OP_SEND:
+		if (--c->sending == 0)
+			c->s->res->link.seconds += clock_now() - c->sends_since;
 		flow_sent(c->flow, &op->hop);
 		parcel_unref(op->parcel);
 		return;
@@ -256,6 +261,9 @@ static bool start_sends(struct carrier *c)
 			(int)(sizeof(*op.parcel->header) + op.parcel->header->length),
 			MPI_BYTE, (int)op.hop.node, TAG_DATA, c->t->comm, &req);
 		c->s->res->bytes_out += op.parcel->header->length;
+		c->s->res->link.bytes += op.parcel->header->length;
+		if (c->sending++ == 0)
+			c->sends_since = clock_now();
 		add_op(c, req, op);
 		moved = true;
 	}
@@ -371,7 +379,8 @@ void carrier_free(struct carrier *c)
 static void finish(struct carrier *c)
 {
 	for (int i = 0; i < c->n; i++) {
-		transport_wait(c->t, &c->reqs[i], (int)c->ops[i].hop.node);
+		transport_wait(c->t, &c->reqs[i],
+			c->ops[i].parcel ? (int)c->ops[i].hop.node : TRANSPORT_ANY);
 		completed(c, &c->ops[i]);
 	}
 	c->n = 0;

@@ -16,7 +16,7 @@
 #include "transport/transport.h"
 
 #define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
-#define TICK_NS	   50000000	/* between looks at stop requests */
+#define TICK_S	   0.05		/* between looks at stop requests */
 
 /* What has no content is in no parcel, but is looked at again like everything else. */
 static void look_at_empty(struct stream *s, struct packer *p, struct pack_place *from)
@@ -223,8 +223,10 @@ static int open_channel(
 
 static void close_channel(struct channel *c)
 {
-	if (c->packer)
+	if (c->packer) {
 		c->run->res->bytes_read += packer_bytes(c->packer);
+		packer_rate(c->packer, &c->run->res->read);
+	}
 	packer_free(c->packer);
 	free(c->held);
 	pool_free(c->pool);
@@ -270,7 +272,7 @@ static int stream_open(struct stream *s, struct ebt_err *err)
 	if (r == 0)
 		unpacker_show(s->unpacker, &in->job->activity);
 	if (r == 0)
-		r = job_away(in->job, "making", "directories", begin, s, err);
+		r = job_away(in->job, NULL, NULL, begin, s, err);
 	if (streams)
 		parcels /= streams;
 	if (parcels > FLOW_PARCELS_MAX)
@@ -300,9 +302,10 @@ static void stop_threads(struct stream *s)
 			pool_close(s->channels[i].pool);
 	}
 	queue_close(&s->written);
-	for (unsigned i = 0; i < s->n_threads; i++)
-		pthread_join(s->threads[i], NULL);
-	s->n_threads = 0;
+	while (s->n_threads) {
+		if (job_join(s->in->job, s->threads[s->n_threads - 1], TICK_S))
+			s->n_threads--;
+	}
 	for (uint32_t i = 0; i < s->n_channels; i++) {
 		while ((p = (struct parcel *)queue_poll(&s->channels[i].filled)))
 			parcel_unref(p);
@@ -318,8 +321,10 @@ static void stream_release(struct stream *s)
 	for (uint32_t i = 0; i < s->n_channels; i++)
 		close_channel(&s->channels[i]);
 	packer_free(s->looker);
-	if (s->unpacker)
+	if (s->unpacker) {
 		s->res->bytes_written = unpacker_bytes(s->unpacker);
+		unpacker_rate(s->unpacker, &s->res->write);
+	}
 	carrier_free(s->carrier);
 	unpacker_free(s->unpacker);
 	free(s->channels);
@@ -343,18 +348,10 @@ static void wait_written(struct stream *s)
 /* On one node: a look at stop requests and progress now and then, else the threads' time. */
 static void wait_copied(struct stream *s)
 {
-	struct timespec until;
-
 	while (s->n_threads) {
 		stream_tick(s);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += TICK_NS;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		if (pthread_timedjoin_np(s->threads[s->n_threads - 1], NULL, &until) ==
-			0)
+		if (job_join(s->in->job, s->threads[s->n_threads - 1], TICK_S))
 			s->n_threads--;
-		watch_turn(s->in->job->nodes.watch);
 	}
 }
 
@@ -388,7 +385,7 @@ int stream_all(
 	if (r < 0 && err)
 		*err = s.err;
 	if (r == 0)
-		r = job_away(in->job, "making", "hard links", finish, &s, err);
+		r = job_away(in->job, NULL, NULL, finish, &s, err);
 	res->seconds = clock_now() - began;
 	return job_agree_all(in->job, r, err);
 }

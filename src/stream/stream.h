@@ -37,6 +37,8 @@ struct stream_result {
 	bool reader;
 	uint64_t bytes_read, bytes_in, bytes_out, bytes_written;
 	uint64_t reopened; /* opens of sources that were tried again */
+	/* Time of threads, but of the link that in which something was being sent. */
+	struct rates_busy read, write, link;
 	double seconds;
 };
 

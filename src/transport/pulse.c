@@ -4,7 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORDS 6 /* in the time after which a rank counts as silent */
+#define WORDS 6	  /* in the time after which a rank counts as silent */
+#define EVERY 1.0 /* seconds, at most: patience may end at once, see pulse_hurry */
+
+static void set_stall(struct pulse *p, double stall)
+{
+	p->stall = stall;
+	p->every = stall / WORDS < EVERY ? stall / WORDS : EVERY;
+}
 
 static void add_child(struct pulse *p, int at, double now)
 {
@@ -23,8 +30,7 @@ void pulse_init(struct pulse *p, const struct pulse_who *who, double stall, doub
 	p->rank = who->rank;
 	snprintf(p->host, sizeof(p->host), "%s", who->host);
 	p->up = at ? at & (at - 1) : who->size > 1 ? 1 : -1;
-	p->stall = stall;
-	p->every = stall / WORDS;
+	set_stall(p, stall);
 	p->end = end;
 	p->sent = now - stall;
 	for (long k = 1; at + k < who->size && !(at & k); k *= 2)
@@ -37,8 +43,7 @@ void pulse_hurry(struct pulse *p, double stall)
 {
 	if (stall >= p->stall)
 		return;
-	p->stall = stall;
-	p->every = stall / WORDS;
+	set_stall(p, stall);
 }
 
 void pulse_absent(struct pulse *p, double seconds)
@@ -168,7 +173,7 @@ static struct pulse_trouble what_to_say(
 	t = trouble_of(p, now, self);
 	still = still_of(p, now, self);
 	/* A little later than what could be the cause. */
-	if (t.kind == PULSE_WELL && still >= p->stall + p->every)
+	if (t.kind == PULSE_WELL && still >= p->stall + p->stall / WORDS)
 		describe(p, self, PULSE_NOBODY, still, &t);
 	return t;
 }
@@ -185,19 +190,20 @@ enum pulse_say pulse_over(struct pulse *p)
 enum pulse_say pulse_turn(struct pulse *p, double now, const struct pulse_self *self)
 {
 	struct pulse_trouble t = what_to_say(p, now, self);
-	bool same = t.kind == p->said.kind && t.rank == p->said.rank;
+	/* Whether it is heard of or not: what it stands in is known already. */
+	bool same = t.rank == p->said.rank &&
+		    (t.kind == PULSE_NOBODY) == (p->said.kind == PULSE_NOBODY);
 
-	if (t.kind == PULSE_WELL && p->said.kind == PULSE_WELL)
-		return PULSE_NOTHING;
-	if (same) {
-		p->said.age = t.age;
-		return p->end > 0 && t.age >= p->end ? PULSE_END : PULSE_NOTHING;
-	}
-	/* Now it is known for whom; else first that it goes on there, then what else there is. */
-	if (p->said.kind == PULSE_WELL ||
-		(p->said.kind == PULSE_NOBODY && t.kind != PULSE_WELL)) {
+	if (t.kind == PULSE_WELL)
+		return pulse_over(p);
+	if (p->said.kind == PULSE_WELL || !same) {
 		p->said = t;
 		return PULSE_STANDS;
 	}
-	return pulse_over(p);
+	if (t.age > p->said.age)
+		p->said.age = t.age;
+	if (p->end <= 0 || p->said.age < p->end)
+		return PULSE_NOTHING;
+	p->end = 0;
+	return PULSE_END;
 }

@@ -88,7 +88,7 @@ bool pulse_due(struct pulse *p, double now, const struct pulse_self *self,
 enum pulse_say {
 	PULSE_NOTHING,
 	PULSE_STANDS, /* for p->said */
-	PULSE_GOES,   /* no more: p->gone, and for how long it did */
+	PULSE_GOES,   /* all is well: p->gone was the last, and for so long */
 	PULSE_END,    /* for p->said, and for too long */
 };
 enum pulse_say pulse_turn(struct pulse *p, double now, const struct pulse_self *self);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,10 +13,11 @@
 #include "transport/pulse.h"
 #include "transport/transport.h"
 
-#define TAG    31999 /* nobody else's, also where a communicator comes after this one */
-#define STEPS  64    /* between looks at the clock */
-#define LOOK_S 20e-3 /* between turns */
-#define TEXT   (PULSE_TEXT + 160)
+#define TAG	    31999 /* nobody else's, also where a communicator comes after this one */
+#define STEPS	    64	  /* between looks at the clock */
+#define LOOK_S	    20e-3 /* between turns */
+#define CLOSE_TESTS 50	  /* of a millisecond */
+#define TEXT	    (PULSE_TEXT + 160)
 
 struct watch {
 	const struct transport *t;
@@ -112,10 +114,14 @@ void watch_close(struct watch *w)
 	say(w, pulse_over(&w->pulse));
 	MPI_Cancel(&w->in);
 	MPI_Wait(&w->in, MPI_STATUS_IGNORE);
-	/* So short that MPI has it already; its receiver may be gone. */
-	if (w->out != MPI_REQUEST_NULL)
-		MPI_Request_free(&w->out);
-	free(w);
+	/* So short that MPI has sent it, mostly; its receiver may be gone. */
+	for (int i = 0, done = 0; i < CLOSE_TESTS && !done; i++) {
+		MPI_Test(&w->out, &done, MPI_STATUS_IGNORE);
+		if (!done)
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	if (w->out == MPI_REQUEST_NULL)
+		free(w);
 }
 
 void watch_doing(struct watch *w, const char *what)
@@ -179,13 +185,17 @@ static void look(struct watch *w, double now)
 	struct pulse_self self;
 	char text[PULSE_TEXT];
 	double since, gap = now - w->looked;
-	/* Stopped, or in its own work: then calls and silence are no longer than it was away. */
+	/* Stopped, or in its own work: what others and its own calls took is not known. */
 	bool away = gap > w->pulse.stall / 4;
 
 	w->looked = now;
-	if (away)
+	hear(w, now);
+	if (away) {
 		pulse_absent(&w->pulse, gap);
-	if (away || w->moved || ended != w->ended)
+		w->since = now;
+		return;
+	}
+	if (w->moved || ended != w->ended)
 		w->since = now;
 	w->moved = false;
 	w->ended = ended;
@@ -196,9 +206,8 @@ static void look(struct watch *w, double now)
 	if (since == 0)
 		describe_self(w, text, sizeof(text));
 	self = (struct pulse_self){.still = w->idle ? 0 : now - w->since,
-		.call = since > 0 && !away ? now - since : 0,
+		.call = since > 0 ? now - since : 0,
 		.text = text};
-	hear(w, now);
 	tell(w, now, &self);
 	say(w, pulse_turn(&w->pulse, now, &self));
 }
@@ -221,6 +230,7 @@ void watch_step(struct watch *w, const struct transport *t, bool moved, int peer
 	w->moved |= moved;
 	/* As nodes are counted. */
 	w->peer = t->size == w->t->size ? peer : TRANSPORT_ANY;
-	if (++w->steps % STEPS == 0)
+	/* Who is always the last to come waits but once, and has little else to do then. */
+	if (moved || ++w->steps % STEPS == 0)
 		watch_turn(w);
 }

@@ -106,4 +106,23 @@ check "a file" cmp src/many/f4 r.0/src/many/f4
 (cd src && find many -name 'f*') | sed "s|^|src/|" >list
 expect 0 3 --batch=20 -R --files-from=list "$WORK/l.%r"
 check "a list" diff -r src/many l.2/src/many -x hard2
+
+# What a batch shows of reading and writing is what the plans of the next ones are made with.
+what="rates"
+mkdir large
+for i in $(seq 12); do head -c 12M /dev/zero | tr '\0' "\\$((i + 100))" >large/f$i; done
+expect 0 2 --json --batch=3 large/. "$WORK/t.%r"
+for name in read write; do
+	says "\"${name}_measured\":true"
+	check "$name: not what is assumed" test -z "$(grep -E "\"$name\":(1000000000|4000000000)," out)"
+	rate=$(grep '"type":"node"' out | grep -o "\"${name}_rate\":[0-9]*" | cut -d: -f2 | sort -n | tail -n 1)
+	check "$name: $rate bytes a second" test "$rate" -gt 1000000
+done
+expect 0 2 -v large/. "$WORK/u.%r"
+for name in reader store link; do
+	check "slowest $name" grep -Eq "^slowest $name: [0-9.]+ [kMG]?B/s, rank [01] on " out
+done
+# One batch: nothing is left to be planned.
+expect 0 2 --json --batch=1000 large/. "$WORK/v.%r"
+says '"read_measured":false'
 finish

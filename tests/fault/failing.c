@@ -14,7 +14,7 @@
  *   EBT_TEST_LOOK                    this says, the first so many
  *   EBT_TEST_TIMES                   times (1)
  *   EBT_TEST_EARLY                   a signal of that number comes when MPI_Init begins
- *   EBT_TEST_DROWSY                  sleeps of 0.2 s take twice as long
+ *   EBT_TEST_DROWSY                  sleeps of 0.1 s take twice as long
  *   EBT_TEST_INODES                  inode numbers are larger by that
  *   EBT_TEST_AT                      of the calls that change a file system, the one of that
  *                                    number, from 1:
@@ -179,9 +179,9 @@ int nanosleep(const struct timespec *time, struct timespec *left)
 	int (*next)(const struct timespec *, struct timespec *);
 	struct timespec longer = *time;
 
-	if (time->tv_sec == 0 && time->tv_nsec == 200000000 &&
+	if (time->tv_sec == 0 && time->tv_nsec == 100000000 &&
 		setting("EBT_TEST_DROWSY"))
-		longer.tv_nsec = 400000000;
+		longer.tv_nsec = 200000000;
 	*(void **)&next = dlsym(RTLD_NEXT, "nanosleep");
 	return next(&longer, left);
 }

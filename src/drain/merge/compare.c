@@ -304,6 +304,7 @@ static int answer(struct merge *g, const struct buf *asked, struct ebt_err *err)
 			buf_put32(out, k);
 			buf_put8(out, attributes);
 			code = job_stopped(&g->d->job, err);
+			watch_turn(g->d->job.nodes.watch);
 			if (code == 0)
 				code = merge_check_asked(g, entry, err);
 			if (code == 0)

@@ -319,6 +319,17 @@ static int take_names(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	return code;
 }
 
+static int list_level(void *arg, struct ebt_err *err)
+{
+	struct listing *l = arg;
+	const char *const *dirs = (const char *const *)l->dirs.data;
+	int r = 0;
+
+	for (size_t i = 0; i < l->dirs.len / sizeof(*dirs) && r == 0; i++)
+		r = list_dir(l, dirs[i], err);
+	return r;
+}
+
 /* Level by level, until no node has a directory left to be listed. */
 static int lists_all(struct listing *l, struct ebt_err *err)
 {
@@ -337,8 +348,7 @@ static int lists_all(struct listing *l, struct ebt_err *err)
 		transport_reduce_all(&j->nodes, &left, 1, MPI_UINT64_T, MPI_SUM);
 		if (!left)
 			return 0;
-		for (size_t i = 0; i < l->dirs.len / sizeof(root) && r == 0; i++)
-			r = list_dir(l, ((const char *const *)l->dirs.data)[i], err);
+		r = job_away(j, NULL, NULL, list_level, l, err);
 		r = merge_exchange_all(l->g, r, take_names, l, err);
 		if (r < 0)
 			return r;

@@ -268,6 +268,25 @@ static void take_back(struct lead *c, struct hand *h, struct move_result *one)
 	*one = h->local.result;
 }
 
+static void show(const struct lead *c, struct activity_call *call, const char *what)
+{
+	struct drain *d = c->m->d;
+
+	activity_begin(&d->job.activity, call, what, drain_show_path, d,
+		(uintptr_t)c->t->e.name);
+}
+
+static int sync_file(struct lead *c)
+{
+	struct activity_call call;
+	int r;
+
+	show(c, &call, "syncing");
+	r = fsync(c->fd) < 0 ? -errno : 0;
+	activity_end(&c->m->d->job.activity, &call);
+	return r;
+}
+
 static void write_striped(struct lead *c, bool can_move, struct move_result *res)
 {
 	SCOPED_FREE struct hand *hands = calloc(c->count, sizeof(*hands));
@@ -275,6 +294,7 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	uint64_t bytes = 0;
 	uint32_t n = 0;
 	bool mine = false;
+	int r;
 
 	if (!hands) {
 		res->code = drain_fail(
@@ -297,9 +317,8 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 	}
 	res->bytes = bytes;
 	/* Those written here share the descriptor; others have synced theirs. */
-	if (res->code == 0 && mine && fsync(c->fd) < 0) {
-		res->code =
-			drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
+	if (res->code == 0 && mine && (r = sync_file(c)) < 0) {
+		res->code = drain_fail(c->m->d, c->t->e.name, r, "sync", &res->err);
 		res->side = MOVE_TARGET;
 		res->target = PLACE_NONE;
 	}
@@ -307,10 +326,16 @@ static void write_striped(struct lead *c, bool can_move, struct move_result *res
 
 static void set_size(struct lead *c, struct move_result *res)
 {
+	struct activity_call call;
+	int r;
+
 	move_count(&c->m->d->rep->setattrs);
-	if (ftruncate(c->fd, (off_t)c->t->e.size) == 0)
+	show(c, &call, "sizing");
+	r = ftruncate(c->fd, (off_t)c->t->e.size) < 0 ? -errno : 0;
+	activity_end(&c->m->d->job.activity, &call);
+	if (r == 0)
 		return;
-	res->code = drain_fail(c->m->d, c->t->e.name, -errno, "size", &res->err);
+	res->code = drain_fail(c->m->d, c->t->e.name, r, "size", &res->err);
 	res->side = MOVE_TARGET;
 	/* Of several it is any of them. */
 	if (c->count == 1)
@@ -322,6 +347,7 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 	struct move_result size = {.target = PLACE_NONE};
 	struct move_object o;
 	uint64_t end = 0;
+	int r;
 
 	for (uint32_t i = 0; i < c->t->n_pieces; i++) {
 		if (c->t->pieces[i].off + c->t->pieces[i].len > end)
@@ -352,9 +378,8 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 		fill_object(c, 0, can_move, &o);
 		o.sync = true;
 		move_write_object(c->l, &o, res);
-	} else if (end < c->t->e.size && fsync(c->fd) < 0) {
-		res->code =
-			drain_fail(c->m->d, c->t->e.name, -errno, "sync", &res->err);
+	} else if (end < c->t->e.size && (r = sync_file(c)) < 0) {
+		res->code = drain_fail(c->m->d, c->t->e.name, r, "sync", &res->err);
 		res->side = MOVE_TARGET;
 	}
 }
@@ -487,8 +512,7 @@ static int finish_file(struct lead *c, struct move_result *res)
 	if (r < 0)
 		return r;
 	res->side = MOVE_SOURCE;
-	activity_begin(&d->job.activity, &call, "finishing", drain_show_path, d,
-		(uintptr_t)e.name);
+	show(c, &call, "finishing");
 	r = name_file(c, &e, err);
 	activity_end(&d->job.activity, &call);
 	return r;
@@ -497,16 +521,14 @@ static int finish_file(struct lead *c, struct move_result *res)
 void lead_try_file(
 	struct lead *c, uint32_t *osts, bool can_move, struct move_result *res)
 {
-	struct drain *d = c->m->d;
-	uint64_t name = (uintptr_t)c->t->e.name;
 	struct activity_call call;
 	int r;
 
 	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
 	c->taken = MOVE_WHOLE;
-	activity_begin(&d->job.activity, &call, "creating", drain_show_path, d, name);
+	show(c, &call, "creating");
 	r = create(c, osts, res);
-	activity_end(&d->job.activity, &call);
+	activity_end(&c->m->d->job.activity, &call);
 	if (r < 0) {
 		lead_discard(c);
 		return;

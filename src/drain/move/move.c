@@ -371,7 +371,6 @@ static void run_all(struct move *m, struct rounds *r)
 			MPI_Test(&r->req, &flag, MPI_STATUS_IGNORE);
 			if (flag)
 				done = finish_round(m, r);
-			moved |= flag;
 		}
 		transport_pause(&m->d->job.nodes, &pause, moved);
 	}

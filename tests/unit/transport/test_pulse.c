@@ -122,8 +122,8 @@ static void who_moves_says_nothing_and_costs_little(void)
 
 		run(n, 10 * STALL, true);
 		CU_ASSERT_EQUAL(n->n_said, 0);
-		/* Six words in the time, and the first one. */
-		CU_ASSERT(n->words <= (uint64_t)sizes[s] * (6 * 10 + 2));
+		/* A word in a second, and the first one. */
+		CU_ASSERT(n->words <= (uint64_t)sizes[s] * (10 * (unsigned)STALL + 2));
 		free(n);
 	}
 }
@@ -192,9 +192,8 @@ static void of_several_the_one_that_began_first_is_named(void)
 	check_said(n, 0, PULSE_STANDS, PULSE_CALL, 45);
 	n->call[45] = 0;
 	run(n, 20, false);
-	CU_ASSERT_EQUAL(n->n_said, 3);
-	check_said(n, 1, PULSE_GOES, PULSE_CALL, 45);
-	check_said(n, 2, PULSE_STANDS, PULSE_SILENT, 22);
+	CU_ASSERT_EQUAL(n->n_said, 2);
+	check_said(n, 1, PULSE_STANDS, PULSE_SILENT, 22);
 	free(n);
 }
 
