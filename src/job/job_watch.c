@@ -69,12 +69,12 @@ void job_nap(const struct job *j, double seconds)
 	watch_idle(j->nodes.watch, false);
 }
 
-/* By the monotonic clock; less than a second. */
-static struct timespec in(double seconds)
+/* Less than a second from now. */
+static struct timespec in(clockid_t clock, double seconds)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	t.tv_nsec += (long)(seconds * 1e9);
 	t.tv_sec += t.tv_nsec / 1000000000;
 	t.tv_nsec %= 1000000000;
@@ -83,10 +83,11 @@ static struct timespec in(double seconds)
 
 bool job_join(const struct job *j, pthread_t thread, double seconds)
 {
-	struct timespec until = in(seconds);
+	/* ThreadSanitizer does not know pthread_clockjoin_np. */
+	struct timespec until = in(CLOCK_REALTIME, seconds);
 
 	watch_turn(j->nodes.watch);
-	return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+	return pthread_timedjoin_np(thread, NULL, &until) == 0;
 }
 
 struct away {
@@ -123,7 +124,7 @@ static void stay(struct away *a)
 	SCOPED_LOCK(&a->lock);
 
 	while (!a->over) {
-		until = in(NAP_S);
+		until = in(CLOCK_MONOTONIC, NAP_S);
 		pthread_cond_clockwait(&a->changed, &a->lock, CLOCK_MONOTONIC, &until);
 		watch_turn(a->j->nodes.watch);
 	}

@@ -209,7 +209,9 @@ int manifest_drop_single_groups(struct manifest *m, struct ebt_err *err)
 	return 0;
 }
 
-bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st)
+/* Not the digest, to which others may be adding. */
+static bool unchanged(
+	const struct manifest_entry *e, uint64_t ino, const struct stat *st)
 {
 	bool link = e->kind == MANIFEST_SYMLINK;
 
@@ -217,17 +219,21 @@ bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st)
 	       (link || (uint64_t)st->st_size == e->size) &&
 	       st->st_mtim.tv_sec == e->mtime &&
 	       (uint32_t)st->st_mtim.tv_nsec == e->mtime_ns &&
-	       (!e->ino || st->st_ino == e->ino);
+	       (!ino || st->st_ino == ino);
+}
+
+bool manifest_unchanged(const struct manifest_entry *e, const struct stat *st)
+{
+	return unchanged(e, e->ino, st);
 }
 
 bool manifest_unchanged_on(
 	uint32_t node, const struct manifest_entry *e, const struct stat *st)
 {
-	struct manifest_entry seen = *e;
+	bool elsewhere =
+		node != manifest_node(e) && manifest_time(st->st_ctim) == e->changed;
 
-	if (node != manifest_node(e) && manifest_time(st->st_ctim) == e->changed)
-		seen.ino = 0;
-	return manifest_unchanged(&seen, st);
+	return unchanged(e, elsewhere ? 0 : e->ino, st);
 }
 
 bool manifest_same_time(const struct manifest *m, const struct manifest_entry *e,
