@@ -32,15 +32,36 @@ uint32_t plan_reader_node(uint32_t reader, uint32_t readers, uint32_t nodes)
 	return (uint32_t)((uint64_t)reader * nodes / readers);
 }
 
-uint32_t plan_rank(const struct plan *p, uint32_t stream, uint32_t node)
+static uint32_t distance(const struct plan *p, uint32_t stream, uint32_t node)
 {
 	uint32_t reader = p->streams[stream].reader;
 
 	return node >= reader ? node - reader : p->nodes - (reader - node);
 }
 
+/*
+ * The leaf changes places with the last rank, which sends nothing in a chain or a binomial tree. In
+ * the other schedules every rank sends. Who reads has to.
+ */
+static uint32_t swapped(const struct plan *p, uint32_t stream, uint32_t rank)
+{
+	uint32_t leaf;
+
+	if (!p->has_leaf || p->leaf == p->streams[stream].reader ||
+		(p->algo != SCHEDULE_CHAIN && p->algo != SCHEDULE_BINOMIAL))
+		return rank;
+	leaf = distance(p, stream, p->leaf);
+	return rank == leaf ? p->nodes - 1 : rank == p->nodes - 1 ? leaf : rank;
+}
+
+uint32_t plan_rank(const struct plan *p, uint32_t stream, uint32_t node)
+{
+	return swapped(p, stream, distance(p, stream, node));
+}
+
 uint32_t plan_node(const struct plan *p, uint32_t stream, uint32_t rank)
 {
+	rank = swapped(p, stream, rank);
 	return (uint32_t)(((uint64_t)p->streams[stream].reader + rank) % p->nodes);
 }
 
@@ -95,6 +116,8 @@ int plan_stage(const struct manifest *m, const uint64_t *need,
 	if (r < 0)
 		return r;
 	p->nodes = o->nodes;
+	p->has_leaf = o->has_leaf && o->leaf < o->nodes;
+	p->leaf = o->leaf;
 	p->n_streams = plan_readers(o, p->bytes);
 	p->streams = calloc(p->n_streams, sizeof(*p->streams));
 	if (!p->streams) {

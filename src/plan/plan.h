@@ -79,6 +79,9 @@ struct plan_options {
 	uint64_t
 		parcel_max; /* upper limit of the choice, from the memory bound; 0: none */
 	enum schedule_algo algo;
+	/* The node is slow in sending: where a schedule has an end that sends nothing, it is there. */
+	bool has_leaf;
+	uint32_t leaf;
 	struct cost_model cost;
 	const struct plan_layouts *layouts; /* or NULL; not used with one reader */
 };
@@ -86,8 +89,10 @@ struct plan_options {
 struct plan {
 	uint32_t nodes;
 	enum schedule_algo algo; /* never AUTO */
-	uint64_t parcel;	 /* payload bytes of a full parcel */
-	uint64_t bytes;		 /* of all streams */
+	bool has_leaf;
+	uint32_t leaf;
+	uint64_t parcel; /* payload bytes of a full parcel */
+	uint64_t bytes;	 /* of all streams */
 	uint64_t n_parcels;
 	uint32_t n_streams; /* readers that got something to read; may be 0 */
 	struct plan_stream *streams;

@@ -3,6 +3,7 @@
 
 #define LEAST_BYTES   (16u << 20)
 #define LEAST_SECONDS 1e-3
+#define SLOW	      0.5 /* of what others send, at most, does a slow one */
 #define WORTH	      1.1 /* so much more in all do further readers have to read */
 
 double rates_of(const struct rates_busy *b, unsigned threads)
@@ -31,6 +32,16 @@ static void learn_readers(struct rates *r, const struct rates_measured *m)
 	r->most = 0;
 }
 
+static void learn_leaf(struct rates *r, const struct rates_measured *m)
+{
+	if (m->link <= 0 || m->link > SLOW * m->others ||
+		(r->has_leaf && m->link >= r->sends))
+		return;
+	r->has_leaf = true;
+	r->leaf = m->slowest;
+	r->sends = m->link;
+}
+
 void rates_learn(struct rates *r, const struct rates_measured *m, bool link_assumed,
 	struct cost_model *c)
 {
@@ -43,8 +54,10 @@ void rates_learn(struct rates *r, const struct rates_measured *m, bool link_assu
 		r->write = true;
 		c->write = m->write;
 	}
+	learn_leaf(r, m);
 	if (m->link > 0 && link_assumed) {
 		r->link = true;
-		c->link = m->link;
+		/* Where it sends nothing it slows nobody. */
+		c->link = r->has_leaf && m->slowest == r->leaf ? m->others : m->link;
 	}
 }

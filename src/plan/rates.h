@@ -26,7 +26,9 @@ double rates_of(const struct rates_busy *b, unsigned threads);
 struct rates_measured {
 	double read;	  /* of one reader, their mean */
 	double write;	  /* of the slowest store */
-	double link;	  /* of the slowest sender */
+	double link;	  /* of the slowest sender, */
+	uint32_t slowest; /* which is this node, */
+	double others;	  /* and the mean of the other ones */
 	uint32_t readers; /* that the batch had */
 };
 
@@ -36,11 +38,16 @@ struct rates {
 	uint32_t best;		/* readers with which most was read in all */
 	double got;		/* bytes per second of all of them */
 	uint32_t most; /* readers that more of them did not help; 0: not known */
+	bool has_leaf;
+	uint32_t
+		leaf; /* the node that is much slower in sending than others, if one is, */
+	double sends; /* and what it sends */
 };
 
 /*
  * Into *c; the rate of the link only if it was @link_assumed. Where more readers read no more in all,
- * it is not readers that are lacking: r->most bounds them from then on.
+ * it is not readers that are lacking: r->most bounds them from then on. Of a node that is a leaf
+ * nothing is measured any more; it stays one unless a slower one is found.
  */
 void rates_learn(struct rates *r, const struct rates_measured *m, bool link_assumed,
 	struct cost_model *c);

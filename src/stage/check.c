@@ -322,6 +322,8 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 		.readers = readers,
 		.parcel = st->o->parcel,
 		.readers_max = st->rates.most,
+		.has_leaf = st->rates.has_leaf,
+		.leaf = st->rates.leaf,
 		.cost = st->cost,
 		.layouts = &st->b.layouts,
 	};

@@ -190,12 +190,9 @@ static void look(struct watch *w, double now)
 
 	w->looked = now;
 	hear(w, now);
-	if (away) {
+	if (away)
 		pulse_absent(&w->pulse, gap);
-		w->since = now;
-		return;
-	}
-	if (w->moved || ended != w->ended)
+	if (away || w->moved || ended != w->ended)
 		w->since = now;
 	w->moved = false;
 	w->ended = ended;
@@ -206,10 +203,11 @@ static void look(struct watch *w, double now)
 	if (since == 0)
 		describe_self(w, text, sizeof(text));
 	self = (struct pulse_self){.still = w->idle ? 0 : now - w->since,
-		.call = since > 0 ? now - since : 0,
+		.call = since > 0 && !away ? now - since : 0,
 		.text = text};
 	tell(w, now, &self);
-	say(w, pulse_turn(&w->pulse, now, &self));
+	if (!away)
+		say(w, pulse_turn(&w->pulse, now, &self));
 }
 
 void watch_turn(struct watch *w)

@@ -362,6 +362,46 @@ static void readers_are_spread_and_ranks_rotate(void)
 	}
 }
 
+/* Whoever is slow in sending stands where nothing is sent on; all others keep a place. */
+static void a_leaf_is_the_last_of_what_others_read(void)
+{
+	static const enum schedule_algo algos[] = {
+		SCHEDULE_CHAIN, SCHEDULE_BINOMIAL, SCHEDULE_TWO_TREE};
+
+	for (size_t a = 0; a < sizeof(algos) / sizeof(algos[0]); a++) {
+		for (uint32_t leaf = 0; leaf < 10; leaf++) {
+			struct plan_options o = options(10, 4, PLAN_PARCEL_MIN);
+			SCOPED(plan_freep) struct plan *p = NULL;
+			uint64_t out, in;
+			bool reads = false;
+
+			o.algo = algos[a];
+			o.has_leaf = true;
+			o.leaf = leaf;
+			CU_ASSERT_FATAL(plan_bytes(100 * MIB, &o, &p, NULL) == 0);
+			for (uint32_t j = 0; j < p->n_streams; j++) {
+				uint32_t seen = 0;
+
+				CU_ASSERT_EQUAL(
+					plan_rank(p, j, p->streams[j].reader), 0);
+				for (uint32_t i = 0; i < 10; i++) {
+					uint32_t rank = plan_rank(p, j, i);
+
+					seen |= 1u << rank;
+					CU_ASSERT_EQUAL(plan_node(p, j, rank), i);
+				}
+				CU_ASSERT_EQUAL(seen, 0x3ff);
+				reads |= p->streams[j].reader == leaf;
+			}
+			CU_ASSERT_FATAL(plan_link_bytes(p, leaf, &out, &in, NULL) == 0);
+			if (!reads && algos[a] != SCHEDULE_TWO_TREE)
+				CU_ASSERT_EQUAL(out, 0);
+			if (!reads)
+				CU_ASSERT_EQUAL(in, 100 * MIB);
+		}
+	}
+}
+
 static void the_memory_bound_limits_parcels(void)
 {
 	struct plan_options o = options(5000, 1, 0);
@@ -450,6 +490,7 @@ static const struct test tests[] = {
 	TEST(nothing_to_move_is_a_plan),
 	TEST(readers_are_as_many_as_pay),
 	TEST(readers_are_spread_and_ranks_rotate),
+	TEST(a_leaf_is_the_last_of_what_others_read),
 	TEST(the_memory_bound_limits_parcels),
 	TEST(senseless_options_are_refused),
 };

@@ -86,10 +86,38 @@ static void readers_that_read_no_more_in_all_do_not_become_more(void)
 	CU_ASSERT_EQUAL(readers_after(9, 1e9, 3e9, 20e9), 4);
 }
 
+static void a_node_that_sends_much_slower_than_others_becomes_a_leaf(void)
+{
+	struct cost_model c = {25e9, 20e-6, 1e9, 4e9};
+	struct rates r = {0};
+	struct rates_measured m = {.link = 9e9, .slowest = 5, .others = 10e9};
+
+	rates_learn(&r, &m, true, &c);
+	CU_ASSERT(!r.has_leaf);
+	CU_ASSERT_EQUAL(c.link, 9e9);
+	m.link = 2e9;
+	rates_learn(&r, &m, true, &c);
+	CU_ASSERT(r.has_leaf);
+	CU_ASSERT_EQUAL(r.leaf, 5);
+	CU_ASSERT_EQUAL(c.link, 10e9);
+	/* It is not seen any more, others are as ever. */
+	m = (struct rates_measured){.link = 9e9, .slowest = 2, .others = 10e9};
+	rates_learn(&r, &m, true, &c);
+	CU_ASSERT_EQUAL(r.leaf, 5);
+	/* A slow one, but not as slow; then a slower one. */
+	m = (struct rates_measured){.link = 3e9, .slowest = 2, .others = 10e9};
+	rates_learn(&r, &m, true, &c);
+	CU_ASSERT_EQUAL(r.leaf, 5);
+	m.link = 1e9;
+	rates_learn(&r, &m, true, &c);
+	CU_ASSERT_EQUAL(r.leaf, 2);
+}
+
 static const struct test tests[] = {
 	TEST(a_rate_is_that_of_all_threads_together),
 	TEST(what_was_measured_replaces_what_was_assumed),
 	TEST(readers_become_as_many_as_the_slowest_of_the_rest_takes),
 	TEST(readers_that_read_no_more_in_all_do_not_become_more),
+	TEST(a_node_that_sends_much_slower_than_others_becomes_a_leaf),
 };
 SUITE("plan_rates", tests)
