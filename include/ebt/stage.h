@@ -46,14 +46,22 @@ struct ebt_stage_options {
 	uint64_t memory; /* bytes of the buffers of a node; 0: EBT_STAGE_MEMORY */
 	/* What a reader finds before it goes its way, entries; 0: a fifth of a second's work. */
 	unsigned batch;
+	/*
+	 * What stays free of the file system of each store: a share of its size, below 0 for
+	 * none; or bytes. Both 0: EBT_STAGE_KEEP_FREE, but EBT_STAGE_KEEP_FREE_MOST at most.
+	 */
+	double keep_free_share;
+	uint64_t keep_free;
 	double link;	/* bytes per second and direction; 0: found out or assumed */
 	double latency; /* seconds a message; 0: assumed */
 	bool dry_run;	/* plan, fill in the report, move nothing */
 	bool give_up;	/* ebt_stage_recover_all ends publications where they stand */
 };
 
-#define EBT_STAGE_MEMORY     (256ull << 20)
-#define EBT_STAGE_IO_THREADS 4
+#define EBT_STAGE_MEMORY	 (256ull << 20)
+#define EBT_STAGE_IO_THREADS	 4
+#define EBT_STAGE_KEEP_FREE	 0.05
+#define EBT_STAGE_KEEP_FREE_MOST (8ull << 30)
 
 /* Of one node, in rank order on the first rank. */
 struct ebt_stage_node {

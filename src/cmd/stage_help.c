@@ -84,6 +84,11 @@ void cmd_stage_help(FILE *out)
 	      "their way\n"
 	      "                         (what it finds in a while)\n",
 		out);
+	fprintf(out,
+		"      --keep-free=SIZE   what stays free on every node, or PERCENT%% "
+		"(%g%%, at\n"
+		"                         most %lluG)\n",
+		EBT_STAGE_KEEP_FREE * 100, EBT_STAGE_KEEP_FREE_MOST >> 30);
 	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
 		EBT_TIMEOUT);
 	fprintf(out,

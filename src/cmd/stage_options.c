@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -19,6 +20,7 @@ enum {
 	OPT_WINDOW,
 	OPT_MEMORY,
 	OPT_BATCH,
+	OPT_KEEP_FREE,
 	OPT_LINK,
 	OPT_LATENCY,
 	OPT_SIMULATE,
@@ -42,6 +44,7 @@ static const struct option long_options[] = {
 	{"window", required_argument, NULL, OPT_WINDOW},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"batch", required_argument, NULL, OPT_BATCH},
+	{"keep-free", required_argument, NULL, OPT_KEEP_FREE},
 	{"link", required_argument, NULL, OPT_LINK},
 	{"latency", required_argument, NULL, OPT_LATENCY},
 	{"dry-run", no_argument, NULL, 'n'},
@@ -53,6 +56,27 @@ static const struct option long_options[] = {
 	CMD_COMMON_OPTIONS,
 	{NULL, 0, NULL, 0},
 };
+
+/* A size, or a share of the file system as "5%"; 0: nothing. */
+static int parse_keep_free(
+	const char *text, struct ebt_stage_options *s, struct ebt_err *err)
+{
+	char *end;
+	double share = strtod(text, &end);
+	int r;
+
+	s->keep_free = 0;
+	if (end != text && strcmp(end, "%") == 0) {
+		if (!(share >= 0 && share < 100))
+			return ebt_failx(err, -EINVAL, "%s: must be below 100%%", text);
+		s->keep_free_share = share > 0 ? share / 100 : -1;
+		return 0;
+	}
+	r = text_parse_size(text, &s->keep_free, err);
+	if (r == 0 && !s->keep_free)
+		s->keep_free_share = -1;
+	return r;
+}
 
 static int parse_parcel(const char *s, uint64_t *out, struct ebt_err *err)
 {
@@ -79,6 +103,8 @@ static int parse_tuning(
 		return cmd_parse_number(arg, 1, 64, &s->io_threads, err);
 	case OPT_WRITE_THREADS:
 		return cmd_parse_number(arg, 1, 64, &s->write_threads, err);
+	case OPT_KEEP_FREE:
+		return parse_keep_free(arg, s, err);
 	case OPT_BATCH:
 		return cmd_parse_number(arg, 1, 1 << 20, &s->batch, err);
 	case OPT_ALGO:

@@ -396,18 +396,25 @@ static int compare_space(
 	struct stage *st, const struct space *want, struct ebt_err *err)
 {
 	int fd = store_dirfd(st->store);
-	char a[TEXT_SIZE], b[TEXT_SIZE];
-	uint64_t have, memory;
+	char a[TEXT_SIZE], b[TEXT_SIZE], c[TEXT_SIZE];
+	uint64_t have, floor, memory;
 	struct statvfs v;
 
 	if (fstatvfs(fd, &v) < 0)
 		return ebt_fail(err, -errno, "%s: free space", store_path(st->store));
 	have = (uint64_t)v.f_bavail * v.f_frsize;
+	floor = stage_floor(st->o, (uint64_t)v.f_blocks * v.f_frsize);
 	/* One without any blocks, as ramfs or tmpfs without a bound, does not count them. */
 	if (v.f_blocks && want->bytes > have)
 		return ebt_failx(err, -ENOSPC, "%s: %s needed, %s free",
 			store_path(st->store), text_size((double)want->bytes, a),
 			text_size((double)have, b));
+	if (v.f_blocks && floor > have - want->bytes)
+		return ebt_failx(err, -ENOSPC,
+			"%s: %s needed, %s free, of which %s are to stay so (see "
+			"--keep-free)",
+			store_path(st->store), text_size((double)want->bytes, a),
+			text_size((double)have, b), text_size((double)floor, c));
 	/* File systems without a fixed number of inodes report none at all. */
 	if (v.f_files && want->inodes > v.f_favail)
 		return ebt_failx(err, -ENOSPC, "%s: %llu inodes needed, %llu free",

@@ -48,6 +48,20 @@ uint64_t stage_memory(const struct ebt_stage_options *o)
 	return o->memory ? o->memory : EBT_STAGE_MEMORY;
 }
 
+uint64_t stage_floor(const struct ebt_stage_options *o, uint64_t size)
+{
+	double usual = EBT_STAGE_KEEP_FREE * (double)size;
+
+	if (o->keep_free)
+		return o->keep_free;
+	if (o->keep_free_share < 0)
+		return 0;
+	if (o->keep_free_share > 0)
+		return (uint64_t)(o->keep_free_share * (double)size);
+	return usual < EBT_STAGE_KEEP_FREE_MOST ? (uint64_t)usual
+						: EBT_STAGE_KEEP_FREE_MOST;
+}
+
 int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err)
 {
 	SCOPED_FREE char *cwd = getcwd(NULL, 0);

@@ -78,6 +78,8 @@ unsigned stage_io_threads(const struct ebt_stage_options *o);
 unsigned stage_write_threads(const struct ebt_stage_options *o);
 unsigned stage_window(const struct ebt_stage_options *o);
 uint64_t stage_memory(const struct ebt_stage_options *o);
+/* Bytes that are to stay free of @size. */
+uint64_t stage_floor(const struct ebt_stage_options *o, uint64_t size);
 /* Readers of the plan, 0: chosen there; bytes for parcels. Both once there is a batch. */
 unsigned stage_readers(const struct stage *st);
 uint64_t stage_pool(const struct stage *st);

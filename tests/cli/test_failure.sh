@@ -104,6 +104,22 @@ if [ "$(id -u)" = 0 ] && mkdir full.0 full.1 && mount -t tmpfs -o size=20m tmpfs
 	expect 1 2 src/large "$WORK/full.%r/x"
 	says "free"
 	nothing_visible full.0/x full.1/x
+	# Room for it, but not for what is to stay free. 20 MiB less 15 MB leave 5.7 MiB.
+	head -c 15000000 /dev/urandom >most
+	expect 1 2 --keep-free=6M most "$WORK/full.%r/x"
+	says "are to stay so (see --keep-free)"
+	expect 1 2 --keep-free=30% most "$WORK/full.%r/x"
+	says "6.0 MiB are to stay so"
+	nothing_visible full.0/x full.1/x
+	expect 0 2 --keep-free=5M most "$WORK/full.%r/x"
+	head -c 4900000 /dev/urandom >more
+	expect 1 2 more "$WORK/full.%r/y"
+	says "1.0 MiB are to stay so"
+	expect 0 2 --keep-free=0 more "$WORK/full.%r/y"
+	for bad in 100% -1% 5x %; do
+		expect 2 1 --keep-free=$bad more "$WORK/full.%r/z"
+	done
+	rm -rf full.0/x full.0/y
 	umount full.1
 	mount -t tmpfs -o size=100m,nr_inodes=100 tmpfs full.1
 	expect 1 2 src "$WORK/full.%r/x"
