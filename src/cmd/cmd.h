@@ -104,6 +104,8 @@ int cmd_parse_options(int argc, char **argv, const char *shorts,
 	const struct option *options, struct cmd_common *c,
 	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err),
 	void *arg, struct ebt_err *err);
+/* The lines of --help for how a run is ended, waits and tells: --timeout to --done. */
+void cmd_print_help(FILE *out);
 int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
 	struct ebt_err *err);
 /* A time, at most 1e6 s. 0 is -1, as it is a wish and in the options the default. */

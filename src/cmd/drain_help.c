@@ -114,24 +114,7 @@ void cmd_drain_help(FILE *out)
 	fprintf(out, "      --memory=SIZE      bound of the buffers of a node (%s)\n",
 		text_size(EBT_DRAIN_MEMORY, memory));
 	fputs("      --rate=RATE        of the whole drain, at most (no limit)\n", out);
-	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
-		EBT_TIMEOUT);
-	fprintf(out,
-		"      --stall=TIME       without progress until the node is named "
-		"that "
-		"all\n"
-		"                         wait for; 0: never (%gs)\n",
-		EBT_STALL);
-	fputs("      --stall-end=TIME   without progress until the run is ended "
-	      "(never)\n",
-		out);
-	fprintf(out,
-		"      --wait=TIME        for a store that another run has; 0: not at "
-		"all (%gm)\n",
-		EBT_WAIT / 60);
-	fputs("      --done=FILE        written last, only after status 0; removed "
-	      "first\n",
-		out);
+	cmd_print_help(out);
 	print_model(out);
 	fputs("      --watch=TIME       again and again, this long between passes, "
 	      "what is\n"

@@ -7,6 +7,27 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 
+void cmd_print_help(FILE *out)
+{
+	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
+		EBT_TIMEOUT);
+	fprintf(out,
+		"      --stall=TIME       without progress until the node is named "
+		"that all\n"
+		"                         wait for; 0: never (%gs)\n",
+		EBT_STALL);
+	fputs("      --stall-end=TIME   without progress until the run is ended "
+	      "(never)\n",
+		out);
+	fprintf(out,
+		"      --wait=TIME        for a store that another run has; 0: not at "
+		"all (%gm)\n",
+		EBT_WAIT / 60);
+	fputs("      --done=FILE        written last, only after status 0; removed "
+	      "first\n",
+		out);
+}
+
 int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
 	struct ebt_err *err)
 {

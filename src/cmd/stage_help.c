@@ -89,24 +89,7 @@ void cmd_stage_help(FILE *out)
 		"(%g%%, at\n"
 		"                         most %lluG)\n",
 		EBT_STAGE_KEEP_FREE * 100, EBT_STAGE_KEEP_FREE_MOST >> 30);
-	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
-		EBT_TIMEOUT);
-	fprintf(out,
-		"      --stall=TIME       without progress until the node is named "
-		"that "
-		"all\n"
-		"                         wait for; 0: never (%gs)\n",
-		EBT_STALL);
-	fputs("      --stall-end=TIME   without progress until the run is ended "
-	      "(never)\n",
-		out);
-	fprintf(out,
-		"      --wait=TIME        for a store that another run has; 0: not at "
-		"all (%gm)\n",
-		EBT_WAIT / 60);
-	fputs("      --done=FILE        written last, only after status 0; removed "
-	      "first\n",
-		out);
+	cmd_print_help(out);
 	fputs("      --link=RATE        of a node, per direction: 25G, 200mbit (found "
 	      "out)\n",
 		out);

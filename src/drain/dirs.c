@@ -270,8 +270,7 @@ int drain_dirs_make_all(struct drain *d, struct ebt_err *err)
 	for (uint32_t depth = 1; depth <= most && r == 0; depth++) {
 		struct level l = {.d = d, .depth = depth, .x = &x};
 
-		r = job_away(&d->job, NULL, NULL, make_level, &l, err);
-		r = job_agree_all(&d->job, r, err);
+		r = job_away_all(&d->job, make_level, &l, err);
 		if (r == 0)
 			r = drain_miss_all(d, &x.names, err);
 		x.names.len = 0;
@@ -339,8 +338,7 @@ int drain_dirs_finish_all(struct drain *d, struct ebt_err *err)
 	for (uint32_t depth = deepest_all(d) + 1; depth-- > 0 && r == 0;) {
 		struct level l = {.d = d, .depth = depth};
 
-		r = job_away(&d->job, NULL, NULL, finish_level, &l, err);
-		r = job_agree_all(&d->job, r, err);
+		r = job_away_all(&d->job, finish_level, &l, err);
 	}
 	/* For a next pass it is a directory like any other. */
 	if (r == 0)

@@ -192,8 +192,7 @@ static int end_all(
 	if (d->o->conflict != EBT_CONFLICT_ERROR)
 		transport_reduce_all(&d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
 	d->proof.splits_lost = lost;
-	r = job_away(&d->job, NULL, NULL, free_local, &(struct freeing){d, done}, err);
-	return job_agree_all(&d->job, r, err);
+	return job_away_all(&d->job, free_local, &(struct freeing){d, done}, err);
 }
 
 /* Collective. A bit for each output, set when it is in place. */
@@ -313,8 +312,7 @@ static int scan_all(struct drain *d, struct ebt_err *err)
 
 	watch_doing(d->job.nodes.watch, "scanning");
 	d->pass.unsettled = 0;
-	r = job_away(&d->job, NULL, NULL, scan, d, err);
-	r = job_agree_all(&d->job, r, err);
+	r = job_away_all(&d->job, scan, d, err);
 	d->rep->scan += job_lap_all(&d->job);
 	return r;
 }

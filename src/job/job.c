@@ -94,11 +94,11 @@ static int add_rules(struct filter *f, struct reader *r, struct ebt_err *err)
 }
 
 /* Only the first rank has read the user's rules: one open of each file, not one a node. */
-static int build_filter_all(struct job *j, struct ebt_err *err)
+/* @r: what failed here before, if it is not 0. */
+static int build_filter_all(struct job *j, int r, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf b = {0};
 	struct reader rd;
-	int r;
 
 	for (size_t i = 0; j->node == 0 && i < j->run->n_rules; i++) {
 		buf_put8(&b, (uint8_t)j->run->rules[i].kind);
@@ -106,7 +106,9 @@ static int build_filter_all(struct job *j, struct ebt_err *err)
 		buf_put(&b, j->run->rules[i].text, j->run->rules[i].len);
 		buf_put8(&b, 0);
 	}
-	r = job_agree_all(j, buf_ok(&b) ? 0 : ebt_fail(err, -ENOMEM, "filter"), err);
+	if (r == 0 && !buf_ok(&b))
+		r = ebt_fail(err, -ENOMEM, "filter");
+	r = job_agree_all(j, r, err);
 	if (r == 0)
 		r = transport_bcast_buf_all(&j->nodes, &b, 0, err);
 	if (r < 0 || !b.len)
@@ -185,9 +187,8 @@ int job_open_all(
 	j->node = j->nodes.rank;
 	j->n_nodes = j->nodes.size;
 	r = job_watch_open(j, err);
-	r = job_agree_all(j, r, err);
 	j->comm.watch = j->nodes.watch;
-	return r < 0 ? r : build_filter_all(j, err);
+	return build_filter_all(j, r, err);
 }
 
 void job_close(struct job *j)

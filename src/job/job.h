@@ -78,9 +78,9 @@ struct job_claim {
  */
 int job_claim_all(struct job *j, struct job_claim *c, struct ebt_err *err);
 
-/* job_watch.c: who watches over the waits of a run, in j->nodes.watch. */
+/* job_watch.c: who watches over the waits of a run, in j->nodes.watch, or NULL. */
 int job_watch_open(struct job *j, struct ebt_err *err);
-/* Nothing has to move for so long, but stop requests end it. */
+/* job_away.c: nothing has to move for so long, but stop requests end it. */
 void job_nap(const struct job *j, double seconds);
 /* The end of @thread, for which this one waits so long at most, with turns for the watch. */
 bool job_join(const struct job *j, pthread_t thread, double seconds);
@@ -90,6 +90,10 @@ bool job_join(const struct job *j, pthread_t thread, double seconds);
  */
 int job_away(struct job *j, const char *what, const char *name,
 	int (*fn)(void *arg, struct ebt_err *err), void *arg, struct ebt_err *err);
+
+/* Collective: the same with @what NULL, and agreement on the result. */
+int job_away_all(struct job *j, int (*fn)(void *arg, struct ebt_err *err), void *arg,
+	struct ebt_err *err);
 
 /* job_names.c: @path with %r, %h, %u, %% filled in; @what names it in messages: "DEST". */
 int job_expand(const char *path, const char *what, int rank, char *out, size_t size,

@@ -216,6 +216,8 @@ int manifest_path(const struct manifest *m, uint32_t i, char *out, size_t size);
 int manifest_source_path(const struct manifest *m, uint32_t i, char *out, size_t size);
 /* The first as a string of its own, which the caller frees. NULL: no memory. */
 char *manifest_path_new(const struct manifest *m, uint32_t i);
+/* For activity_begin: @arg is the manifest, a tree, and @index an entry, or none of it. */
+void manifest_show_path(const void *arg, uint64_t index, char *out, size_t size);
 /* Tree: index after the last entry below directory @i; i + 1 for anything else. */
 uint32_t manifest_subtree_end(const struct manifest *m, uint32_t i);
 /* Tree: index of @path below the store, or MANIFEST_NONE. Binary search. */

@@ -8,9 +8,12 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "manifest/manifest_internal.h"
 
 /* Bytes of the path of entry @i with its NUL. */
@@ -136,4 +139,15 @@ uint32_t manifest_find(const struct manifest *m, const char *path)
 		lo = found + 1;
 		end = manifest_subtree_end(m, found);
 	}
+}
+
+void manifest_show_path(const void *arg, uint64_t index, char *out, size_t size)
+{
+	const struct manifest *m = arg;
+	char path[PATH_MAX], name[512];
+
+	if (index >= m->count ||
+		manifest_path(m, (uint32_t)index, path, sizeof(path)) < 0)
+		path[0] = '\0';
+	snprintf(out, size, "%s", text_name(path, name, sizeof(name)));
 }

@@ -267,23 +267,14 @@ static int share_done(
 	return r;
 }
 
-static void show_name(const void *arg, uint64_t index, char *out, size_t size)
-{
-	const struct unpacker *u = arg;
-	char path[PATH_MAX], name[512];
-
-	if (manifest_path(u->m, (uint32_t)index, path, sizeof(path)) < 0)
-		path[0] = '\0';
-	snprintf(out, size, "%s", text_name(path, name, sizeof(name)));
-}
-
 int unpacker_open(struct unpacker *u, const struct plan_piece *piece,
 	struct pack_place *to, struct pack_target *dst, struct ebt_err *err)
 {
 	int r;
 
 	dst->shared = NULL;
-	activity_begin(u->activity, &dst->call, "writing", show_name, u, piece->entry);
+	activity_begin(u->activity, &dst->call, "writing", manifest_show_path, u->m,
+		piece->entry);
 	if (piece->len == u->m->entries[piece->entry].size) {
 		dst->fd = create(u, piece->entry, to, err);
 		r = dst->fd < 0 ? dst->fd : 0;
@@ -404,7 +395,8 @@ int unpacker_begin(struct unpacker *u, struct ebt_err *err)
 	for (uint32_t i = 0; i < u->m->count && r == 0; i++) {
 		if (u->m->entries[i].kind != MANIFEST_DIR)
 			continue;
-		activity_begin(u->activity, &call, "making", show_name, u, i);
+		activity_begin(
+			u->activity, &call, "making", manifest_show_path, u->m, i);
 		r = make_dir(u, i, &place, err);
 		activity_end(u->activity, &call);
 	}
@@ -448,7 +440,8 @@ int unpacker_small(struct unpacker *u, struct pack_place *to, struct ebt_err *er
 		if (e->kind != MANIFEST_DIR && manifest_needed(u->need, i) &&
 			(e->kind == MANIFEST_SYMLINK ||
 				(manifest_has_data(u->m, i) && e->size == 0))) {
-			activity_begin(u->activity, &call, "making", show_name, u, i);
+			activity_begin(u->activity, &call, "making", manifest_show_path,
+				u->m, i);
 			r = make_small(u, i, to, err);
 			activity_end(u->activity, &call);
 		}
@@ -484,7 +477,8 @@ int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 		dirfd = place_at(u, i, &place, err);
 		if (dirfd < 0)
 			return dirfd;
-		activity_begin(u->activity, &call, "linking", show_name, u, i);
+		activity_begin(
+			u->activity, &call, "linking", manifest_show_path, u->m, i);
 		r = linkat(u->treefd, first, dirfd, e->name, 0) < 0 ? -errno : 0;
 		activity_end(u->activity, &call);
 		if (r < 0)

@@ -279,30 +279,22 @@ static int conflicts(void *arg, struct ebt_err *err)
 	return stage_check_conflicts(arg, err);
 }
 
-static int conflicts_all(struct stage *st, struct ebt_err *err)
-{
-	int r = job_away(&st->job, NULL, NULL, conflicts, st, err);
-
-	return job_agree_all(&st->job, r, err);
-}
-
 int stage_compare_all(struct stage *st, struct ebt_err *err)
 {
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
 	int r = 0;
 
 	if (st->store && !automatic)
-		r = conflicts_all(st, err);
+		r = job_away_all(&st->job, conflicts, st, err);
 	if (r < 0 || !st->store ||
 		(!automatic && st->o->overwrite != EBT_OVERWRITE_UPDATE))
 		return r;
-	r = job_away(&st->job, NULL, NULL, compare_here, st, err);
-	r = job_agree_all(&st->job, r, err);
+	r = job_away_all(&st->job, compare_here, st, err);
 	if (r == 0)
 		r = share_needs_all(st, err);
 	/* Now that it is known what is to be replaced. */
 	if (r == 0)
-		r = conflicts_all(st, err);
+		r = job_away_all(&st->job, conflicts, st, err);
 	for (uint32_t i = 0; r == 0 && i < st->b.m->count; i++) {
 		if (st->b.m->entries[i].kind == MANIFEST_DIR ||
 			manifest_needed(st->b.need, i))

@@ -264,10 +264,7 @@ static int bring_batches_all(
 	}
 	stage_scan_close(st);
 	manifest_free(TAKE(st->old));
-	if (r < 0)
-		return r;
-	r = job_away(&st->job, NULL, NULL, join, st, err);
-	return job_agree_all(&st->job, r, err);
+	return r < 0 ? r : job_away_all(&st->job, join, st, err);
 }
 
 /* The store is open. Whatever fails before the commit leaves the node as it was. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -145,17 +144,6 @@ static int read_range(struct move *m, struct move_source *s, uint64_t off,
 	return 0;
 }
 
-static void show_source(const void *arg, uint64_t index, char *out, size_t size)
-{
-	const struct manifest *m = arg;
-	char path[PATH_MAX], name[512];
-
-	if (index >= m->count ||
-		manifest_path(m, (uint32_t)index, path, sizeof(path)) < 0)
-		path[0] = '\0';
-	snprintf(out, size, "%s", text_name(path, name, sizeof(name)));
-}
-
 int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off,
 	void *to, uint32_t len, bool verify, struct ebt_err *err)
 {
@@ -164,7 +152,7 @@ int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t of
 	int r;
 
 	s->refused = NET_TAKEN;
-	activity_begin(a, &call, "reading", show_source, m->d->out.m, entry);
+	activity_begin(a, &call, "reading", manifest_show_path, m->d->out.m, entry);
 	r = open_source(m, s, entry, err);
 	if (r == 0)
 		r = read_range(m, s, off, to, len, err);
