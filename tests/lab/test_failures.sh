@@ -35,11 +35,13 @@ lines() {
 }
 # failures CASE...: lines in $WORK/lines
 failures() {
+	local got=0
 	CHECKS=$((CHECKS + 1))
 	# shellcheck disable=SC2016 # expanded there
 	timeout -k 20 "$LIMIT" sh -c 'echo $$ >"$1"; shift; exec "$@"' sh "$WORK/pid" "$failures" \
 		-q -N "$N" -b "$BUILD" -o "$WORK/lines" -w ebt-stage "$@" >"$WORK/out" 2>"$WORK/err" \
-		</dev/null || { fail "$*"; show; }
+		</dev/null || got=$?
+	[ "$got" = 0 ] || { fail "$*: status $got"; show; df -h "$WORK" >&2; }
 	check "nothing left of the cluster" test -z "$(ls -d /run/ebt-*-failures"$(cat "$WORK/pid")" 2>/dev/null)"
 }
 cleanly='.type == "failure" and .hit and .status != null and .status != 0 and .said != ""
