@@ -29,6 +29,29 @@ struct ebt_digest digest_bytes(const void *data, size_t len)
 	return (struct ebt_digest){.lo = h.low64, .hi = h.high64};
 }
 
+/* Only ever a pointer to the library's own. */
+struct digest_stream *digest_stream_new(void)
+{
+	XXH3_state_t *s = XXH3_createState();
+
+	if (s)
+		XXH3_128bits_reset(s);
+	return (struct digest_stream *)s;
+}
+
+void digest_stream_add(struct digest_stream *s, const void *data, size_t len)
+{
+	XXH3_128bits_update((XXH3_state_t *)s, data, len);
+}
+
+struct ebt_digest digest_stream_end(struct digest_stream *s)
+{
+	XXH128_hash_t h = XXH3_128bits_digest((XXH3_state_t *)s);
+
+	XXH3_freeState((XXH3_state_t *)s);
+	return (struct ebt_digest){.lo = h.low64, .hi = h.high64};
+}
+
 static void run_fold(struct digest_run *run)
 {
 	XXH128_hash_t h =

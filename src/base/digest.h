@@ -35,6 +35,12 @@ bool digest_is_zero(const void *data, size_t len);
 /* Of any buffer, for messages and records. */
 struct ebt_digest digest_bytes(const void *data, size_t len);
 
+/* digest_bytes of what comes in pieces. NULL: no memory. The end frees it. */
+struct digest_stream;
+struct digest_stream *digest_stream_new(void);
+void digest_stream_add(struct digest_stream *s, const void *data, size_t len);
+struct ebt_digest digest_stream_end(struct digest_stream *s);
+
 /*
  * The digest of a sequence of leaves, one after the other (struct digest_run, POD, start
  * from zeros). Up to DIGEST_RUN leaf digests are gathered, then folded into the state.

@@ -45,6 +45,20 @@ int fsio_save(
 	int dirfd, const char *name, const void *data, size_t len, struct ebt_err *err);
 
 /*
+ * The same in pieces: the caller writes to sv->fd from its start, then either closes, which
+ * gives the file its name, or drops it. After fsio_save_close there is nothing left to drop.
+ */
+#define FSIO_SAVE_TEMP 38 /* ".ID.new" with its NUL: the name while it is written */
+struct fsio_saving {
+	int dir, fd;
+	char temp[FSIO_SAVE_TEMP], *name;
+};
+int fsio_save_open(
+	int dirfd, const char *name, struct fsio_saving *sv, struct ebt_err *err);
+int fsio_save_close(struct fsio_saving *sv, struct ebt_err *err);
+void fsio_save_drop(struct fsio_saving *sv);
+
+/*
  * Remove the new files that calls of fsio_save left in directory @dirfd when their
  * process died. Not while others save there. 0 or a negative errno.
  */
@@ -197,6 +211,14 @@ int fsio_list(int fd, int (*fn)(void *arg, const char *name, unsigned char d_typ
  * bytes.
  */
 int fsio_free_memory(uint64_t *bytes);
+/*
+ * @len bytes of zeros that lie in a nameless file on the file system of directory @dirfd, with
+ * all their room taken. NULL where that cannot be had, for whatever reason.
+ */
+void *fsio_room_new(int dirfd, size_t len);
+void fsio_room_free(void *p, size_t len);
+/* What of it is in the memory of this process need not stay there. Any thread, at any time. */
+void fsio_room_let_go(void *p, size_t len);
 /* True if files on @fd's file system live in memory (tmpfs, ramfs). */
 bool fsio_in_memory(int fd);
 /* More about a name than stat(2) says. */

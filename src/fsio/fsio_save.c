@@ -67,8 +67,6 @@ int fsio_load(
 	return buf_ok(out) ? 0 : fail(err, -ENOMEM, "read", name);
 }
 
-#define NEW_LEN 37 /* of ".ID.new", the name while it is written */
-
 /* The directory that holds @name, open, and the last component in *base. */
 static int open_parent(int dirfd, const char *name, const char **base)
 {
@@ -86,28 +84,97 @@ static int open_parent(int dirfd, const char *name, const char **base)
 	return fd < 0 ? -errno : fd;
 }
 
-static int write_synced(int dir, const char *name, const void *data, size_t len)
+void fsio_save_drop(struct fsio_saving *sv)
 {
-	SCOPED_FD int fd = openat(
-		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r;
+	if (sv->fd >= 0)
+		close(TAKE_FD(sv->fd));
+	if (sv->dir >= 0)
+		unlinkat(sv->dir, sv->temp, 0);
+	if (sv->dir >= 0)
+		close(TAKE_FD(sv->dir));
+	scope_free(&sv->name);
+	sv->name = NULL;
+}
 
-	if (fd < 0)
-		return -errno;
-	r = fsio_write(fd, data, len, 0);
+int fsio_save_open(
+	int dirfd, const char *name, struct fsio_saving *sv, struct ebt_err *err)
+{
+	const char *base;
+	char id[33];
+	int r = fsio_random_id(id, err);
+
+	*sv = (struct fsio_saving){.dir = -1, .fd = -1};
 	if (r < 0)
 		return r;
-	if (fsync(fd) < 0)
+	snprintf(sv->temp, sizeof(sv->temp), ".%s.new", id);
+	sv->name = strdup(name);
+	if (!sv->name)
+		return fail(err, -ENOMEM, "write", name);
+	sv->dir = open_parent(dirfd, name, &base);
+	if (sv->dir >= 0)
+		sv->fd = openat(sv->dir, sv->temp,
+			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (sv->fd >= 0)
+		return 0;
+	r = sv->dir < 0 ? sv->dir : -errno;
+	if (sv->dir >= 0)
+		close(TAKE_FD(sv->dir));
+	fsio_save_drop(sv);
+	return fail(err, r, "write", name);
+}
+
+/* The file is whole and gets its name. */
+static int put_in_place(struct fsio_saving *sv)
+{
+	const char *slash = strrchr(sv->name, '/');
+
+	if (fsync(sv->fd) < 0)
 		return -errno;
 	/* Some network file systems report a lost write only here. */
-	return close(TAKE_FD(fd)) < 0 ? -errno : 0;
+	if (close(TAKE_FD(sv->fd)) < 0)
+		return -errno;
+	return renameat(sv->dir, sv->temp, sv->dir, slash ? slash + 1 : sv->name) < 0
+		       ? -errno
+		       : 0;
+}
+
+int fsio_save_close(struct fsio_saving *sv, struct ebt_err *err)
+{
+	int r = put_in_place(sv);
+
+	if (r < 0) {
+		fail(err, r, "write", sv->name);
+		fsio_save_drop(sv);
+		return r;
+	}
+	/* EINVAL: the file system does not sync directories, as some in user space. */
+	if (fsync(sv->dir) < 0 && errno != EINVAL)
+		r = fail(err, -errno, "sync the directory of", sv->name);
+	close(TAKE_FD(sv->dir));
+	fsio_save_drop(sv);
+	return r;
+}
+
+int fsio_save(
+	int dirfd, const char *name, const void *data, size_t len, struct ebt_err *err)
+{
+	struct fsio_saving sv;
+	int r = fsio_save_open(dirfd, name, &sv, err);
+
+	if (r < 0)
+		return r;
+	r = fsio_write(sv.fd, data, len, 0);
+	if (r == 0)
+		return fsio_save_close(&sv, err);
+	fsio_save_drop(&sv);
+	return fail(err, r, "write", name);
 }
 
 static int clean_one(void *arg, const char *name, unsigned char d_type)
 {
 	const int *dirfd = arg;
 
-	if (strlen(name) != NEW_LEN || name[0] != '.' ||
+	if (strlen(name) != FSIO_SAVE_TEMP - 1 || name[0] != '.' ||
 		strspn(name + 1, "0123456789abcdef") != 32 ||
 		strcmp(name + 33, ".new") != 0)
 		return 0;
@@ -117,33 +184,6 @@ static int clean_one(void *arg, const char *name, unsigned char d_type)
 int fsio_save_clean(int dirfd)
 {
 	return fsio_list(dirfd, clean_one, &dirfd);
-}
-
-int fsio_save(
-	int dirfd, const char *name, const void *data, size_t len, struct ebt_err *err)
-{
-	char temp[NEW_LEN + 1], id[33];
-	const char *base;
-	SCOPED_FD int dir = open_parent(dirfd, name, &base);
-	int r;
-
-	if (dir < 0)
-		return fail(err, dir, "write", name);
-	r = fsio_random_id(id, err);
-	if (r < 0)
-		return r;
-	snprintf(temp, sizeof(temp), ".%s.new", id);
-	r = write_synced(dir, temp, data, len);
-	if (r == 0 && renameat(dir, temp, dir, base) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlinkat(dir, temp, 0);
-		return fail(err, r, "write", name);
-	}
-	/* EINVAL: the file system does not sync directories, as some in user space. */
-	if (fsync(dir) < 0 && errno != EINVAL)
-		return fail(err, -errno, "sync the directory of", name);
-	return 0;
 }
 
 int fsio_random_id(char id[33], struct ebt_err *err)

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Building manifests: entries in one growing array, everything they point to in blocks
- * that are freed together. Nothing is ever taken out again, so a string costs its bytes
- * and no more. Sources are found through a hash table, as one run may name a hundred
- * thousand.
+ * Building manifests. Nothing is ever taken out again, so a string costs its bytes and no more.
+ * Sources are found through a hash table, as one run may name a hundred thousand.
  */
 #include "manifest/manifest.h"
 
@@ -14,77 +12,38 @@
 #include "base/text.h"
 #include "manifest/manifest_internal.h"
 
-#define BLOCK_FIRST   4096
-#define BLOCK_LARGEST (1024 * 1024)
-
-int manifest_new(struct manifest **out, struct ebt_err *err)
+int manifest_new_in(int dirfd, struct manifest **out, struct ebt_err *err)
 {
 	struct manifest *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return ebt_fail(err, -ENOMEM, "manifest");
 	m->times = FSIO_TIMES_EXACT;
+	m->room = dirfd;
 	*out = m;
 	return 0;
+}
+
+int manifest_new(struct manifest **out, struct ebt_err *err)
+{
+	return manifest_new_in(-1, out, err);
 }
 
 void manifest_free(struct manifest *m)
 {
 	if (!m)
 		return;
-	for (struct manifest_block *b = m->blocks, *next; b; b = next) {
-		next = b->next;
-		free(b);
-	}
-	free(m->entries);
+	manifest_free_room(m);
 	free(m->sources);
 	free(m->slots);
 	free(m);
 }
 
-static void *block_alloc(struct manifest *m, size_t len, size_t align)
-{
-	struct manifest_block *b = m->blocks;
-	size_t at = b ? (b->used + align - 1) & ~(align - 1) : 0, size;
-
-	if (b && at <= b->size && len <= b->size - at) {
-		b->used = at + len;
-		return b->data + at;
-	}
-	size = b ? b->size * 2 : BLOCK_FIRST;
-	if (size > BLOCK_LARGEST)
-		size = BLOCK_LARGEST;
-	if (size < len)
-		size = len;
-	b = malloc(sizeof(*b) + size);
-	if (!b)
-		return NULL;
-	*b = (struct manifest_block){.next = m->blocks, .used = len, .size = size};
-	m->blocks = b;
-	return b->data;
-}
-
 static void *block_copy(struct manifest *m, const void *data, size_t len, size_t align)
 {
-	void *p = block_alloc(m, len, align);
+	void *p = manifest_alloc(m, len, align);
 
 	return p ? memcpy(p, data, len) : NULL;
-}
-
-int manifest_reserve(struct manifest *m, size_t count, struct ebt_err *err)
-{
-	struct manifest_entry *p;
-
-	if (count > MANIFEST_COUNT_MAX)
-		return ebt_fail(err, -EOVERFLOW, "manifest: %zu entries", count);
-	if (count <= m->cap)
-		return 0;
-	p = realloc(m->entries, count * sizeof(*p));
-	if (!p)
-		return ebt_fail(err, -ENOMEM, "manifest: %zu entries", count);
-	m->entries = p;
-	m->cap = (uint32_t)count;
-	return 0;
 }
 
 static int grow(struct manifest *m, struct ebt_err *err)
@@ -126,7 +85,7 @@ int manifest_put(
 	if (!n->name || (e->target && !n->target) || (e->xattrs_len && !n->xattrs) ||
 		(e->n_extents && !n->extents))
 		return ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
-	m->count++;
+	manifest_passed(m, m->count++);
 	return 0;
 }
 
@@ -211,7 +170,7 @@ int manifest_add_source(
 		return ebt_fail(err, r, "manifest: %u sources", m->n_sources);
 	slot = slot_of(m, path, len);
 	if (!*slot) {
-		copy = block_alloc(m, len + 1, 1);
+		copy = manifest_alloc(m, len + 1, 1);
 		if (!copy)
 			return ebt_fail(
 				err, -ENOMEM, "manifest: %u sources", m->n_sources);
@@ -328,6 +287,7 @@ void manifest_count(const struct manifest *m, struct manifest_totals *totals)
 			t.bytes += e->size;
 			t.data += manifest_data(e);
 		}
+		manifest_passed(m, i);
 	}
 	*totals = t;
 }

@@ -11,7 +11,8 @@
  * Not thread-safe, with one exception: digests of different or the same entry may be
  * summed from any thread by manifest_sum_digest.
  *
- * Cost: one struct manifest_entry plus its strings per entry, about 200 bytes.
+ * Cost: one struct manifest_entry plus its strings per entry, about 250 bytes. Those of a large
+ * manifest may lie in files, of which a few pages are in memory at a time: see manifest_new_in.
  */
 #ifndef MANIFEST_MANIFEST_H
 #define MANIFEST_MANIFEST_H
@@ -117,12 +118,28 @@ struct manifest {
 	/* private to src/manifest from here on */
 	uint32_t
 		groups; /* flat: numbers of groups that are given to entries marked so */
+	int room;	/* directory for nameless files, -1: only memory */
+	size_t mapped;	/* bytes of entries that lie in one; 0: they do not */
 	uint32_t cap, sources_cap;
 	struct manifest_block *blocks; /* strings, xattrs and extents */
 	uint32_t *slots, n_slots;      /* hash of sources: index + 1, 0 is free */
 };
 
 int manifest_new(struct manifest **out, struct ebt_err *err);
+/*
+ * What grows large lies in nameless files on the file system of directory @dirfd, if that can be
+ * had there. @dirfd stays the caller's, and open as long as entries are added; -1: as manifest_new.
+ */
+int manifest_new_in(int dirfd, struct manifest **out, struct ebt_err *err);
+/* What lies in files need not stay in memory; it comes back when it is touched. Any thread. */
+void manifest_let_go(const struct manifest *m);
+/* For loops over entries, or over places that are looked at: the @i-th was. */
+#define MANIFEST_WINDOW 16384
+static inline void manifest_passed(const struct manifest *m, uint64_t i)
+{
+	if (m->mapped && i % MANIFEST_WINDOW == MANIFEST_WINDOW - 1)
+		manifest_let_go(m);
+}
 void manifest_free(struct manifest *m);
 DEFINE_SCOPED(struct manifest, manifest_free)
 #define SCOPED_MANIFEST SCOPED(manifest_freep)
@@ -323,9 +340,14 @@ struct ebt_digest manifest_digest_range(
 int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *err);
 int manifest_decode(
 	const void *data, size_t len, struct manifest **out, struct ebt_err *err);
-/* Whole files below @dirfd. Save: new file, fsync, rename. Only trees. */
+/*
+ * Whole files below @dirfd, a piece at a time. Save: new file, fsync, rename. Only trees.
+ * manifest_load_in is for a large one, see manifest_new_in: @room is a directory as there.
+ */
 int manifest_load(
 	int dirfd, const char *name, struct manifest **out, struct ebt_err *err);
+int manifest_load_in(int room, int dirfd, const char *name, struct manifest **out,
+	struct ebt_err *err);
 int manifest_save(
 	const struct manifest *m, int dirfd, const char *name, struct ebt_err *err);
 
@@ -336,13 +358,20 @@ int manifest_save(
  */
 int manifest_merge(const struct manifest *base, const struct manifest *top,
 	struct manifest **out, struct ebt_err *err);
+/*
+ * The same of @n trees, the last on top, or a copy of one. ID and times are those of the last.
+ * The result is made as by manifest_new_in(@room).
+ */
+int manifest_unite(const struct manifest *const *parts, size_t n, int room,
+	struct manifest **out, struct ebt_err *err);
 
 /*
- * The entries of tree @m whose bit in @keep is set, with the ID of @m. Of what is kept the
+ * The entries of tree @m whose bit in @keep is set, with the ID of @m, made as by
+ * manifest_new_in(@room). Of what is kept the
  * directories above it must be kept. A hard link whose group loses its first name goes on with
  * the next.
  */
-int manifest_select(const struct manifest *m, const uint64_t *keep,
+int manifest_select(const struct manifest *m, const uint64_t *keep, int room,
 	struct manifest **out, struct ebt_err *err);
 
 /*

@@ -185,6 +185,7 @@ const char *manifest_shape_flaw(const struct manifest *m, uint32_t *at)
 		} else if (e->parent != MANIFEST_ROOT || e->group != MANIFEST_NONE) {
 			flaw = "a parent or group before there is a tree";
 		}
+		manifest_passed(m, i);
 	}
 	return flaw;
 }
@@ -201,10 +202,12 @@ int manifest_drop_single_groups(struct manifest *m, struct ebt_err *err)
 		g = m->entries[i].group;
 		if (g != MANIFEST_NONE && g != i)
 			shared[g / 64] |= 1ull << (g % 64);
+		manifest_passed(m, i);
 	}
 	for (uint32_t i = 0; i < m->count; i++) {
 		if (m->entries[i].group == i && !(shared[i / 64] >> (i % 64) & 1))
 			m->entries[i].group = MANIFEST_NONE;
+		manifest_passed(m, i);
 	}
 	return 0;
 }

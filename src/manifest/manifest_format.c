@@ -90,8 +90,6 @@
 #define AHEAD	      2u
 /* Nanoseconds: an hour, of which every unit is a part. */
 #define TIME_UNIT_MAX 3600000000000ull
-/* Bytes; only keeps a device in the place of a file from being read for ever. */
-#define FILE_MAX      ((size_t)1 << 40)
 
 static void put16(unsigned char **p, uint16_t v)
 {
@@ -154,13 +152,18 @@ static void put_copy(unsigned char *p, const struct manifest_copy *c)
 	put32(&p, c->mode);
 }
 
+static size_t entry_len(bool tree, const struct manifest_entry *e)
+{
+	return ENTRY_LEN + strlen(e->name) + (e->target ? strlen(e->target) : 0) +
+	       e->xattrs_len + (size_t)e->n_extents * EXTENT_LEN + TAIL_LEN +
+	       (tree ? COPY_LEN : 0);
+}
+
 static int put_entry(
 	struct buf *out, bool tree, const struct manifest_entry *e, struct ebt_err *err)
 {
 	size_t name = strlen(e->name), target = e->target ? strlen(e->target) : 0;
-	size_t len = ENTRY_LEN + name + target + e->xattrs_len +
-		     (size_t)e->n_extents * EXTENT_LEN + TAIL_LEN +
-		     (tree ? COPY_LEN : 0);
+	size_t len = entry_len(tree, e);
 	char shown[256];
 	unsigned char *p;
 
@@ -190,7 +193,7 @@ static int put_entry(
 	return 0;
 }
 
-static void put_header(struct buf *out, const struct manifest *m)
+static void put_header(struct buf *out, const struct manifest *m, uint64_t body)
 {
 	char id[32] = {0};
 
@@ -201,33 +204,62 @@ static void put_header(struct buf *out, const struct manifest *m)
 	buf_put32(out, m->tree ? FLAG_TREE : 0);
 	buf_put32(out, m->n_sources);
 	buf_put32(out, m->count);
-	buf_put64(out, 0); /* the length of the body, when it is known */
+	buf_put64(out, body);
 	buf_put(out, id, sizeof(id));
 	buf_put64(out, m->times.unit);
 	buf_put64(out, (uint64_t)m->times.min);
 	buf_put64(out, (uint64_t)m->times.max);
 }
 
-int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *err)
+uint64_t manifest_body(const struct manifest *m)
 {
-	size_t start = out->len;
-	uint64_t body;
-	int r;
+	uint64_t len = 0;
 
-	put_header(out, m);
+	for (uint32_t i = 0; i < m->n_sources; i++)
+		len += 2 + strlen(m->sources[i]);
+	for (uint32_t i = 0; i < m->count; i++) {
+		len += entry_len(m->tree, &m->entries[i]);
+		manifest_passed(m, i);
+	}
+	return len;
+}
+
+int manifest_encode_head(
+	const struct manifest *m, uint64_t body, struct buf *out, struct ebt_err *err)
+{
+	put_header(out, m, body);
 	for (uint32_t i = 0; i < m->n_sources; i++) {
 		size_t len = strlen(m->sources[i]);
 
 		buf_put16(out, (uint16_t)len);
 		buf_put(out, m->sources[i], len);
 	}
-	for (uint32_t i = 0; i < m->count; i++) {
-		r = put_entry(out, m->tree, &m->entries[i], err);
-		if (r < 0)
-			return r;
+	return buf_ok(out) ? 0 : ebt_fail(err, -ENOMEM, "manifest");
+}
+
+int manifest_encode_some(const struct manifest *m, uint32_t *at, size_t enough,
+	struct buf *out, struct ebt_err *err)
+{
+	int r = 0;
+
+	while (r == 0 && *at < m->count && out->len < enough) {
+		r = put_entry(out, m->tree, &m->entries[*at], err);
+		manifest_passed(m, (*at)++);
 	}
-	if (!buf_ok(out))
-		return ebt_fail(err, -ENOMEM, "manifest: %u entries", m->count);
+	return r;
+}
+
+int manifest_encode(const struct manifest *m, struct buf *out, struct ebt_err *err)
+{
+	size_t start = out->len;
+	uint32_t at = 0;
+	uint64_t body;
+	int r = manifest_encode_head(m, 0, out, err);
+
+	if (r == 0)
+		r = manifest_encode_some(m, &at, SIZE_MAX, out, err);
+	if (r < 0)
+		return r;
 	body = out->len - start - HEADER_LEN;
 	buf_patch32(out, start + 24, (uint32_t)body);
 	buf_patch32(out, start + 28, (uint32_t)(body >> 32));
@@ -266,6 +298,7 @@ struct ebt_digest manifest_digest_range(
 			digest_run_add(
 				&run, digest_bytes(e->extents,
 					      e->n_extents * sizeof(*e->extents)));
+		manifest_passed(m, i);
 	}
 	return digest_run_end(&run);
 }
@@ -275,16 +308,10 @@ struct ebt_digest manifest_digest(const struct manifest *m)
 	return manifest_digest_range(m, 0, m->count);
 }
 
-static int damaged(struct ebt_err *err, const char *what)
+int manifest_damaged(struct ebt_err *err, const char *what)
 {
 	return ebt_failx(err, -EBADMSG, "manifest damaged: %s", what);
 }
-
-/* What the header says about the rest. */
-struct head {
-	uint32_t n_sources, count;
-	uint64_t body;
-};
 
 static bool get_id(struct reader *r, char id[33])
 {
@@ -308,42 +335,61 @@ static bool get_times(struct reader *r, struct fsio_times *t)
 	return !r->failed && t->min < t->max && t->unit <= TIME_UNIT_MAX;
 }
 
-static int get_header(
-	struct reader *r, struct manifest *m, struct head *h, struct ebt_err *err)
+/* Where decode puts together what is not in memory as it is in the record. */
+struct manifest_scratch {
+	char name[MANIFEST_PATH_MAX + 1], target[MANIFEST_PATH_MAX + 1];
+	struct manifest_extent *extents;
+	size_t cap;
+};
+
+void manifest_decoding_release(struct manifest_decoding *d)
 {
-	const void *magic = reader_take(r, 8);
+	if (d->scratch)
+		free(d->scratch->extents);
+	free(d->scratch);
+}
+
+int manifest_decode_head(struct manifest_decoding *d, const void *data, size_t size,
+	uint64_t total, size_t *used, struct ebt_err *err)
+{
+	struct reader r = reader_of(data, size);
+	const void *magic = reader_take(&r, 8);
 	uint16_t version, len;
 	uint32_t flags;
 
 	if (!magic || memcmp(magic, MAGIC, 8) != 0)
 		return ebt_failx(err, -EBADMSG, "not a manifest");
-	version = reader_get16(r);
-	if (!r->failed && version != MANIFEST_VERSION)
+	version = reader_get16(&r);
+	if (!r.failed && version != MANIFEST_VERSION)
 		return ebt_failx(err, -EPROTONOSUPPORT,
 			"manifest of version %u; this program knows version %u",
 			version, MANIFEST_VERSION);
-	len = reader_get16(r);
-	flags = reader_get32(r);
-	h->n_sources = reader_get32(r);
-	h->count = reader_get32(r);
-	h->body = reader_get64(r);
-	if (!get_id(r, m->id) || len < HEADER_MIN || flags & ~FLAG_TREE)
-		return damaged(err, "header");
-	if (len >= HEADER_LEN && !get_times(r, &m->times))
-		return damaged(err, "times");
-	reader_take(r, len - (len < HEADER_LEN ? HEADER_MIN : HEADER_LEN));
-	if (r->failed || reader_left(r) < DIGEST_BYTES ||
-		h->body != reader_left(r) - DIGEST_BYTES)
-		return damaged(err, "length");
+	len = reader_get16(&r);
+	flags = reader_get32(&r);
+	d->sources = reader_get32(&r);
+	d->count = reader_get32(&r);
+	d->body = reader_get64(&r);
+	if (!get_id(&r, d->m->id) || len < HEADER_MIN || flags & ~FLAG_TREE)
+		return manifest_damaged(err, "header");
+	if (len >= HEADER_LEN && !get_times(&r, &d->m->times))
+		return manifest_damaged(err, "times");
+	reader_take(&r, len - (len < HEADER_LEN ? HEADER_MIN : HEADER_LEN));
+	if (r.failed || total < (uint64_t)len + DIGEST_BYTES ||
+		d->body != total - len - DIGEST_BYTES)
+		return manifest_damaged(err, "length");
 	/*
 	 * What is said to follow fits what does follow: no large allocation for a small
 	 * lie.
 	 */
-	if (h->count > MANIFEST_COUNT_MAX ||
-		(uint64_t)h->n_sources * 2 + (uint64_t)h->count * ENTRY_LEN > h->body)
-		return damaged(err, "number of entries");
-	m->tree = flags & FLAG_TREE;
-	return 0;
+	if (d->count > MANIFEST_COUNT_MAX ||
+		(uint64_t)d->sources * 2 + (uint64_t)d->count * ENTRY_LEN > d->body)
+		return manifest_damaged(err, "number of entries");
+	d->m->tree = flags & FLAG_TREE;
+	d->scratch = calloc(1, sizeof(*d->scratch));
+	if (!d->scratch)
+		return ebt_fail(err, -ENOMEM, "manifest");
+	*used = len;
+	return manifest_reserve(d->m, d->count, err);
 }
 
 /*
@@ -360,50 +406,29 @@ static const char *get_string(struct reader *r, size_t len, char *scratch)
 	return scratch;
 }
 
-static int get_sources(struct reader *r, struct manifest *m, uint32_t n, char *scratch,
-	struct ebt_err *err)
+static int get_source(
+	struct reader *r, struct manifest *m, char *scratch, struct ebt_err *err)
 {
-	const char *path;
-	uint32_t index;
-	size_t len;
+	size_t len = reader_get16(r);
+	const char *path = get_string(r, len, scratch);
+	uint32_t index, next = m->n_sources;
 	int rc;
 
-	for (uint32_t i = 0; i < n; i++) {
-		len = reader_get16(r);
-		path = get_string(r, len, scratch);
-		if (!path || path[0] != '/' || (len > 1 && path[len - 1] == '/'))
-			return damaged(err, "source");
-		rc = manifest_add_source(m, path, &index, err);
-		if (rc < 0)
-			return rc;
-		if (index != i)
-			return damaged(err, "a source that is there twice");
-	}
-	return 0;
+	if (!path || path[0] != '/' || (len > 1 && path[len - 1] == '/'))
+		return manifest_damaged(err, "source");
+	rc = manifest_add_source(m, path, &index, err);
+	return rc == 0 && index != next
+		       ? manifest_damaged(err, "a source that is there twice")
+		       : rc;
 }
 
-/* Where decode puts together what is not in memory as it is in the record. */
-struct scratch {
-	char name[MANIFEST_PATH_MAX + 1], target[MANIFEST_PATH_MAX + 1];
-	struct manifest_extent *extents;
-	size_t cap;
-};
-
-static void scratch_free(struct scratch *s)
-{
-	if (s)
-		free(s->extents);
-	free(s);
-}
-DEFINE_SCOPED(struct scratch, scratch_free)
-
-static int get_extents(struct reader *r, struct manifest_entry *e, struct scratch *s,
-	struct ebt_err *err)
+static int get_extents(struct reader *r, struct manifest_entry *e,
+	struct manifest_scratch *s, struct ebt_err *err)
 {
 	struct manifest_extent *p;
 
 	if (reader_left(r) / EXTENT_LEN < e->n_extents)
-		return damaged(err, "extents");
+		return manifest_damaged(err, "extents");
 	if (e->n_extents > s->cap) {
 		p = realloc(s->extents, e->n_extents * sizeof(*p));
 		if (!p)
@@ -459,8 +484,8 @@ static void get_copy(struct reader *r, struct manifest_copy *c)
 	c->mode = reader_get32(r);
 }
 
-static int get_entry(
-	struct reader *all, struct manifest *m, struct scratch *s, struct ebt_err *err)
+static int get_entry(struct reader *all, struct manifest *m, struct manifest_scratch *s,
+	struct ebt_err *err)
 {
 	struct manifest_entry e = {0};
 	size_t name_len, target_len;
@@ -470,16 +495,16 @@ static int get_entry(
 	int rc;
 
 	if (len < ENTRY_LEN || len - 4 > reader_left(all))
-		return damaged(err, "length of an entry");
+		return manifest_damaged(err, "length of an entry");
 	r = reader_of(reader_take(all, len - 4), len - 4);
 	get_fixed(&r, &e, &name_len, &target_len);
 	e.name = get_string(&r, name_len, s->name);
 	if (!e.name)
-		return damaged(err, "name of an entry");
+		return manifest_damaged(err, "name of an entry");
 	if (target_len) {
 		e.target = get_string(&r, target_len, s->target);
 		if (!e.target)
-			return damaged(err, "target of a link");
+			return manifest_damaged(err, "target of a link");
 	}
 	if (e.xattrs_len)
 		e.xattrs = reader_take(&r, e.xattrs_len);
@@ -491,87 +516,78 @@ static int get_entry(
 	if (m->tree && reader_left(&r) >= COPY_LEN)
 		get_copy(&r, &e.copy);
 	if (r.failed)
-		return damaged(err, "length of an entry");
+		return manifest_damaged(err, "length of an entry");
 	flaw = manifest_flaw(m, &e);
 	if (flaw)
-		return damaged(err, flaw);
+		return manifest_damaged(err, flaw);
 	return manifest_put(m, &e, err);
 }
 
-static int get_entries(struct reader *r, struct manifest *m, const struct head *h,
-	struct scratch *s, struct ebt_err *err)
+/* Is the record at hand, with its length in @width bytes at its start, there as a whole? */
+static bool is_whole(const struct reader *r, size_t width)
+{
+	struct reader look = *r;
+
+	if (reader_left(r) < width)
+		return false;
+	if (width == 2)
+		return reader_get16(&look) <= reader_left(&look);
+	/* One that is shorter than its own length can be told as it is. */
+	return reader_get32(&look) <= reader_left(r);
+}
+
+int manifest_decode_some(struct manifest_decoding *d, const void *data, size_t len,
+	size_t *used, struct ebt_err *err)
+{
+	struct reader r = reader_of(data, len);
+	int rc = 0;
+
+	while (rc == 0 && d->m->n_sources < d->sources && is_whole(&r, 2))
+		rc = get_source(&r, d->m, d->scratch->name, err);
+	while (rc == 0 && d->m->n_sources == d->sources && !manifest_decoded(d) &&
+		is_whole(&r, 4))
+		rc = get_entry(&r, d->m, d->scratch, err);
+	*used = r.at;
+	return rc;
+}
+
+int manifest_decode_end(struct manifest_decoding *d, struct ebt_err *err)
 {
 	const char *flaw;
 	uint32_t at;
-	int rc;
 
-	rc = manifest_reserve(m, h->count, err);
-	for (uint32_t i = 0; rc == 0 && i < h->count; i++)
-		rc = get_entry(r, m, s, err);
-	if (rc < 0)
-		return rc;
-	if (reader_left(r) > 0)
-		return damaged(err, "more than it says");
-	flaw = manifest_shape_flaw(m, &at);
-	return flaw ? damaged(err, flaw) : 0;
+	if (!manifest_decoded(d))
+		return manifest_damaged(err, "length of an entry");
+	flaw = manifest_shape_flaw(d->m, &at);
+	return flaw ? manifest_damaged(err, flaw) : 0;
 }
 
 int manifest_decode(
 	const void *data, size_t len, struct manifest **out, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
-	SCOPED(scratch_freep) struct scratch *s = calloc(1, sizeof(*s));
-	struct reader r = reader_of(data, len), tail;
-	struct head h = {0};
-	int rc;
+	SCOPED(manifest_decoding_release) struct manifest_decoding d = {0};
+	const unsigned char *p = data;
+	struct reader tail;
+	size_t head, body;
+	int rc = manifest_new(&m, err);
 
-	if (!s)
-		return ebt_fail(err, -ENOMEM, "manifest");
-	rc = manifest_new(&m, err);
+	d.m = m;
 	if (rc == 0)
-		rc = get_header(&r, m, &h, err);
+		rc = manifest_decode_head(&d, data, len, len, &head, err);
 	if (rc < 0)
 		return rc;
-	tail = reader_of(r.data + len - DIGEST_BYTES, DIGEST_BYTES);
+	tail = reader_of(p + len - DIGEST_BYTES, DIGEST_BYTES);
 	if (!digest_equal(
 		    reader_get_digest(&tail), digest_bytes(data, len - DIGEST_BYTES)))
-		return damaged(err, "digest");
-	r.len -= DIGEST_BYTES;
-	rc = get_sources(&r, m, h.n_sources, s->name, err);
+		return manifest_damaged(err, "digest");
+	rc = manifest_decode_some(&d, p + head, d.body, &body, err);
 	if (rc == 0)
-		rc = get_entries(&r, m, &h, s, err);
+		rc = manifest_decode_end(&d, err);
+	if (rc == 0 && body < d.body)
+		rc = manifest_damaged(err, "more than it says");
 	if (rc < 0)
 		return rc;
 	*out = TAKE(m);
 	return 0;
-}
-
-int manifest_load(
-	int dirfd, const char *name, struct manifest **out, struct ebt_err *err)
-{
-	SCOPED_BUF struct buf b = {0};
-	SCOPED_MANIFEST struct manifest *m = NULL;
-	int r;
-
-	r = fsio_load(dirfd, name, FILE_MAX, &b, err);
-	if (r == 0)
-		r = manifest_decode(b.data, b.len, &m, err);
-	if (r < 0)
-		return r;
-	if (!m->tree)
-		return damaged(err, "a file that holds no tree");
-	*out = TAKE(m);
-	return 0;
-}
-
-int manifest_save(
-	const struct manifest *m, int dirfd, const char *name, struct ebt_err *err)
-{
-	SCOPED_BUF struct buf b = {0};
-	int r;
-
-	if (!m->tree)
-		return ebt_failx(err, -EINVAL, "%s: only trees are saved", name);
-	r = manifest_encode(m, &b, err);
-	return r < 0 ? r : fsio_save(dirfd, name, b.data, b.len, err);
 }

@@ -35,6 +35,48 @@ static void add_up(struct stage_sum *s, const struct plan *p)
 	}
 }
 
+void stage_kept_release(struct stage_kept *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		manifest_free(k->parts[i]);
+	*k = (struct stage_kept){0};
+}
+
+/* The last @n parts become one. */
+static int join_last(struct stage *st, size_t n, struct ebt_err *err)
+{
+	struct stage_kept *k = &st->before;
+	size_t first = k->n - n;
+	struct manifest *one;
+	int r = manifest_unite((const struct manifest *const *)k->parts + first, n,
+		store_room(st->store), &one, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = first; i < k->n; i++)
+		manifest_free(k->parts[i]);
+	k->parts[first] = one;
+	k->level[first]++;
+	k->n = first + 1;
+	return 0;
+}
+
+/* A copy of @m goes to the others. */
+static int keep(struct stage *st, const struct manifest *m, struct ebt_err *err)
+{
+	struct stage_kept *k = &st->before;
+	int r = manifest_unite(&m, 1, store_room(st->store), &k->parts[k->n], err);
+
+	if (r < 0)
+		return r;
+	k->entries += m->count;
+	k->level[k->n++] = 0;
+	while (r == 0 && k->n >= STAGE_KEPT_ALIKE &&
+		k->level[k->n - STAGE_KEPT_ALIKE] == k->level[k->n - 1])
+		r = join_last(st, STAGE_KEPT_ALIKE, err);
+	return r;
+}
+
 int stage_batch_done(struct stage *st, bool more, struct ebt_err *err)
 {
 	struct stage_batch *b = &st->b;
@@ -42,11 +84,8 @@ int stage_batch_done(struct stage *st, bool more, struct ebt_err *err)
 
 	add_up(&st->sum, b->plan);
 	st->renewed |= b->renews;
-	if (!more && !st->before)
+	if (!more && !st->before.n)
 		return 0;
-	r = st->before ? 0 : manifest_new(&st->before, err);
-	if (r < 0)
-		return r;
 	for (uint32_t i = 0; i < b->m->count; i++) {
 		if (manifest_needed(b->need, i))
 			b->m->entries[i].marks |= MANIFEST_NEEDED;
@@ -54,45 +93,52 @@ int stage_batch_done(struct stage *st, bool more, struct ebt_err *err)
 			b->m->entries[i].marks |= MANIFEST_LACKED;
 	}
 	st->chosen |= b->need != NULL;
-	st->before->times = b->m->times;
-	r = manifest_append(st->before, b->m, err);
+	r = keep(st, b->m, err);
 	stage_batch_release(b);
 	return r;
 }
 
-static int choose(
-	struct stage_batch *b, uint64_t **out, unsigned mark, struct ebt_err *err)
+/* What the marks of its entries say of what was needed, in bits. */
+static int unmark(struct stage *st, struct ebt_err *err)
 {
-	uint64_t *chosen = calloc((size_t)b->m->count / 64 + 1, sizeof(*chosen));
+	struct stage_batch *b = &st->b;
+	size_t words = (size_t)b->m->count / 64 + 1;
 
-	if (!chosen)
+	if (st->chosen)
+		b->need = calloc(words, sizeof(*b->need));
+	if (st->chosen && st->o->overwrite == EBT_OVERWRITE_AUTO)
+		b->lacks = calloc(words, sizeof(*b->lacks));
+	if (st->chosen &&
+		(!b->need || (st->o->overwrite == EBT_OVERWRITE_AUTO && !b->lacks)))
 		return ebt_fail(err, -ENOMEM, "comparison");
 	for (uint32_t i = 0; i < b->m->count; i++) {
-		if (b->m->entries[i].marks & mark)
-			manifest_need(chosen, i);
+		struct manifest_entry *e = &b->m->entries[i];
+
+		if (b->need && e->marks & MANIFEST_NEEDED)
+			manifest_need(b->need, i);
+		if (b->lacks && e->marks & MANIFEST_LACKED)
+			manifest_need(b->lacks, i);
+		e->marks = 0;
+		manifest_passed(b->m, i);
 	}
-	*out = chosen;
 	return 0;
 }
 
 int stage_batch_join(struct stage *st, struct ebt_err *err)
 {
+	struct stage_kept *k = &st->before;
 	struct stage_batch *b = &st->b;
-	int r;
+	int r = 0;
 
-	if (!st->before)
+	if (!k->n)
 		return 0;
-	r = manifest_arrange(st->before, err);
+	if (k->n > 1)
+		r = join_last(st, k->n, err);
 	if (r < 0)
 		return r;
-	b->m = TAKE(st->before);
+	b->m = TAKE(k->parts[0]);
+	stage_kept_release(k);
 	memcpy(b->m->id, st->id, sizeof(st->id));
 	b->renews = st->renewed;
-	if (st->chosen)
-		r = choose(b, &b->need, MANIFEST_NEEDED, err);
-	if (r == 0 && st->chosen && st->o->overwrite == EBT_OVERWRITE_AUTO)
-		r = choose(b, &b->lacks, MANIFEST_LACKED, err);
-	for (uint32_t i = 0; i < b->m->count; i++)
-		b->m->entries[i].marks = 0;
-	return r;
+	return unmark(st, err);
 }

@@ -20,6 +20,7 @@
 
 #define CONFLICTS_NAMED 5
 #define ENTRY		512 /* bytes of an entry in a manifest, generously */
+#define LAID		3   /* so often one lies in the store at a time, nearly */
 #define BLOCK                                                                          \
 	4096 /* what a file takes at least, and in multiples of, on usual file systems */
 
@@ -302,6 +303,8 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 		st->unchanged++;
 		keep_known(st, i);
 	}
+	if (st->old)
+		manifest_let_go(st->old);
 	return r;
 }
 
@@ -360,13 +363,13 @@ struct space {
 static void count_space(const struct stage *st, struct space *s)
 {
 	bool in_memory = fsio_in_memory(store_dirfd(st->store));
-	uint64_t entries =
-		(uint64_t)st->b.m->count + (st->before ? st->before->count : 0);
+	uint64_t entries = (uint64_t)st->b.m->count + st->before.entries;
 
 	s->inodes = 8; /* ours: .ebt and what is in it */
-	/* Manifests: ours, the store's own, and for a moment both merged. */
-	s->bytes =
-		64 * BLOCK + 2 * entries * ENTRY + 2 * store_manifest_bytes(st->store);
+	/* Manifests: ours, the store's own, and for a moment both merged, as files and as what
+	 * lies in files while we work with it. */
+	s->bytes = 64 * BLOCK + LAID * entries * ENTRY +
+		   LAID * store_manifest_bytes(st->store);
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		const struct manifest_entry *e = &st->b.m->entries[i];
 		uint64_t data = e->size < e->allocated ? e->size : e->allocated;

@@ -126,7 +126,7 @@ void stage_close(struct stage *st)
 		MPI_Comm_free(&st->beside.comm);
 	stage_batch_release(&st->b);
 	pool_memory_free(&st->memory);
-	manifest_free(st->before);
+	stage_kept_release(&st->before);
 	manifest_free(st->old);
 	store_close(st->store);
 	job_close(&st->job);
@@ -241,6 +241,18 @@ static int stream_into_all(struct stage *st, bool more, struct ebt_err *err)
 	return r;
 }
 
+struct done {
+	struct stage *st;
+	bool more;
+};
+
+static int done(void *arg, struct ebt_err *err)
+{
+	const struct done *d = arg;
+
+	return stage_batch_done(d->st, d->more, err);
+}
+
 static int join(void *arg, struct ebt_err *err)
 {
 	return stage_batch_join(arg, err);
@@ -258,8 +270,7 @@ static int bring_batches_all(
 		if (r == 0)
 			r = stream_into_all(st, more, err);
 		if (r == 0)
-			r = job_agree_all(
-				&st->job, stage_batch_done(st, more, err), err);
+			r = job_away_all(&st->job, done, &(struct done){st, more}, err);
 		t->stream += job_lap_all(&st->job);
 	}
 	stage_scan_close(st);

@@ -33,6 +33,19 @@ struct stage_batch {
 	struct ahead *ahead; /* what this node read while it looked, or none */
 };
 
+/*
+ * The batches before, each a tree: what was brought is kept in files of the store, and of several
+ * that are alike in size one is made.
+ */
+#define STAGE_KEPT_ALIKE 16
+struct stage_kept {
+	struct manifest *parts[STAGE_KEPT_ALIKE * 8];
+	unsigned level[STAGE_KEPT_ALIKE *
+		       8]; /* descending: how often they were joined */
+	size_t n;
+	uint64_t entries;
+};
+
 /* What plans and streams of all batches come to. */
 struct stage_sum {
 	uint64_t bytes, parcels;
@@ -52,8 +65,8 @@ struct stage {
 	char id[33];
 	struct store *store;
 	struct walk *walk;
-	struct stage_batch b;	 /* at hand */
-	struct manifest *before; /* flat: of the batches before */
+	struct stage_batch b; /* at hand */
+	struct stage_kept before;
 	struct manifest
 		*old; /* of the store, once it was asked for; NULL: it has none */
 	bool knows_old;
@@ -103,6 +116,7 @@ void stage_scan_close(struct stage *st);
  * the first, and no @more.
  */
 int stage_batch_done(struct stage *st, bool more, struct ebt_err *err);
+void stage_kept_release(struct stage_kept *k);
 /* batch.c: all batches, brought, become the one at hand. */
 int stage_batch_join(struct stage *st, struct ebt_err *err);
 void stage_batch_release(struct stage_batch *b);

@@ -89,6 +89,9 @@ const char *store_real_path(const struct store *s); /* absolute and without link
  */
 int store_peek(const char *path, struct manifest **m, struct ebt_err *err);
 
+/* For manifest_new_in: large manifests of a run lie where its files do. -1: they may not. */
+int store_room(const struct store *s);
+
 /* Length of the manifest of what the store holds; 0: nothing has come yet. */
 uint64_t store_manifest_bytes(const struct store *s);
 /* What the store holds; NULL in *m if nothing yet. The caller frees it. */

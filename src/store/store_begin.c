@@ -146,7 +146,7 @@ static int end_trial(struct store *s, int incoming, const char *id, struct ebt_e
 		return 0;
 	snprintf(name, sizeof(name), "%s/manifest", id);
 	/* Damaged, it leads nowhere. */
-	if (manifest_load(incoming, name, &m, NULL) < 0)
+	if (manifest_load_in(store_room(s), incoming, name, &m, NULL) < 0)
 		return 0;
 	r = store_end_trial(s, m, id);
 	return r < 0 ? fail(s, r, id, err) : 0;

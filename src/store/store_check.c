@@ -23,6 +23,7 @@ static int look(struct store_walk *w, uint32_t i, int *dirfd, struct stat *st)
 	const struct manifest_entry *e = &w->m->entries[i];
 	int fd = store_walk_to(w, e->parent);
 
+	store_walk_passed(w, i);
 	if (fd < 0)
 		return fd;
 	*dirfd = fd;

@@ -103,7 +103,7 @@ int store_idents_new(const struct manifest *m, struct store_ident **idents)
 
 	*idents = NULL;
 	while (i < m->count && m->entries[i].group == MANIFEST_NONE)
-		i++;
+		manifest_passed(m, i++);
 	if (i == m->count)
 		return 0;
 	*idents = calloc(m->count, sizeof(**idents));

@@ -160,6 +160,7 @@ static int sort_out(struct giving *g, struct ebt_err *err)
 		const struct manifest_entry *e = &m->entries[i];
 		bool here = false;
 
+		store_walk_passed(&dst, i);
 		to = store_walk_to(&dst, e->parent);
 		if (to < 0 && to != -EACCES)
 			return store_fail_walk(g->s, to, &dst, err);
@@ -186,9 +187,11 @@ static int sort_out(struct giving *g, struct ebt_err *err)
 		i++;
 	}
 	/* One that existed counts if something of the run came into it. */
-	for (i = m->count; i-- > 0;)
+	for (i = m->count; i-- > 0;) {
 		if (has(g->of_run, i) && m->entries[i].parent != MANIFEST_ROOT)
 			manifest_need(g->of_run, m->entries[i].parent);
+		manifest_passed(m, i);
+	}
 	return 0;
 }
 
@@ -244,6 +247,7 @@ static int read_directories(
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct manifest_entry *e = &m->entries[i];
 
+		manifest_passed(m, i);
 		if (e->kind != MANIFEST_DIR)
 			continue;
 		e->xattrs_len = 0;
@@ -264,6 +268,7 @@ static int read_directories(
 	}
 	/* Only now does the buffer stay where it is. */
 	for (uint32_t i = 0; i < m->count; i++) {
+		manifest_passed(m, i);
 		if (m->entries[i].kind != MANIFEST_DIR)
 			continue;
 		m->entries[i].xattrs =
@@ -280,12 +285,14 @@ static int save_what_is_there(struct giving *g, struct ebt_err *err)
 	SCOPED_MANIFEST struct manifest *old = NULL;
 	SCOPED_MANIFEST struct manifest *both = NULL;
 	SCOPED_BUF struct buf values = {0};
-	int r = manifest_select(g->m, g->of_run, &run, err);
+	int room = store_room(g->s),
+	    r = manifest_select(g->m, g->of_run, room, &run, err);
 
 	if (r == 0 && g->old)
-		r = manifest_select(g->old, g->of_old, &old, err);
+		r = manifest_select(g->old, g->of_old, room, &old, err);
 	if (r == 0 && old)
-		r = manifest_merge(old, run, &both, err);
+		r = manifest_unite((const struct manifest *const[]){old, run}, 2, room,
+			&both, err);
 	if (r < 0)
 		return r;
 	if (!both)
@@ -344,7 +351,8 @@ static int settle_run(
 		return 1;
 	r = store_open_run(g->s, g->out->id, &why);
 	if (r == 0)
-		r = manifest_load(g->s->runfd, "manifest", &m, &why);
+		r = manifest_load_in(
+			store_room(g->s), g->s->runfd, "manifest", &m, &why);
 	if (r < 0) {
 		log_warn(g->log,
 			"%.600s; what run %s put in place cannot be told and counts as "

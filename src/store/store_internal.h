@@ -110,12 +110,19 @@ struct store_walk {
 		stuck; /* the directory that the last call that failed could not enter */
 	struct store_level *levels;
 	size_t depth, cap;
+	uint64_t steps;
+	uint32_t near; /* see store_walk_passed */
 };
 /*
  * Descriptor of directory entry @dir (MANIFEST_ROOT: the root), valid until the next
  * call, or a negative errno. Neighbours in the order of the manifest cost one openat.
  */
 int store_walk_to(struct store_walk *w, uint32_t dir);
+/*
+ * A manifest that lies in files is let go now and then, by steps of store_walk_to. Where many
+ * entries may lie between two of them, as where a missing directory is left out: we are at @i.
+ */
+void store_walk_passed(struct store_walk *w, uint32_t i);
 void store_walk_release(struct store_walk *w);
 /* Give directory @name the bits that its owner needs, if it is ours and lacks any. */
 void store_open_up(int parent, const char *name);

@@ -27,6 +27,11 @@ static int fail(const struct store *s, int code, const char *what, const char *h
 		text_name(s->path, shown, sizeof(shown)), what, hint);
 }
 
+int store_room(const struct store *s)
+{
+	return s->use == STORE_READ ? -1 : s->ebtfd;
+}
+
 uint64_t store_manifest_bytes(const struct store *s)
 {
 	struct stat st;
@@ -47,7 +52,7 @@ int store_manifest(struct store *s, struct manifest **m, struct ebt_err *err)
 		*m = NULL;
 		return 0;
 	}
-	r = manifest_load(s->ebtfd, MANIFEST, m, &why);
+	r = manifest_load_in(store_room(s), s->ebtfd, MANIFEST, m, &why);
 	if (r == 0)
 		return 0;
 	return fail(s, r, why.text,
@@ -80,6 +85,7 @@ static int keep_xattrs(const struct store *s, const struct manifest *m,
 	for (uint32_t i = 0; i < m->count; i++) {
 		SCOPED_FREE char *path = NULL;
 
+		manifest_passed(m, i);
 		if (m->entries[i].kind != MANIFEST_DIR)
 			continue;
 		fd = store_walk_to(&w, i);
@@ -117,15 +123,12 @@ int store_save_merged(struct store *s, const struct manifest *m, bool no_xattrs,
 	SCOPED_MANIFEST struct manifest *merged = NULL;
 	SCOPED_BUF struct buf values = {0};
 	int r = store_manifest(s, &old, err);
+	const struct manifest *parts[] = {old, m};
 
 	/* The result is changed below, so it has to be a copy. */
-	if (r == 0 && !old && no_xattrs) {
-		r = manifest_new(&old, err);
-		if (r == 0)
-			old->tree = true;
-	}
-	if (r == 0 && old)
-		r = manifest_merge(old, m, &merged, err);
+	if (r == 0 && (old || no_xattrs))
+		r = manifest_unite(old ? parts : parts + 1, old ? 2 : 1, store_room(s),
+			&merged, err);
 	if (r == 0 && no_xattrs)
 		r = keep_xattrs(s, m, merged, &values, err);
 	return r < 0 ? r : manifest_save(merged ? merged : m, dirfd, name, err);

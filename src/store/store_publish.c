@@ -133,6 +133,7 @@ static int move_all(struct publication *p, struct ebt_err *err)
 			i++;
 			continue;
 		}
+		store_walk_passed(&dst, i);
 		to = store_walk_to(&dst, e->parent);
 		if (to < 0)
 			return fail(p, to, "enter", dst.stuck, err);
@@ -212,6 +213,7 @@ static int set_directories(
 	int r;
 
 	for (uint32_t i = p->m->count; i-- > 0;) {
+		manifest_passed(p->m, i);
 		if (p->m->entries[i].kind != MANIFEST_DIR ||
 			!(p->all || manifest_needed(p->left, i)))
 			continue;
@@ -293,7 +295,7 @@ int store_publish(struct store *s, const struct log *log, struct ebt_err *err)
 	if (r > 0)
 		r = store_open_run(s, rec.id, err);
 	if (r == 0)
-		r = manifest_load(s->runfd, "manifest", &m, err);
+		r = manifest_load_in(store_room(s), s->runfd, "manifest", &m, err);
 	if (r < 0)
 		return r;
 	left = calloc((size_t)m->count / 64 + 1, sizeof(*left));

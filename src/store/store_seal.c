@@ -107,6 +107,7 @@ static int set_directories(
 	made.uid = geteuid();
 	made.gid = getegid();
 	for (uint32_t i = m->count; i-- > 0;) {
+		manifest_passed(m, i);
 		if (m->entries[i].kind != MANIFEST_DIR)
 			continue;
 		fd = store_walk_to(&w, i);

@@ -186,6 +186,7 @@ static int try_entry(struct trial *t, uint32_t i, const uint64_t *need, uint32_t
 	int fd = store_walk_to(&t->to, e->parent), r = 0;
 
 	*next = i + 1;
+	store_walk_passed(&t->to, i);
 	if (fd < 0)
 		return store_fail_walk(t->s, fd, &t->to, err);
 	if (e->kind != MANIFEST_DIR && !manifest_needed(need, i))

@@ -93,12 +93,23 @@ static void pop(struct store_walk *w)
 	scope_close(&w->levels[--w->depth].fd);
 }
 
+void store_walk_passed(struct store_walk *w, uint32_t i)
+{
+	uint32_t far = i > w->near ? i - w->near : w->near - i;
+
+	if (far < MANIFEST_WINDOW)
+		return;
+	manifest_let_go(w->m);
+	w->near = i;
+}
+
 int store_walk_to(struct store_walk *w, uint32_t dir)
 {
 	const struct manifest_entry *e = w->m->entries;
 	size_t depth = 0, from;
 	uint32_t d;
 
+	manifest_passed(w->m, w->steps++);
 	if (w->depth > 0 && w->levels[w->depth - 1].dir == dir &&
 		w->levels[w->depth - 1].fd >= 0)
 		return w->levels[w->depth - 1].fd;

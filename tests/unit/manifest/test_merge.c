@@ -185,7 +185,7 @@ static void a_part_keeps_what_is_said_of_times(void)
 	const uint64_t keep = 1;
 
 	m->times = (struct fsio_times){.min = 0, .max = 1000, .unit = 2000000000};
-	CU_ASSERT_EQUAL_FATAL(manifest_select(m, &keep, &part, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(manifest_select(m, &keep, -1, &part, NULL), 0);
 	CU_ASSERT_EQUAL(part->count, 1);
 	CU_ASSERT_EQUAL(part->times.unit, 2000000000);
 	CU_ASSERT_EQUAL(part->times.max, 1000);
