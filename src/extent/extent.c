@@ -90,17 +90,6 @@ int extents_add(struct extents *s, uint64_t off, uint64_t len)
 	return 0;
 }
 
-int extents_remove(struct extents *s, uint64_t off, uint64_t len)
-{
-	struct extent one = {off, len};
-	struct extents set = {.x = &one, .count = 1};
-	uint64_t end;
-
-	if (__builtin_add_overflow(off, len, &end))
-		return -EOVERFLOW;
-	return len == 0 ? 0 : extents_subtract(s, &set);
-}
-
 uint64_t extents_bytes(const struct extents *s)
 {
 	uint64_t sum = 0;

@@ -63,6 +63,17 @@ int extents_subtract(struct extents *s, const struct extents *other)
 	return r;
 }
 
+int extents_remove(struct extents *s, uint64_t off, uint64_t len)
+{
+	struct extent one = {off, len};
+	struct extents set = {.x = &one, .count = 1};
+	uint64_t end;
+
+	if (__builtin_add_overflow(off, len, &end))
+		return -EOVERFLOW;
+	return len == 0 ? 0 : extents_subtract(s, &set);
+}
+
 void extents_overlap_start(
 	const struct extents *a, const struct extents *b, struct extents_overlap *o)
 {

@@ -86,7 +86,7 @@ struct stage {
 	struct ebt_stage_node self; /* what this node has to report */
 };
 
-/* Option values with their defaults filled in. */
+/* options.c: values with their defaults filled in. */
 unsigned stage_io_threads(const struct ebt_stage_options *o);
 unsigned stage_write_threads(const struct ebt_stage_options *o);
 unsigned stage_window(const struct ebt_stage_options *o);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Incoming trees: made, found again, removed. */
+/* Incoming trees: made and removed, and with the last one what we put into a store. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,104 +10,6 @@
 #include "fsio/fsio.h"
 #include "store/store_internal.h"
 
-#define INCOMING "incoming"
-
-/* IDs come from records and from other nodes: nothing that could leave incoming. */
-bool store_id_ok(const char *id)
-{
-	return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
-}
-
-static int fail(const struct store *s, int code, const char *id, struct ebt_err *err)
-{
-	char shown[512];
-
-	return ebt_fail(err, code, "%s/" STORE_OWN "/" INCOMING "/%s",
-		text_name(s->path, shown, sizeof(shown)), id);
-}
-
-static int open_incoming(const struct store *s)
-{
-	int fd = openat(
-		s->ebtfd, INCOMING, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-void store_close_run(struct store *s)
-{
-	scope_close(&s->runfd);
-	s->runfd = -1;
-	s->id[0] = '\0';
-}
-
-int store_open_run(struct store *s, const char *id, struct ebt_err *err)
-{
-	SCOPED_FD int incoming = -1;
-	int fd;
-
-	if (!store_id_ok(id))
-		return fail(s, -EINVAL, "(bad ID)", err);
-	if (s->runfd >= 0 && strcmp(s->id, id) == 0)
-		return 0;
-	incoming = open_incoming(s);
-	if (incoming < 0)
-		return fail(s, incoming, id, err);
-	fd = openat(incoming, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return fail(s, -errno, id, err);
-	store_close_run(s);
-	s->runfd = fd;
-	strcpy(s->id, id);
-	return 0;
-}
-
-int store_has_incoming(struct store *s, const char *id)
-{
-	SCOPED_FD int incoming = -1;
-	char name[64];
-
-	if (!store_id_ok(id))
-		return -EINVAL;
-	incoming = open_incoming(s);
-	if (incoming < 0)
-		return incoming == -ENOENT ? 0 : incoming;
-	/*
-	 * The manifest is the last thing that sealing writes and the first that goes.
-	 */
-	snprintf(name, sizeof(name), "%s/manifest", id);
-	if (faccessat(incoming, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -errno;
-}
-
-struct sealed {
-	struct store *s;
-	char *id;
-};
-
-static int find_sealed(void *arg, const char *name, unsigned char d_type)
-{
-	struct sealed *f = arg;
-
-	if (store_id_ok(name) && store_has_incoming(f->s, name) == 1)
-		strcpy(f->id, name);
-	return 0;
-}
-
-int store_sealed_run(struct store *s, char id[33], struct ebt_err *err)
-{
-	struct sealed f = {.s = s, .id = id};
-	SCOPED_FD int incoming = open_incoming(s);
-	int r;
-
-	id[0] = '\0';
-	if (incoming == -ENOENT)
-		return 0;
-	r = incoming < 0 ? incoming : fsio_list(incoming, find_sealed, &f);
-	return r < 0 ? fail(s, r, "", err) : 0;
-}
-
 int store_begin(struct store *s, const char *id, int *treefd, struct ebt_err *err)
 {
 	SCOPED_FD int incoming = -1;
@@ -117,17 +19,17 @@ int store_begin(struct store *s, const char *id, int *treefd, struct ebt_err *er
 	int r;
 
 	if (!store_id_ok(id))
-		return fail(s, -EINVAL, "(bad ID)", err);
-	incoming = store_private_dir(s->ebtfd, INCOMING, NULL);
+		return store_fail_run(s, -EINVAL, "(bad ID)", err);
+	incoming = store_private_dir(s->ebtfd, STORE_INCOMING, NULL);
 	if (incoming < 0)
-		return fail(s, incoming, id, err);
+		return store_fail_run(s, incoming, id, err);
 	run = store_private_dir(incoming, id, &made);
 	if (run < 0 || !made)
-		return fail(s, run < 0 ? run : -EEXIST, id, err);
+		return store_fail_run(s, run < 0 ? run : -EEXIST, id, err);
 	tree = store_private_dir(run, "tree", NULL);
 	r = tree < 0 ? tree : store_make_trial(run);
 	if (r < 0)
-		return fail(s, r, id, err);
+		return store_fail_run(s, r, id, err);
 	store_close_run(s);
 	s->runfd = TAKE_FD(run);
 	strcpy(s->id, id);
@@ -149,19 +51,19 @@ static int end_trial(struct store *s, int incoming, const char *id, struct ebt_e
 	if (manifest_load_in(store_room(s), incoming, name, &m, NULL) < 0)
 		return 0;
 	r = store_end_trial(s, m, id);
-	return r < 0 ? fail(s, r, id, err) : 0;
+	return r < 0 ? store_fail_run(s, r, id, err) : 0;
 }
 
 int store_remove_run(struct store *s, const char *id, struct ebt_err *err)
 {
-	SCOPED_FD int incoming = open_incoming(s);
+	SCOPED_FD int incoming = store_open_incoming(s);
 	char name[64];
 	int r;
 
 	if (incoming == -ENOENT)
 		return 0;
 	if (incoming < 0)
-		return fail(s, incoming, id, err);
+		return store_fail_run(s, incoming, id, err);
 	if (strcmp(s->id, id) == 0)
 		store_close_run(s);
 	if (store_id_ok(id)) {
@@ -171,7 +73,7 @@ int store_remove_run(struct store *s, const char *id, struct ebt_err *err)
 		snprintf(name, sizeof(name), "%s/manifest", id);
 		if (unlinkat(incoming, name, 0) < 0 && errno != ENOENT &&
 			errno != ENOTDIR)
-			return fail(s, -errno, id, err);
+			return store_fail_run(s, -errno, id, err);
 		store_step(s);
 	}
 	return fsio_remove_tree_until(incoming, id, s->enough, s->enough_arg, err);
@@ -217,14 +119,14 @@ int store_clean(struct store *s, const char *keep, struct ebt_err *err)
 	}
 	r = fsio_save_clean(s->ebtfd);
 	if (r < 0)
-		return fail(s, r, "", err);
-	incoming = open_incoming(s);
+		return store_fail_run(s, r, "", err);
+	incoming = store_open_incoming(s);
 	if (incoming == -ENOENT)
 		return 0;
 	if (incoming < 0)
-		return fail(s, incoming, "", err);
+		return store_fail_run(s, incoming, "", err);
 	r = fsio_list(incoming, clean_one, &c);
-	return r < 0 && !c.said ? fail(s, r, "", err) : r;
+	return r < 0 && !c.said ? store_fail_run(s, r, "", err) : r;
 }
 
 /* `.ebt` as far as this process made it and nothing was put there. */
@@ -233,7 +135,7 @@ static void remove_store(struct store *s)
 	if (!s->made_ebt ||
 		faccessat(s->ebtfd, "manifest", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return;
-	if (unlinkat(s->ebtfd, INCOMING, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	if (unlinkat(s->ebtfd, STORE_INCOMING, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return;
 	/*
 	 * The lock is held: who waits for it sees that its file has no name any more.
@@ -253,10 +155,10 @@ int store_abandon(struct store *s, const char *id, struct ebt_err *err)
 	int r;
 
 	if (!store_id_ok(id))
-		return fail(s, -EINVAL, "(bad ID)", err);
+		return store_fail_run(s, -EINVAL, "(bad ID)", err);
 	r = store_pending(s, pending, NULL, err);
 	if (r == 0 && strcmp(pending, id) == 0)
-		r = fail(s, -EBUSY, id, err);
+		r = store_fail_run(s, -EBUSY, id, err);
 	if (r == 0)
 		r = store_remove_run(s, id, err);
 	if (r == 0)

@@ -8,7 +8,9 @@
 #include "base/buf.h"
 #include "store/store.h"
 
-#define STORE_OWN ".ebt" /* our directory in the store */
+#define STORE_OWN	".ebt"	    /* our directory in the store */
+#define STORE_INCOMING	"incoming"  /* in it, that of incoming trees */
+#define STORE_NO_XATTRS "no_xattrs" /* in that of a run: see store_seal.c */
 
 typedef void store_step_fn(void *arg);
 
@@ -194,7 +196,13 @@ int store_record_save(
 	struct store *s, const struct store_record *rec, struct ebt_err *err);
 int store_record_drop(struct store *s, struct ebt_err *err);
 
+/* IDs come from records and from other nodes: nothing that could leave incoming. */
 bool store_id_ok(const char *id);
+/* Descriptor of the directory of incoming trees, or a negative errno. */
+int store_open_incoming(const struct store *s);
+/* "STORE/.ebt/incoming/ID: ..." */
+int store_fail_run(
+	const struct store *s, int code, const char *id, struct ebt_err *err);
 /* The sealed run that is here, or "": there is one at most, each run removes others first. */
 int store_sealed_run(struct store *s, char id[33], struct ebt_err *err);
 /* The directory with which run @runfd tries whether it can be published, see store_try. */

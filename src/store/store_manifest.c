@@ -145,6 +145,11 @@ bool store_manifest_prepared(const struct store *s)
 	return faccessat(s->runfd, MERGED, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool store_no_xattrs(const struct store *s)
+{
+	return faccessat(s->runfd, STORE_NO_XATTRS, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int store_replace_manifest(
 	struct store *s, const struct manifest *m, struct ebt_err *err)
 {

@@ -18,7 +18,6 @@
 
 #define NEED_MAGIC   0x4e544245 /* "EBTN" */
 #define NEED_VERSION 1
-#define NO_XATTRS    "no_xattrs"
 
 static int save_need(struct store *s, const struct manifest *m, const uint64_t *need,
 	struct ebt_err *err)
@@ -68,11 +67,6 @@ int store_load_need(
 		bits[i / 8] |= (uint64_t)p[i] << (i % 8 * 8);
 	*need = TAKE(bits);
 	return 0;
-}
-
-bool store_no_xattrs(const struct store *s)
-{
-	return faccessat(s->runfd, NO_XATTRS, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* @why ends in a name alone: "owner of d: Invalid argument". */
@@ -144,9 +138,10 @@ int store_seal(struct store *s, const struct manifest *m, const uint64_t *need,
 	else if (unlinkat(s->runfd, "need", 0) < 0 && errno != ENOENT)
 		r = ebt_fail(err, -errno, "need");
 	if (r == 0 && no_xattrs)
-		r = fsio_save(s->runfd, NO_XATTRS, "", 0, err);
-	else if (r == 0 && unlinkat(s->runfd, NO_XATTRS, 0) < 0 && errno != ENOENT)
-		r = ebt_fail(err, -errno, NO_XATTRS);
+		r = fsio_save(s->runfd, STORE_NO_XATTRS, "", 0, err);
+	else if (r == 0 && unlinkat(s->runfd, STORE_NO_XATTRS, 0) < 0 &&
+		 errno != ENOENT)
+		r = ebt_fail(err, -errno, STORE_NO_XATTRS);
 	/* Whoever commits later must know whether the node went down since. */
 	if (r == 0 && fsio_boot_id(boot) == 0)
 		r = fsio_save(s->runfd, "boot", boot, strlen(boot), err);

@@ -10,29 +10,16 @@
  * MPI_Finalize would tell it at its end (PMI-1, "cmd=finalize" on the descriptor in PMI_FD),
  * and exit. Hydra and Slurm (srun --mpi=pmi2) answer that. Everywhere else MPI_Finalize does
  * its work.
- *
- * A job that failed is another matter once its launcher was told to stop. The proxies of Hydra
- * (4.0.2: HYD_pmcd_pmip_send_signal sets forced_cleanup) forget the status of each process that
- * ends after they passed a signal on, and mpiexec then says 0, once in three times. Only what
- * an abort says is kept. MPI_Abort says it through the process manager too, but not in a job
- * of one rank, not before MPI_Init has returned, and not without taking the lock of stdout,
- * which a thread that hangs may hold. So where there is PMI-1 it is told directly.
  */
-#include "transport/transport.h"
-
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "transport/transport_internal.h"
+
 #define ANSWER_MS 10000 /* after which the process manager does not speak PMI-1 */
-#define ABORT_S	  1   /* after which it did not understand that it is to end the job */
-#define WORDS_MS  300 /* for the words of all ranks on their way to the launcher */
 
 /* The library in use, not the one compiled against: sites swap them by ABI compatibility. */
 static bool finalize_hangs(void)
@@ -56,71 +43,17 @@ double transport_grace(void)
 	int len;
 
 	MPI_Get_library_version(text, &len);
-	return strstr(text, "Open MPI") ? 1.0 - WORDS_MS * 1e-3 : 0;
-}
-
-static void pause_ms(unsigned ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000,
-			  .tv_nsec = (long)(ms % 1000) * 1000000},
-		NULL);
-}
-
-/* Until the launcher has read what this rank wrote: it drops the rest when a job is aborted. */
-static void await_reader(int fd)
-{
-	struct stat st;
-	int left;
-
-	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
-		return;
-	for (unsigned ms = 0; ms < WORDS_MS; ms++) {
-		if (ioctl(fd, FIONREAD, &left) < 0 || left == 0)
-			return;
-		pause_ms(1);
-	}
-}
-
-/* The descriptor of PMI-1, or -1. */
-static int pmi_fd(void)
-{
-	const char *pmi = getenv("PMI_FD");
-
-	return pmi ? atoi(pmi) : -1;
-}
-
-void transport_abort(int status)
-{
-	struct pollfd wait = {.fd = pmi_fd(), .events = POLLIN};
-	int up = 0, down = 0, null;
-	char text[64];
-
-	await_reader(STDOUT_FILENO);
-	await_reader(STDERR_FILENO);
-	pause_ms(WORDS_MS);
-	snprintf(text, sizeof(text), "cmd=abort exitcode=%d\n", status);
-	if (wait.fd >= 0 && write(wait.fd, text, strlen(text)) == (ssize_t)strlen(text))
-		poll(&wait, 1, ABORT_S * 1000);
-	MPI_Initialized(&up);
-	MPI_Finalized(&down);
-	/* All has been said, and MPI would only add who called it. */
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	dup2(null, STDERR_FILENO);
-	/* It takes the lock of stdout, which a thread that hangs may hold. */
-	alarm(ABORT_S);
-	if (up && !down)
-		MPI_Abort(MPI_COMM_WORLD, status);
-	_exit(status);
+	return strstr(text, "Open MPI") ? 1.0 - TRANSPORT_WORDS_MS * 1e-3 : 0;
 }
 
 /* One rank for all, so that the launcher is not told as often as there are ranks. */
 static void abort_all(const struct transport *t, int status)
 {
-	await_reader(STDOUT_FILENO);
-	await_reader(STDERR_FILENO);
+	transport_await_reader(STDOUT_FILENO);
+	transport_await_reader(STDERR_FILENO);
 	transport_barrier_all(t);
 	if (t->rank != 0)
-		pause_ms(ANSWER_MS);
+		transport_pause_ms(ANSWER_MS);
 	transport_abort(status);
 }
 
@@ -128,7 +61,7 @@ void transport_leave_all(int status, bool good, int (*stopped)(void *arg), void 
 {
 	struct transport world = transport_of(MPI_COMM_WORLD, NULL);
 	static const char bye[] = "cmd=finalize\n";
-	struct pollfd wait = {.fd = pmi_fd(), .events = POLLIN};
+	struct pollfd wait = {.fd = transport_pmi_fd(), .events = POLLIN};
 	int stop = !good && stopped && stopped(arg);
 	char answer[64];
 
