@@ -197,6 +197,7 @@ static int compare_entries(struct comparison *c, struct ebt_err *err)
 
 	c->path = malloc(PATH);
 	for (uint32_t i = 0; c->path && i < c->now->count; i++) {
+		manifest_passed(c->was, i);
 		was = find(c, i);
 		if (!was)
 			continue;

@@ -213,7 +213,8 @@ int fsio_list(int fd, int (*fn)(void *arg, const char *name, unsigned char d_typ
 int fsio_free_memory(uint64_t *bytes);
 /*
  * @len bytes of zeros that lie in a nameless file on the file system of directory @dirfd, with
- * all their room taken. NULL where that cannot be had, for whatever reason.
+ * all their room taken. NULL where that cannot be had, for whatever reason: that nearly all room
+ * is used is one.
  */
 void *fsio_room_new(int dirfd, size_t len);
 void fsio_room_free(void *p, size_t len);

@@ -21,11 +21,16 @@
 #define XFS_SUPER_MAGIC 0x58465342 /* statfs(2) */
 #endif
 
-static bool keeps_promises(int dirfd)
+#define SHARE 8 /* one part in so many of what is free: others write there as well */
+
+static bool keeps_promises(int dirfd, size_t len)
 {
 	struct statfs st;
 
 	if (fstatfs(dirfd, &st) < 0)
+		return false;
+	/* A tmpfs without a bound counts no blocks. */
+	if (st.f_blocks && (uint64_t)st.f_bavail * (uint64_t)st.f_bsize / SHARE < len)
 		return false;
 	switch ((uint32_t)st.f_type) {
 	case TMPFS_MAGIC:
@@ -41,7 +46,7 @@ void *fsio_room_new(int dirfd, size_t len)
 	SCOPED_FD int fd = -1;
 	void *p;
 
-	if (dirfd < 0 || !keeps_promises(dirfd))
+	if (dirfd < 0 || !keeps_promises(dirfd, len))
 		return NULL;
 	fd = openat(dirfd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0 || fallocate(fd, 0, 0, (off_t)len) < 0)

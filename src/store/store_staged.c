@@ -83,7 +83,8 @@ static int load_run(struct staged_look *l, const char *id, struct ebt_err *err)
 	r = store_open_run(&l->s, id, &why);
 	if (r < 0)
 		return doubt(l, name, &why, true, err);
-	r = manifest_load(l->s.runfd, "manifest", &l->out->run, &why);
+	r = manifest_load_in(
+		l->s.ebtfd, l->s.runfd, "manifest", &l->out->run, &why);
 	return r < 0 ? doubt_of(l, name, &why, true, err) : 0;
 }
 
@@ -106,7 +107,7 @@ int store_staged(int ebtfd, const char *path, struct store_staged *out,
 	if (faccessat(ebtfd, "manifest", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		r = errno == ENOENT ? 0 : ebt_fail(&why, -errno, "manifest");
 	else
-		r = manifest_load(ebtfd, "manifest", &out->m, &why);
+		r = manifest_load_in(ebtfd, ebtfd, "manifest", &out->m, &why);
 	if (r < 0)
 		r = doubt_of(&l, "manifest", &why, true, err);
 	return r < 0 ? r : load_run(&l, id, err);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # A library does not end the process and does not print: it may live in somebody else's
-# program, and what failed is the caller's to say. Two files of transport are about ending an
+# program, and what failed is the caller's to say. Three files of transport are about ending an
 # MPI process and are named here.
 set -eu
 cd "$1"
