@@ -83,8 +83,7 @@ static int load_run(struct staged_look *l, const char *id, struct ebt_err *err)
 	r = store_open_run(&l->s, id, &why);
 	if (r < 0)
 		return doubt(l, name, &why, true, err);
-	r = manifest_load_in(
-		l->s.ebtfd, l->s.runfd, "manifest", &l->out->run, &why);
+	r = manifest_load_in(l->s.ebtfd, l->s.runfd, "manifest", &l->out->run, &why);
 	return r < 0 ? doubt_of(l, name, &why, true, err) : 0;
 }
 
