@@ -282,12 +282,6 @@ static void drain_close(struct drain *d)
 	job_close(&d->job);
 }
 
-void drain_note(const struct drain *d, const char *step)
-{
-	if (d->job.node == 0)
-		log_debug(&d->job.log, "%8.4f s %s", clock_now() - d->job.began, step);
-}
-
 static int scan(void *arg, struct ebt_err *err)
 {
 	struct drain *d = arg;

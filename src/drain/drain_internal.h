@@ -258,9 +258,6 @@ int drain_unchanged(struct drain *d, const struct manifest *now,
 /* outputs.c: `.ebt` of directory @path if it can be trusted to be ours, else -1. */
 int drain_own_open(const char *path);
 
-/* For -vv: where the time goes, on the first node. */
-void drain_note(const struct drain *d, const char *step);
-
 /* This node's name as journals keep it. */
 static inline uint64_t drain_where(const struct drain *d)
 {
@@ -320,7 +317,9 @@ int drain_again_wait_all(
 /* Local. What went away, and is not among the outputs of the last pass. */
 void drain_tell_gone(struct drain *d);
 
-/* dest.c. "DEST/PATH", fit for a message; @out holds DRAIN_PATH bytes. */
+/* say.c. For -vv: where the time goes, on the first node. */
+void drain_note(const struct drain *d, const char *step);
+/* "DEST/PATH", fit for a message; @out holds DRAIN_PATH bytes. */
 #define DRAIN_PATH 800
 const char *drain_path(const struct drain *d, const char *path, char *out);
 /* For activity_begin: @arg is the drain, @index a path below dest, a pointer. */
