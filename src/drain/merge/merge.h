@@ -158,9 +158,10 @@ static inline const char *merge_node(const struct merge *g, uint32_t node)
 {
 	return g->node_names + (size_t)node * sizeof(g->d->node_name);
 }
+
+/* exchange.c */
 uint64_t merge_hash(const char *path);
 uint32_t merge_owner(const struct merge *g, const char *path);
-struct merge_spot *merge_find(const struct merge *g, const char *path);
 /* Collective: agrees on @r, then what is in g->out goes out. */
 int merge_exchange_all(struct merge *g, int r, transport_take_fn *take, void *arg,
 	struct ebt_err *err);
@@ -210,13 +211,17 @@ static inline bool merge_over(const struct merge_file *f)
 {
 	return f->bad || f->split;
 }
-/* What another node asks about is a file of this node's outputs, or -EBADMSG. */
+
+/* ask.c. What another node asks about is a file of this node's outputs, or -EBADMSG. */
 int merge_check_asked(const struct merge *g, uint32_t entry, struct ebt_err *err);
 /* Opens it, if it is what was scanned. */
 int merge_open(struct merge *g, uint32_t entry, struct ebt_err *err);
 /* All of @len bytes from there, or what failed with the file's name. */
 int merge_read(struct merge *g, uint32_t entry, int fd, void *to, uint32_t len,
 	uint64_t off, struct ebt_err *err);
+/* Adds to @x where it has data. */
+int merge_find_extents(
+	struct merge *g, uint32_t entry, struct extents *x, struct ebt_err *err);
 /* An answer begins with @code, and if that is a failure @text, why, is all there is to it. */
 void merge_put_outcome(struct buf *out, int code, const char *text);
 /*

@@ -50,6 +50,24 @@ static void listing_release(struct listing *l)
 	scope_close(&l->parent_fd);
 }
 
+static struct merge_spot *find_spot(const struct merge *g, const char *path)
+{
+	size_t lo = 0, hi = g->n_spots, mid;
+	int c;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		c = strcmp(g->spots[mid].c->path, path);
+		if (c == 0)
+			return &g->spots[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
 static void put_seal(
 	struct merge *g, uint32_t owner, const struct journal_seal *s, const char *name)
 {
@@ -90,13 +108,13 @@ static int send_seal(void *arg, const struct journal_seal *s)
 static struct merge_spot *spot_of(
 	const struct merge *g, const char *name, const char *of, bool *alias)
 {
-	struct merge_spot *s = merge_find(g, name);
+	struct merge_spot *s = find_spot(g, name);
 
 	*alias = false;
 	if (s && strcmp(s->c->of, of) == 0)
 		return s;
 	*alias = *of != '\0';
-	return *of ? merge_find(g, of) : NULL;
+	return *of ? find_spot(g, of) : NULL;
 }
 
 static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
@@ -121,7 +139,7 @@ static int take_seals(void *arg, int peer, struct buf *b, struct ebt_err *err)
 				err, -EBADMSG, "damaged message of node %d", peer);
 		/* Those of directories have no sources, and are about a name. */
 		alias = false;
-		spot = n ? spot_of(g, name, of, &alias) : merge_find(g, name);
+		spot = n ? spot_of(g, name, of, &alias) : find_spot(g, name);
 		if (!spot) {
 			reader_take(&r, (size_t)n * JOURNAL_SOURCE_LEN);
 			continue;
@@ -191,7 +209,7 @@ static int send_name(void *arg, const char *name, unsigned char d_type)
 /* A drain that is not finished made it, and this one gives it its attributes in the end. */
 static bool to_be_finished(const struct merge *g, const char *dir)
 {
-	const struct merge_spot *spot = merge_find(g, dir);
+	const struct merge_spot *spot = find_spot(g, dir);
 
 	for (const struct merge_seal *s = spot ? spot->seals : NULL; s; s = s->next) {
 		if (!s->n_sources)
@@ -312,7 +330,7 @@ static int take_names(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		if (!name || !dir || !set_path(l, dir, name))
 			return ebt_failx(
 				err, -EBADMSG, "damaged message of node %d", peer);
-		s = merge_find(l->g, l->path);
+		s = find_spot(l->g, l->path);
 		if (s)
 			code = found(l, s, type, err);
 	}
