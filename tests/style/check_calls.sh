@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Calls between the files of a folder go one way: who reads one of them need not come back to it.
-# Looks at what the compiler made. Folders where it does not hold yet are not given.
+# Looks at what the compiler made.
 set -eu
 if [ "$1" != none ]; then
 	echo "skipped: sanitizers add calls of their own"

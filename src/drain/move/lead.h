@@ -56,7 +56,7 @@ struct lead_object {
 	uint32_t node;	 /* that writes it */
 };
 
-/* A name that nobody can guess, of @cap bytes with its end. */
+/* file.c. A name that nobody can guess, of @cap bytes with its end. */
 void lead_temp(struct move *m, char *out, size_t cap);
 /* file.c. Codes with which a creation or write fails that may succeed on another target. */
 bool lead_target_fails(int code);
@@ -92,10 +92,15 @@ void lead_turns_learn(struct move *m, const uint64_t *v);
 /* retry.c. The same, on other targets where some turn out not to work. */
 void lead_file(struct lead *c, struct move_result *res);
 /*
- * file.c. No source has changed since it was scanned. If one has: *how, the worst of them;
+ * changed.c. No source has changed since it was scanned. If one has: *how, the worst of them;
  * NET_ODD where it is another failure.
  */
 int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *err);
+/*
+ * Then, in a last pass: what there is of it is taken, c->taken says as what. Negative: not that
+ * either, *res says why.
+ */
+int lead_take_changed(struct lead *c, enum net_refused how, struct move_result *res);
 /*
  * names.c. The journal gets to know that inode c->ino is complete, and all names that it will
  * have and can have: of a file that is in place only the further ones.
@@ -121,7 +126,7 @@ bool lead_keeps(const struct lead *c, const struct drain_name *n);
  * something else is there; negative: nothing that can be looked at.
  */
 int lead_same(struct lead *c, int dirfd, const char *base, struct stat *st);
-/* Gives the file up and removes what there is of it. */
+/* file.c. Gives the file up and removes what there is of it. */
 void lead_discard(struct lead *c);
 
 #endif

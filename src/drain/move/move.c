@@ -31,17 +31,6 @@ enum {
 	ROUND_VOTES
 };
 
-void move_fail(struct move *m, int code, const struct ebt_err *err)
-{
-	SCOPED_LOCK(&m->lock);
-	if (m->code == 0) {
-		m->code = code;
-		m->err = *err;
-	}
-	__atomic_store_n(&m->stop, true, __ATOMIC_RELEASE);
-	pthread_cond_broadcast(&m->changed);
-}
-
 static uint64_t memory_of(const struct ebt_drain_options *o)
 {
 	return o->memory ? o->memory : EBT_DRAIN_MEMORY;

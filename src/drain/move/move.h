@@ -173,7 +173,7 @@ struct move {
 	uint64_t moved; /* atomic: of them from other nodes */
 };
 
-/* Ends the drain on this node, and through the next round on all. */
+/* stop.c. Ends the drain on this node, and through the next round on all. */
 void move_fail(struct move *m, int code, const struct ebt_err *err);
 static inline bool move_stopped(const struct move *m)
 {
@@ -185,6 +185,7 @@ static inline void move_count(uint64_t *n)
 	__atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
 }
 
+/* lane.c. One that failed has something to release as well. */
 int move_lane_init(struct move_lane *l, struct move *m, struct ebt_err *err);
 void move_lane_release(struct move_lane *l);
 /* The directory of dest that @path lies in, O_PATH; stays the lane's. Or a negative errno. */
