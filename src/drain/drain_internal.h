@@ -445,8 +445,6 @@ void drain_pool_choose(
 /* What the file system is asked for. @osts: room for @t's stripe_count + 1, read by the wish. */
 struct pfs_stripes drain_pool_wish(
 	const struct drain *d, const struct drain_task *t, uint32_t *osts);
-/* move/in_turn.c. Where small files go may be left to the file system, if that levels them too. */
-bool drain_may_go_in_turn(const struct drain *d, uint64_t files);
 /* Position of the target that the file system calls @ost, PLACE_NONE if it is none. */
 uint32_t drain_position_of(const struct drain *d, uint32_t ost);
 /* The placement that @t's targets are of. */

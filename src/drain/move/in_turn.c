@@ -12,7 +12,6 @@
  */
 #include "drain/move/lead.h"
 
-#define TURNS_FILES  8 /* a target: for fewer it is not worth the waiting */
 #define TURNS_FACTOR 2 /* times its part: no target gets more, over all nodes */
 #define TURNS_GRACE  8 /* files, and these */
 /*
@@ -20,26 +19,6 @@
  * one's requests, all others a request less than that. That is even at a third of the targets.
  */
 #define TURNS_BAD    4
-
-bool drain_may_go_in_turn(const struct drain *d, uint64_t files)
-{
-	const struct pfs_rule *rule = &d->at.policy.rule[0];
-
-	/* All that the user, the default or want of room says about places is another rule. */
-	return d->at.targets && !d->at.tiered && !d->at.tight && !d->o->pool &&
-	       !d->at.rules.stripe_count && !d->at.rules.stripe_size &&
-	       rule->count <= 1 &&
-	       files >= (uint64_t)TURNS_FILES * place_usable(d->at.place);
-}
-
-uint32_t drain_position_of(const struct drain *d, uint32_t ost)
-{
-	for (uint32_t i = 0; i < d->at.n_targets; i++) {
-		if (d->at.targets->target[i].index == ost)
-			return i;
-	}
-	return PLACE_NONE;
-}
 
 bool lead_goes_in_turn(const struct lead *c)
 {

@@ -287,6 +287,15 @@ void drain_pool_choose(
 	choose_early(d, t, c);
 }
 
+uint32_t drain_position_of(const struct drain *d, uint32_t ost)
+{
+	for (uint32_t i = 0; i < d->at.n_targets; i++) {
+		if (d->at.targets->target[i].index == ost)
+			return i;
+	}
+	return PLACE_NONE;
+}
+
 struct pfs_stripes drain_pool_wish(
 	const struct drain *d, const struct drain_task *t, uint32_t *osts)
 {

@@ -9,6 +9,8 @@
 #include "drain/plan/plan.h"
 #include "transport/transport.h"
 
+#define TURNS_FILES 8 /* in turn, a target: for fewer it is not worth the waiting */
+
 static int take_big(void *arg, const struct buf *b, struct ebt_err *err)
 {
 	buf_put(arg, b->data, b->len);
@@ -229,6 +231,18 @@ static int place_share(struct drain *d, const struct share *s, uint32_t writers,
 	return r;
 }
 
+/* Where small files go may be left to the file system, if that levels them: move/in_turn.c. */
+static bool may_go_in_turn(const struct drain *d, uint64_t files)
+{
+	const struct pfs_rule *rule = &d->at.policy.rule[0];
+
+	/* All that the user, the default or want of room says about places is another rule. */
+	return d->at.targets && !d->at.tiered && !d->at.tight && !d->o->pool &&
+	       !d->at.rules.stripe_count && !d->at.rules.stripe_size &&
+	       rule->count <= 1 &&
+	       files >= (uint64_t)TURNS_FILES * place_usable(d->at.place);
+}
+
 int shares_place_all(struct drain *d, const struct drain_task *list, uint32_t writers,
 	const struct buf *big, struct share *s, struct ebt_err *err)
 {
@@ -248,7 +262,7 @@ int shares_place_all(struct drain *d, const struct drain_task *list, uint32_t wr
 		r = place_share(d, &s[d->at.n_pools], writers, NULL, &d->at.leads, err);
 	d->at.place = d->at.pools[0].place;
 	d->at.in_turn =
-		r == 0 && drain_may_go_in_turn(d, s[0].small_files) &&
+		r == 0 && may_go_in_turn(d, s[0].small_files) &&
 		place_in_turn(d->at.place, s[0].small_files, s[0].small_squares);
 	return job_agree_all(&d->job, r, err);
 }
