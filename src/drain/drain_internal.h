@@ -441,17 +441,17 @@ int drain_pools_all(struct drain *d, struct ebt_err *err);
 void drain_pools_free(struct drain *d);
 /* Local. */
 void drain_pool_choose(
-	const struct drain *d, const struct drain_task *t, struct drain_choice *c);
+	const struct drain_at *at, const struct drain_task *t, struct drain_choice *c);
 /* What the file system is asked for. @osts: room for @t's stripe_count + 1, read by the wish. */
 struct pfs_stripes drain_pool_wish(
-	const struct drain *d, const struct drain_task *t, uint32_t *osts);
+	const struct drain_at *at, const struct drain_task *t, uint32_t *osts);
 /* Position of the target that the file system calls @ost, PLACE_NONE if it is none. */
-uint32_t drain_position_of(const struct drain *d, uint32_t ost);
+uint32_t drain_position_of(const struct drain_at *at, uint32_t ost);
 /* The placement that @t's targets are of. */
 static inline struct place *drain_place_of(
-	const struct drain *d, const struct drain_task *t)
+	const struct drain_at *at, const struct drain_task *t)
 {
-	return t->pool < d->at.n_pools ? d->at.pools[t->pool].place : d->at.place;
+	return t->pool < at->n_pools ? at->pools[t->pool].place : at->place;
 }
 
 /* Writers at most, unless the user says otherwise, where the file system has no targets. */
@@ -463,8 +463,6 @@ static inline struct place *drain_place_of(
 int drain_plan_all(struct drain *d, struct ebt_err *err);
 /* plan/tasks.c. Local. What this node has the content of, and d->own.shared. */
 int drain_make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *err);
-/* report.c. Bytes that are to go to a target, of those that are placed. */
-uint64_t drain_planned(const struct drain *d, uint32_t target);
 /* report.c. The plan as text, on the first node. @files and @big of all nodes. */
 int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err *err);
 /*

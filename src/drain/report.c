@@ -13,46 +13,47 @@
 #define LINES	32 /* targets named */
 #define TARGETS 64 /* summed up at a time */
 
-uint64_t drain_planned(const struct drain *d, uint32_t target)
+/* Bytes that are to go to a target, of those that are placed. */
+static uint64_t planned(const struct drain_at *at, uint32_t target)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t k = 0; k < d->at.n_pools; k++)
-		sum += place_planned(d->at.pools[k].place, target);
+	for (uint32_t k = 0; k < at->n_pools; k++)
+		sum += place_planned(at->pools[k].place, target);
 	return sum;
 }
 
 /* Of the pool that is least so. */
-static double level(const struct drain *d)
+static double level(const struct drain_at *at)
 {
 	double most = 0;
 
-	for (uint32_t k = 0; k < d->at.n_pools; k++) {
-		double one = place_level(d->at.pools[k].place);
+	for (uint32_t k = 0; k < at->n_pools; k++) {
+		double one = place_level(at->pools[k].place);
 
 		most = one > most ? one : most;
 	}
 	return most;
 }
 
-static void say_targets(struct buf *b, const struct drain *d)
+static void say_targets(struct buf *b, const struct drain_at *at)
 {
 	char size[TEXT_SIZE];
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < d->at.n_targets; i++) {
-		uint64_t bytes = drain_planned(d, i);
+	for (uint32_t i = 0; i < at->n_targets; i++) {
+		uint64_t bytes = planned(at, i);
 
-		if (d->at.targets && !pfs_target_usable(&d->at.targets->target[i])) {
+		if (at->targets && !pfs_target_usable(&at->targets->target[i])) {
 			buf_printf(b,
 				"  %s %u: not used (full, read-only, degraded or "
 				"inactive)\n",
-				"OST", place_index(d->at.place, i));
+				"OST", place_index(at->place, i));
 			continue;
 		}
 		if (n++ < LINES)
-			buf_printf(b, "  %s %u: %s\n", d->at.targets ? "OST" : "writer",
-				place_index(d->at.place, i),
+			buf_printf(b, "  %s %u: %s\n", at->targets ? "OST" : "writer",
+				place_index(at->place, i),
 				text_size((double)bytes, size));
 	}
 	if (n > LINES)
@@ -80,14 +81,14 @@ int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err
 		rep->predicted_owners, rep->predicted_direct);
 	buf_printf(&b,
 		"%u big file%s placed one by one, largest target by its share %.3f\n",
-		big, big == 1 ? "" : "s", level(d));
+		big, big == 1 ? "" : "s", level(&d->at));
 	if (d->at.tiered)
 		buf_printf(&b,
 			"layouts of files are those of the directory; targets are "
 			"chosen in its pools, for what lies behind the first %s of a "
 			"file\n",
 			text_size(DRAIN_EARLY, size));
-	say_targets(&b, d);
+	say_targets(&b, &d->at);
 	buf_put8(&b, 0);
 	if (!buf_ok(&b))
 		return ebt_fail(err, -ENOMEM, "plan");

@@ -100,7 +100,7 @@ static int open_new(struct lead *c, uint32_t *osts, struct pfs_layout **got, boo
 	struct drain *d = c->m->d;
 	struct drain_task *t = c->t;
 	mode_t mode = first_mode(c, getegid());
-	struct pfs_stripes wish = drain_pool_wish(d, t, osts);
+	struct pfs_stripes wish = drain_pool_wish(&d->at, t, osts);
 	bool wished = d->at.targets && t->stripe_count && !c->in_turn;
 	int fd;
 
@@ -227,7 +227,7 @@ static int fill_object(
 		return (int)part->node;
 	}
 	return o->target == PLACE_NONE ? d->job.node
-				       : (int)place_writer(drain_place_of(d, c->t),
+				       : (int)place_writer(drain_place_of(&d->at, c->t),
 						 o->target, c->t->sources[0].node);
 }
 

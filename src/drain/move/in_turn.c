@@ -101,7 +101,7 @@ bool lead_went_in_turn(struct lead *c, const struct pfs_layout *got)
 	c->target = PLACE_NONE;
 	if (got && got->n_parts == 1 && got->parts[0].start == 0 &&
 		got->parts[0].end == UINT64_MAX && got->parts[0].stripe_count == 1)
-		c->target = drain_position_of(d, got->osts[got->parts[0].first]);
+		c->target = drain_position_of(&d->at, got->osts[got->parts[0].first]);
 	if (c->target == PLACE_NONE) {
 		lead_denies_turns(c->m);
 		return true;

@@ -33,16 +33,16 @@ uint64_t move_other_layout(struct move_lane *l)
 }
 
 /* The placement of the pool that the component from @start on is of. */
-static const struct place *place_of(const struct drain *d, uint64_t start)
+static const struct place *place_of(const struct drain_at *at, uint64_t start)
 {
-	const struct pfs_policy *p = &d->at.policy;
+	const struct pfs_policy *p = &at->policy;
 
 	for (uint32_t k = 0; k < p->n_rules; k++) {
 		if (p->rule[k].start != start)
 			continue;
-		for (uint32_t i = 0; i < d->at.n_pools; i++) {
-			if (strcmp(d->at.pools[i].name, p->rule[k].pool) == 0)
-				return d->at.pools[i].place;
+		for (uint32_t i = 0; i < at->n_pools; i++) {
+			if (strcmp(at->pools[i].name, p->rule[k].pool) == 0)
+				return at->pools[i].place;
 		}
 	}
 	return NULL;
@@ -51,7 +51,7 @@ static const struct place *place_of(const struct drain *d, uint64_t start)
 static void add(struct lead *c, const struct lead_object *o)
 {
 	const struct drain *d = c->m->d;
-	const struct place *p = place_of(d, o->start);
+	const struct place *p = place_of(&d->at, o->start);
 	struct lead_object *to = &c->objects[c->count++];
 
 	*to = *o;
@@ -83,7 +83,7 @@ static void add_part(
 			.stripe_size = part->stripe_size,
 			.stripe_count = part->stripe_count,
 			.number = k,
-			.target = drain_position_of(d, l->osts[part->first + k])};
+			.target = drain_position_of(&d->at, l->osts[part->first + k])};
 
 		add(c, &o);
 	}
@@ -93,7 +93,7 @@ static void add_part(
 static bool is_kept(const struct lead *c, const struct pfs_layout *l, uint32_t *osts)
 {
 	const struct drain *d = c->m->d;
-	struct pfs_stripes wish = drain_pool_wish(d, c->t, osts);
+	struct pfs_stripes wish = drain_pool_wish(&d->at, c->t, osts);
 
 	return pfs_layout_keeps(l, &wish);
 }

@@ -107,7 +107,7 @@ static void blame(struct lead *c, const struct move_result *res, uint32_t good)
 	if (res->target != PLACE_NONE)
 		health_mark(h, res->target, why);
 	else if (c->m->d->at.targets && ask_for_targets(c, why) == 0 &&
-		 health_good(h, drain_place_of(c->m->d, c->t), NULL, 0) >= good)
+		 health_good(h, drain_place_of(&c->m->d->at, c->t), NULL, 0) >= good)
 		try_targets(c);
 }
 
@@ -127,8 +127,8 @@ static void restripe(struct lead *c, uint32_t n, uint64_t size)
 
 	if (!targets)
 		return;
-	c->t->stripe_count =
-		health_good(&c->m->health, drain_place_of(c->m->d, c->t), targets, n);
+	c->t->stripe_count = health_good(
+		&c->m->health, drain_place_of(&c->m->d->at, c->t), targets, n);
 	c->t->stripe_size = size;
 	free(TAKE(c->wide));
 	c->wide = c->t->targets = targets;
@@ -142,7 +142,8 @@ static void widen(struct lead *c)
 {
 	const struct place_rules *rules = &c->m->d->at.rules;
 	uint64_t parts = c->t->e.size / PLACE_STRIPE_SIZE;
-	uint32_t n = health_good(&c->m->health, drain_place_of(c->m->d, c->t), NULL, 0);
+	uint32_t n =
+		health_good(&c->m->health, drain_place_of(&c->m->d->at, c->t), NULL, 0);
 
 	/* Nor against the default layout of the directory. */
 	if (rules->stripe_count || rules->stripe_size || !c->t->stripe_count ||
@@ -180,7 +181,7 @@ void lead_file(struct lead *c, struct move_result *res)
 	SCOPED_FREE uint32_t *osts =
 		calloc((size_t)c->m->d->at.n_targets + 1, sizeof(*osts));
 	struct move *m = c->m;
-	const struct place *place = drain_place_of(m->d, c->t);
+	const struct place *place = drain_place_of(&m->d->at, c->t);
 	uint64_t changed;
 	uint32_t good = 0;
 	bool first = true;

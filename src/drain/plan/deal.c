@@ -35,17 +35,17 @@ static void run_of_targets(
 
 /* Usable target @k of a pool, round and round; PLACE_NONE: it has none. */
 static uint32_t in_turn(
-	const struct drain *d, const struct drain_pool *pool, uint32_t k)
+	const struct drain_at *at, const struct drain_pool *pool, uint32_t k)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < d->at.n_targets; i++)
-		n += pool->in[i] && pfs_target_usable(&d->at.targets->target[i]);
+	for (uint32_t i = 0; i < at->n_targets; i++)
+		n += pool->in[i] && pfs_target_usable(&at->targets->target[i]);
 	if (n == 0)
 		return PLACE_NONE;
 	k %= n;
 	for (uint32_t i = 0;; i++) {
-		if (!pool->in[i] || !pfs_target_usable(&d->at.targets->target[i]))
+		if (!pool->in[i] || !pfs_target_usable(&at->targets->target[i]))
 			continue;
 		if (k-- == 0)
 			return i;
@@ -62,14 +62,14 @@ static uint32_t lead_of_file(
 	struct place *p;
 	uint32_t target;
 
-	drain_pool_choose(d, t, &c);
-	share = &x->shares[share_of(d, c.pool)];
+	drain_pool_choose(&d->at, t, &c);
+	share = &x->shares[share_of(&d->at, c.pool)];
 	p = c.pool == DRAIN_NO_POOL ? d->at.leads : d->at.pools[c.pool].place;
 	t->pool = (uint8_t)c.pool;
 	t->tier = (uint8_t)c.tier;
 	if (t->big && c.early) {
 		t->early_target =
-			in_turn(d, &d->at.pools[c.early_pool], share->next_big);
+			in_turn(&d->at, &d->at.pools[c.early_pool], share->next_big);
 		t->early = t->early_target == PLACE_NONE ? 0 : (uint8_t)c.early;
 	}
 	if (t->big) {

@@ -84,23 +84,23 @@ static struct place_rates rates_of(const struct drain *d)
 	return r;
 }
 
-static bool any_usable(const struct drain *d)
+static bool any_usable(const struct drain_at *at)
 {
-	for (size_t i = 0; i < d->at.targets->count; i++) {
-		if (pfs_target_usable(&d->at.targets->target[i]))
+	for (size_t i = 0; i < at->targets->count; i++) {
+		if (pfs_target_usable(&at->targets->target[i]))
 			return true;
 	}
 	return false;
 }
 
 /* All, if none is: the file system may know better, and each file that finds no room is named. */
-static uint32_t usable_targets(const struct drain *d)
+static uint32_t usable_targets(const struct drain_at *at)
 {
-	bool any = d->at.targets && any_usable(d);
+	bool any = at->targets && any_usable(at);
 	uint32_t n = 0;
 
-	for (size_t i = 0; d->at.targets && i < d->at.targets->count; i++)
-		n += !any || pfs_target_usable(&d->at.targets->target[i]);
+	for (size_t i = 0; at->targets && i < at->targets->count; i++)
+		n += !any || pfs_target_usable(&at->targets->target[i]);
 	return n;
 }
 
@@ -138,7 +138,7 @@ static int choose_writers_all(struct drain *d, const struct amount *all,
 	struct ebt_err *err)
 {
 	struct place_rates rates = rates_of(d);
-	uint32_t nodes = (uint32_t)d->job.n_nodes, usable = usable_targets(d);
+	uint32_t nodes = (uint32_t)d->job.n_nodes, usable = usable_targets(&d->at);
 	struct place_work w = {
 		.bytes = all->bytes,
 		.files = all->files,
@@ -152,7 +152,7 @@ static int choose_writers_all(struct drain *d, const struct amount *all,
 	/* Nodes could find different link rates. */
 	transport_bcast_all(&d->job.nodes, &rates, sizeof(rates), 0);
 	*writers = d->o->writers < nodes ? d->o->writers : nodes;
-	if (d->at.targets && d->o->strict && !any_usable(d))
+	if (d->at.targets && d->o->strict && !any_usable(&d->at))
 		return ebt_failx(err, -ENOSPC, "%s: no storage target takes files",
 			d->dest.path);
 	/* Without targets to own, every writer is as good as another. */
@@ -205,13 +205,13 @@ static int check_space_all(struct drain *d, uint64_t bytes, struct ebt_err *err)
 }
 
 /* The first that it is in: EBT_DRAIN_NO_POOL is a number of none. */
-static uint32_t pool_of(const struct drain *d, uint32_t target)
+static uint32_t pool_of(const struct drain_at *at, uint32_t target)
 {
-	for (uint32_t k = 0; d->at.targets && k < d->at.n_pools; k++) {
-		if (d->at.pools[k].in[target])
+	for (uint32_t k = 0; at->targets && k < at->n_pools; k++) {
+		if (at->pools[k].in[target])
 			return k;
 	}
-	return d->at.targets ? EBT_DRAIN_NO_POOL : 0;
+	return at->targets ? EBT_DRAIN_NO_POOL : 0;
 }
 
 /* A later pass of the same drain adds up, and may have more of them. */
@@ -230,7 +230,7 @@ static int report_targets(struct drain *d, struct ebt_err *err)
 	for (uint32_t i = rep->n_targets; i < d->at.n_targets; i++) {
 		t[i] = (struct ebt_drain_target){
 			.index = d->at.targets ? d->at.targets->target[i].index : i,
-			.pool = pool_of(d, i),
+			.pool = pool_of(&d->at, i),
 			.unused = d->at.targets &&
 				  !pfs_target_usable(&d->at.targets->target[i])};
 	}
@@ -278,7 +278,7 @@ int drain_plan_all(struct drain *d, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	d->at.rules.plain = !d->at.targets;
-	usable = d->at.targets ? usable_targets(d) : writers;
+	usable = d->at.targets ? usable_targets(&d->at) : writers;
 	min = place_big_min(all.bytes, all.files, usable);
 	r = shares_of_big_all(d, list, min, &big, &n_big, err);
 	shares = r == 0 ? shares_new(d) : NULL;

@@ -29,9 +29,9 @@ static inline bool plan_has_content(const struct drain_task *t)
 }
 
 /* Of files that go to @pool, or by the file system's choice with DRAIN_NO_POOL. */
-static inline uint32_t share_of(const struct drain *d, uint32_t pool)
+static inline uint32_t share_of(const struct drain_at *at, uint32_t pool)
 {
-	return pool == DRAIN_NO_POOL ? d->at.n_pools : pool;
+	return pool == DRAIN_NO_POOL ? at->n_pools : pool;
 }
 
 /* shares.c. One for each pool, and one for what is created plainly; NULL: no memory. */

@@ -180,20 +180,20 @@ int drain_pools_all(struct drain *d, struct ebt_err *err)
 	return job_agree_all(&d->job, r, err);
 }
 
-static uint32_t pool_of(const struct drain *d, const char *name)
+static uint32_t pool_of(const struct drain_at *at, const char *name)
 {
-	for (uint32_t k = 0; k < d->at.n_pools; k++) {
-		if (strcmp(d->at.pools[k].name, name) == 0)
+	for (uint32_t k = 0; k < at->n_pools; k++) {
+		if (strcmp(at->pools[k].name, name) == 0)
 			return k;
 	}
 	return DRAIN_NO_POOL;
 }
 
 /* A stripe size fits the end of its component, or the file system refuses it. */
-static uint32_t stripe_size(const struct drain *d, const struct pfs_rule *rule)
+static uint32_t stripe_size(const struct drain_at *at, const struct pfs_rule *rule)
 {
 	uint64_t size =
-		d->at.rules.stripe_size ? d->at.rules.stripe_size : rule->stripe_size;
+		at->rules.stripe_size ? at->rules.stripe_size : rule->stripe_size;
 
 	if (!size)
 		size = PLACE_STRIPE_SIZE;
@@ -202,12 +202,12 @@ static uint32_t stripe_size(const struct drain *d, const struct pfs_rule *rule)
 	return (uint32_t)size;
 }
 
-static uint32_t stripes(const struct drain *d, const struct pfs_rule *rule)
+static uint32_t stripes(const struct drain_at *at, const struct pfs_rule *rule)
 {
-	uint32_t most = d->at.rules.max_stripe_count, n = rule->count ? rule->count : 1;
+	uint32_t most = at->rules.max_stripe_count, n = rule->count ? rule->count : 1;
 
-	if (d->at.rules.stripe_count)
-		n = d->at.rules.stripe_count;
+	if (at->rules.stripe_count)
+		n = at->rules.stripe_count;
 	if (most && n > most)
 		n = most;
 	return n < PLACE_STRIPES_MAX ? n : PLACE_STRIPES_MAX;
@@ -218,26 +218,26 @@ static uint32_t stripes(const struct drain *d, const struct pfs_rule *rule)
  * has set up, and large files in one stripe would be slow. With a pool the stripe size is a
  * rule, and more stripes than one are.
  */
-static void keep_one_range(const struct drain *d, struct drain_choice *c)
+static void keep_one_range(const struct drain_at *at, struct drain_choice *c)
 {
-	const struct pfs_rule *rule = &d->at.policy.rule[0];
+	const struct pfs_rule *rule = &at->policy.rule[0];
 
 	if (rule->pool[0] || rule->count > 1)
-		c->stripe_size = stripe_size(d, rule);
-	if (rule->count > 1 && !d->at.rules.stripe_count)
-		c->stripes = stripes(d, rule);
+		c->stripe_size = stripe_size(at, rule);
+	if (rule->count > 1 && !at->rules.stripe_count)
+		c->stripes = stripes(at, rule);
 }
 
 /* The early component of one object with most of @t, if that is worth a list. */
 static void choose_early(
-	const struct drain *d, const struct drain_task *t, struct drain_choice *c)
+	const struct drain_at *at, const struct drain_task *t, struct drain_choice *c)
 {
-	const struct pfs_policy *p = &d->at.policy;
+	const struct pfs_policy *p = &at->policy;
 	uint64_t heaviest = 0;
 
 	for (uint32_t k = 0; k < p->n_rules; k++) {
 		uint64_t bytes = drain_task_bytes(t, p->rule[k].start, p->rule[k].end);
-		uint32_t pool = pool_of(d, p->rule[k].pool);
+		uint32_t pool = pool_of(at, p->rule[k].pool);
 
 		if (p->rule[k].end > DRAIN_EARLY || !can_choose(&p->rule[k]) ||
 			p->rule[k].count > 1 || pool == DRAIN_NO_POOL ||
@@ -250,16 +250,16 @@ static void choose_early(
 }
 
 void drain_pool_choose(
-	const struct drain *d, const struct drain_task *t, struct drain_choice *c)
+	const struct drain_at *at, const struct drain_task *t, struct drain_choice *c)
 {
-	const struct pfs_policy *p = &d->at.policy;
+	const struct pfs_policy *p = &at->policy;
 	uint64_t heaviest = 0;
 
 	*c = (struct drain_choice){.bytes = drain_task_bytes(t, 0, t->e.size)};
 	if (c->bytes > t->e.size) /* pieces that overlap */
 		c->bytes = t->e.size;
-	if (!d->at.tiered) {
-		keep_one_range(d, c);
+	if (!at->tiered) {
+		keep_one_range(at, c);
 		return;
 	}
 	c->pool = DRAIN_NO_POOL;
@@ -275,47 +275,46 @@ void drain_pool_choose(
 	if (!c->tier || !can_choose(&p->rule[c->tier - 1]))
 		c->tier = 0;
 	if (c->tier)
-		c->pool = pool_of(d, p->rule[c->tier - 1].pool);
+		c->pool = pool_of(at, p->rule[c->tier - 1].pool);
 	if (c->pool == DRAIN_NO_POOL) {
 		c->tier = 0;
 		return;
 	}
 	c->bytes = drain_task_bytes(
 		t, p->rule[c->tier - 1].start, p->rule[c->tier - 1].end);
-	c->stripe_size = stripe_size(d, &p->rule[c->tier - 1]);
-	c->stripes = stripes(d, &p->rule[c->tier - 1]);
-	choose_early(d, t, c);
+	c->stripe_size = stripe_size(at, &p->rule[c->tier - 1]);
+	c->stripes = stripes(at, &p->rule[c->tier - 1]);
+	choose_early(at, t, c);
 }
 
-uint32_t drain_position_of(const struct drain *d, uint32_t ost)
+uint32_t drain_position_of(const struct drain_at *at, uint32_t ost)
 {
-	for (uint32_t i = 0; i < d->at.n_targets; i++) {
-		if (d->at.targets->target[i].index == ost)
+	for (uint32_t i = 0; i < at->n_targets; i++) {
+		if (at->targets->target[i].index == ost)
 			return i;
 	}
 	return PLACE_NONE;
 }
 
 struct pfs_stripes drain_pool_wish(
-	const struct drain *d, const struct drain_task *t, uint32_t *osts)
+	const struct drain_at *at, const struct drain_task *t, uint32_t *osts)
 {
 	struct pfs_stripes wish = {.size = (uint32_t)t->stripe_size,
 		.count = t->stripe_count,
 		.osts = osts};
 
 	for (uint32_t i = 0; i < t->stripe_count; i++)
-		osts[i] = place_index(d->at.place, t->targets[i]);
+		osts[i] = place_index(at->place, t->targets[i]);
 	if (t->tier) {
-		wish.policy = &d->at.policy;
+		wish.policy = &at->policy;
 		wish.rule = t->tier - 1;
 		if (t->early) {
-			osts[t->stripe_count] =
-				place_index(d->at.place, t->early_target);
+			osts[t->stripe_count] = place_index(at->place, t->early_target);
 			wish.also = t->early - 1;
 			wish.also_osts = &osts[t->stripe_count];
 		}
-	} else if (t->pool < d->at.n_pools) {
-		wish.pool = d->at.pools[t->pool].name;
+	} else if (t->pool < at->n_pools) {
+		wish.pool = at->pools[t->pool].name;
 	}
 	return wish;
 }

@@ -35,7 +35,7 @@ int shares_of_big_all(struct drain *d, struct drain_task *list, uint64_t big_min
 		struct drain_choice c;
 		struct big_file big;
 
-		drain_pool_choose(d, t, &c);
+		drain_pool_choose(&d->at, t, &c);
 		t->big = plan_has_content(t) && c.pool != DRAIN_NO_POOL &&
 			 c.bytes >= big_min;
 		if (!t->big)
@@ -97,7 +97,7 @@ static int split_big(const struct drain *d, const struct buf *all, struct share 
 	bool ok = true;
 
 	for (size_t i = 0; i < n; i++) {
-		struct share *to = &s[share_of(d, (uint32_t)b[i].pool)];
+		struct share *to = &s[share_of(&d->at, (uint32_t)b[i].pool)];
 
 		to->next_big += b[i].f.id >> 32 < (uint64_t)d->job.node;
 		to->total++;
@@ -121,8 +121,8 @@ static int gather_small_all(
 
 		if (!plan_has_content(t) || t->big)
 			continue;
-		drain_pool_choose(d, t, &c);
-		a = &mine[share_of(d, c.pool)];
+		drain_pool_choose(&d->at, t, &c);
+		a = &mine[share_of(&d->at, c.pool)];
 		a->bytes += c.bytes;
 		a->files++;
 		a->squares += (double)c.bytes * (double)c.bytes;
