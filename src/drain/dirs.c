@@ -194,7 +194,7 @@ static int make_one(struct drain *d, struct drain_dir *dir, struct above *a,
 	struct ebt_err why = {0};
 	int r;
 
-	if (drain_is_missing(d, dir->path)) {
+	if (drain_is_missing(&d->missing, dir->path)) {
 		dir->missing = true;
 		drain_look_quietly(d, EBT_LOOK_MISSING, dir->path, NULL);
 		return 0;

@@ -247,7 +247,7 @@ static void pass_release(struct drain *d)
 	free(TAKE(d->own.dirs));
 	d->own.n_dirs = 0;
 	buf_release(&d->own.dirs_text);
-	drain_missing_free(d);
+	drain_missing_free(&d->missing);
 	drain_task_free_list(TAKE(d->own.shared));
 	drain_task_free_list(TAKE(d->tasks));
 	drain_pools_free(d);

@@ -176,10 +176,13 @@ struct drain_own {
 	struct drain_dir *dirs;	   /* to be made by this node, ascending by path */
 	uint32_t n_dirs;
 	struct buf dirs_text;
-	/* For which there was no room, and not those below them: alike on all nodes. */
-	const char **missing; /* ascending; in missing_text */
-	size_t n_missing;
-	struct buf missing_text;
+};
+
+/* Directories for which there was no room, and not those below them: alike on all nodes. */
+struct drain_missing {
+	const char **name; /* ascending; in text */
+	size_t n;
+	struct buf text;
 };
 
 /* Where content goes. */
@@ -215,6 +218,7 @@ struct drain {
 	struct drain_pass pass;
 	struct drain_dest dest;
 	struct drain_own own;
+	struct drain_missing missing;
 	struct drain_at at;
 	struct drain_task *tasks; /* a list: what this node leads */
 
@@ -417,14 +421,14 @@ int drain_dest_publish_all(struct drain *d, struct ebt_err *err);
 
 /*
  * missing.c. Collective. Adds what has no place on this node, in @names with NULs, and on the
- * others to d->own.missing; nothing happens where that is none at all.
+ * others to d->missing; nothing happens where that is none at all.
  */
 int drain_miss_all(struct drain *d, const struct buf *names, struct ebt_err *err);
 /* @path lies below a directory that is missing, or is one. */
-bool drain_is_missing(const struct drain *d, const char *path);
+bool drain_is_missing(const struct drain_missing *m, const char *path);
 /* Local. Names of d->tasks that have no place are told and go; tasks without a name too. */
 void drain_drop_missing(struct drain *d);
-void drain_missing_free(struct drain *d);
+void drain_missing_free(struct drain_missing *m);
 
 /* What a file's placement is about. */
 struct drain_choice {

@@ -11,11 +11,11 @@
 #include "drain/drain_internal.h"
 #include "transport/transport.h"
 
-void drain_missing_free(struct drain *d)
+void drain_missing_free(struct drain_missing *m)
 {
-	free(TAKE(d->own.missing));
-	d->own.n_missing = 0;
-	buf_release(&d->own.missing_text);
+	free(TAKE(m->name));
+	m->n = 0;
+	buf_release(&m->text);
 }
 
 static int compare(const void *a, const void *b)
@@ -25,11 +25,11 @@ static int compare(const void *a, const void *b)
 	return strcmp(*x, *y);
 }
 
-/* The names of d->own.missing_text in order. */
-static int sort_names(struct drain *d)
+/* The names of its text in order. */
+static int sort_names(struct drain_missing *m)
 {
-	const char *at = (const char *)d->own.missing_text.data;
-	const char *end = at + d->own.missing_text.len, **names;
+	const char *at = (const char *)m->text.data;
+	const char *end = at + m->text.len, **names;
 	size_t n = 0;
 
 	for (const char *p = at; p < end; p += strlen(p) + 1)
@@ -41,9 +41,9 @@ static int sort_names(struct drain *d)
 	for (; at < end; at += strlen(at) + 1)
 		names[n++] = at;
 	qsort(names, n, sizeof(*names), compare);
-	free(d->own.missing);
-	d->own.missing = names;
-	d->own.n_missing = n;
+	free(m->name);
+	m->name = names;
+	m->n = n;
 	return 0;
 }
 
@@ -68,8 +68,8 @@ int drain_miss_all(struct drain *d, const struct buf *names, struct ebt_err *err
 		r = transport_bcast_buf_all(&d->job.nodes, &all, 0, err);
 	if (r < 0)
 		return r;
-	buf_put(&d->own.missing_text, all.data, all.len);
-	r = buf_ok(&d->own.missing_text) ? sort_names(d) : -ENOMEM;
+	buf_put(&d->missing.text, all.data, all.len);
+	r = buf_ok(&d->missing.text) ? sort_names(&d->missing) : -ENOMEM;
 	return job_agree_all(&d->job, r < 0 ? ebt_fail(err, r, "directories") : 0, err);
 }
 
@@ -88,13 +88,12 @@ static int compare_above(const void *key, const void *name)
 	return r ? r : n[a->len] ? -1 : 0;
 }
 
-bool drain_is_missing(const struct drain *d, const char *path)
+bool drain_is_missing(const struct drain_missing *m, const char *path)
 {
 	struct above a = {.path = path, .len = strlen(path)};
 
-	while (d->own.n_missing && a.len) {
-		if (bsearch(&a, d->own.missing, d->own.n_missing,
-			    sizeof(*d->own.missing), compare_above))
+	while (m->n && a.len) {
+		if (bsearch(&a, m->name, m->n, sizeof(*m->name), compare_above))
 			return true;
 		while (a.len && path[--a.len] != '/')
 			;
@@ -112,7 +111,7 @@ static bool drop_names(struct drain *d, struct drain_task *t)
 
 	for (uint32_t i = 0; i < t->n_names; i++, at = next) {
 		next = drain_name_next(at, &n);
-		if (drain_is_missing(d, n.path)) {
+		if (drain_is_missing(&d->missing, n.path)) {
 			drain_look_quietly(d, EBT_LOOK_MISSING, n.path, NULL);
 			t->some = true;
 			continue;
@@ -133,7 +132,7 @@ void drain_drop_missing(struct drain *d)
 {
 	struct drain_task **at = &d->tasks, *t;
 
-	while (d->own.n_missing && (t = *at)) {
+	while (d->missing.n && (t = *at)) {
 		if (drop_names(d, t)) {
 			at = &t->next;
 			continue;
