@@ -17,6 +17,13 @@
 extern "C" {
 #endif
 
+/* Do nodes share uplinks of their switches? Not known is taken for yes. */
+enum ebt_fabric {
+	EBT_FABRIC_UNKNOWN = 0,
+	EBT_FABRIC_FLAT = 1,
+	EBT_FABRIC_TAPERED = 2,
+};
+
 /* Zeros and NULLs are the defaults. Strings and arrays stay the caller's. */
 struct ebt_stage_options {
 	struct ebt_run run;
@@ -54,8 +61,9 @@ struct ebt_stage_options {
 	uint64_t keep_free;
 	double link;	/* bytes per second and direction; 0: found out or assumed */
 	double latency; /* seconds a message; 0: assumed */
-	bool dry_run;	/* plan, fill in the report, move nothing */
-	bool give_up;	/* ebt_stage_recover_all ends publications where they stand */
+	enum ebt_fabric fabric;
+	bool dry_run; /* plan, fill in the report, move nothing */
+	bool give_up; /* ebt_stage_recover_all ends publications where they stand */
 };
 
 #define EBT_STAGE_MEMORY	 (256ull << 20)
@@ -63,7 +71,7 @@ struct ebt_stage_options {
 #define EBT_STAGE_KEEP_FREE	 0.05
 #define EBT_STAGE_KEEP_FREE_MOST (8ull << 30)
 
-/* Of one node, in rank order on the first rank. */
+/* Of one node, in the order of schedules, on the first rank. */
 struct ebt_stage_node {
 	char host[64];
 	int rank; /* of the node's first rank in the communicator */

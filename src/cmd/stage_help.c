@@ -95,5 +95,8 @@ void cmd_stage_help(FILE *out)
 		out);
 	fprintf(out, "      --latency=TIME     cost of a message (%gus)\n",
 		COST_LATENCY * 1e6);
+	fputs("      --fabric=KIND      flat, tapered, unknown: shared uplinks "
+	      "(unknown)\n",
+		out);
 	fputs(tail, out);
 }

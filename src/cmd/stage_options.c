@@ -23,6 +23,7 @@ enum {
 	OPT_KEEP_FREE,
 	OPT_LINK,
 	OPT_LATENCY,
+	OPT_FABRIC,
 	OPT_SIMULATE,
 	OPT_LIST,
 	OPT_VERIFY,
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{"keep-free", required_argument, NULL, OPT_KEEP_FREE},
 	{"link", required_argument, NULL, OPT_LINK},
 	{"latency", required_argument, NULL, OPT_LATENCY},
+	{"fabric", required_argument, NULL, OPT_FABRIC},
 	{"dry-run", no_argument, NULL, 'n'},
 	{"simulate", required_argument, NULL, OPT_SIMULATE},
 	{"list", no_argument, NULL, OPT_LIST},
@@ -89,6 +91,15 @@ static int parse_parcel(const char *s, uint64_t *out, struct ebt_err *err)
 	return r;
 }
 
+static int parse_fabric(const char *s, enum ebt_fabric *out, struct ebt_err *err)
+{
+	static const char *const words[] = {"unknown", "flat", "tapered", NULL};
+	int word = 0, r = cmd_parse_word(s, words, &word, err);
+
+	*out = (enum ebt_fabric)word;
+	return r;
+}
+
 static int parse_tuning(
 	struct cmd_stage *o, int opt, const char *arg, struct ebt_err *err)
 {
@@ -123,6 +134,8 @@ static int parse_tuning(
 		return text_parse_rate(arg, &s->link, err);
 	case OPT_LATENCY:
 		return text_parse_time(arg, &s->latency, err);
+	case OPT_FABRIC:
+		return parse_fabric(arg, &s->fabric, err);
 	}
 	return ebt_failx(err, -EINVAL, "unknown option");
 }

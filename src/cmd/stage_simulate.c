@@ -114,7 +114,10 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 	struct simulate_result res;
 	struct spec s = {
 		.plan = {.nodes = 1024,
-			.cost = {COST_LINK, COST_LATENCY, COST_READ, COST_WRITE}},
+			.cost = {.link = COST_LINK,
+				.latency = COST_LATENCY,
+				.read = COST_READ,
+				.write = COST_WRITE}},
 		.bytes = 10ull << 30,
 	};
 	double bound;
@@ -123,6 +126,8 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 	r = cmd_parse_spec(o->simulate, parse_pair, &s, err);
 	if (r < 0)
 		return r;
+	s.plan.cost.flat = !s.machine.leaf || s.machine.trunk <= 0 ||
+			   s.machine.trunk >= s.machine.leaf * s.plan.cost.link;
 	r = plan_bytes(s.bytes, &s.plan, &p, err);
 	if (r == 0)
 		r = simulate_plan(p, &s.plan.cost, &s.machine, &res, err);

@@ -140,7 +140,7 @@ static void log_through(void *arg, enum log_level level, const char *text)
 static void open_comms_all(struct job *j, MPI_Comm comm)
 {
 	struct transport from = transport_of(comm, NULL);
-	int lane = 0, lanes;
+	int lane = 0, split, order;
 	MPI_Comm made;
 	MPI_Request req;
 
@@ -155,11 +155,12 @@ static void open_comms_all(struct job *j, MPI_Comm comm)
 			MPI_INFO_NULL, &j->local);
 		MPI_Comm_rank(j->local, &lane);
 	}
-	lanes = lane;
-	transport_reduce_all(&j->comm, &lanes, 1, MPI_INT, MPI_MAX);
-	if (lanes) {
-		MPI_Comm_split(
-			j->comm.comm, lane == 0 ? 0 : MPI_UNDEFINED, j->rank, &made);
+	order = job_order_all(&j->comm);
+	split = lane > 0 || order > 0;
+	transport_reduce_all(&j->comm, &split, 1, MPI_INT, MPI_MAX);
+	if (split) {
+		MPI_Comm_split(j->comm.comm, lane == 0 ? 0 : MPI_UNDEFINED,
+			order < 0 ? j->rank : order, &made);
 	} else {
 		MPI_Comm_idup(j->comm.comm, &made, &req);
 		transport_wait(&j->comm, &req, TRANSPORT_ANY);

@@ -39,7 +39,8 @@ struct job {
 };
 
 /*
- * Collective. Communicators and filter. On ranks that only share a node with a first rank,
+ * Collective. Communicators and filter. Nodes are numbered by switch where the launcher tells, else
+ * by rank; the first rank's is the first one. On ranks that only share a node with a first rank,
  * j->nodes is TRANSPORT_NONE: they go straight to job_result_all. job_close also after a
  * failure.
  */
@@ -98,6 +99,16 @@ int job_away_all(struct job *j, int (*fn)(void *arg, struct ebt_err *err), void 
 /* job_names.c: @path with %r, %h, %u, %% filled in; @what names it in messages: "DEST". */
 int job_expand(const char *path, const char *what, int rank, char *out, size_t size,
 	struct ebt_err *err);
+/*
+ * job_order.c. The switch of the node with that address, as Slurm writes it, as a number that puts
+ * those of one switch side by side; -1: not known. Pure.
+ */
+int job_switch_key(const char *address, const char *pattern);
+/*
+ * Collective over all ranks: by what nodes are sorted, then by rank; -1 on all: by rank alone.
+ * The first rank has 0.
+ */
+int job_order_all(const struct transport *t);
 /* job_link.c: rate of this machine's fastest network interface, 0 if it cannot be told. */
 double job_find_link(void);
 

@@ -8,6 +8,7 @@
 #ifndef PLAN_COST_H
 #define PLAN_COST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "plan/schedule.h"
@@ -17,6 +18,7 @@ struct cost_model {
 	double latency; /* alpha, seconds a message */
 	double read;	/* r, bytes per second of one reader */
 	double write;	/* W, bytes per second of one node */
+	bool flat;	/* any nodes may send to any others at once, at that rate */
 };
 
 /* What is assumed where nothing is known: a 200 Gbit/s fabric, a busy PFS, DRAM stores. */

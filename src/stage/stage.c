@@ -22,6 +22,7 @@ static void find_cost(struct stage *st)
 		.latency = o->latency > 0 ? o->latency : COST_LATENCY,
 		.read = COST_READ,
 		.write = COST_WRITE,
+		.flat = o->fabric == EBT_FABRIC_FLAT,
 	};
 	if (st->cost.link <= 0 && st->job.node == 0)
 		st->cost.link = job_find_link();

@@ -17,7 +17,7 @@
 #include "transport/transport.h"
 
 #define SECONDS 150
-#define TESTS	64
+#define TESTS	80
 #define TMPDIRS 64
 
 static const struct mpi_test *tests[TESTS];
@@ -120,16 +120,18 @@ static void print_failures(int rank)
 
 static int setup(const char *wanted)
 {
-	CU_pSuite transport, stage, recover, drain;
+	CU_pSuite transport, job, stage, recover, drain;
 
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return -1;
 	transport = CU_add_suite("transport", NULL, NULL);
+	job = CU_add_suite("job", NULL, NULL);
 	stage = CU_add_suite("stage", NULL, NULL);
 	recover = CU_add_suite("recover", NULL, NULL);
 	drain = CU_add_suite("drain_merge", NULL, NULL);
-	if (!transport || !stage || !recover || !drain ||
+	if (!transport || !job || !stage || !recover || !drain ||
 		add_tests(transport, transport_tests, wanted) < 0 ||
+		add_tests(job, job_tests, wanted) < 0 ||
 		add_tests(stage, stage_tests, wanted) < 0 ||
 		add_tests(recover, recover_tests, wanted) < 0 ||
 		add_tests(drain, drain_merge_tests, wanted) < 0)

@@ -24,7 +24,8 @@ struct mpi_test {
 	}
 
 /* Each ends in a NULL name. */
-extern const struct mpi_test transport_tests[], stage_tests[], recover_tests[];
+extern const struct mpi_test transport_tests[], job_tests[], stage_tests[],
+	recover_tests[];
 extern const struct mpi_test drain_merge_tests[];
 
 /* Collective: a new empty directory, the same on all ranks of this one machine. */

@@ -8,7 +8,7 @@
 #define GIB (1ull << 30)
 
 static const struct cost_model links = {
-	25e9, 2e-6, 1e12, 1e12}; /* nothing else matters */
+	25e9, 2e-6, 1e12, 1e12, true}; /* nothing else matters */
 
 static struct simulate_result simulate(
 	uint64_t bytes, const struct plan_options *o, double *predicted)

@@ -40,25 +40,31 @@ static void large_clusters_get_a_logarithmic_schedule(void)
 	static const struct {
 		uint64_t bytes;
 		uint32_t nodes;
+		bool flat;
 		double limit; /* times S/B */
-	} cases[] = {{64 << 20, 1024, 1.8}, {GIB, 1024, 1.25}, {10 * GIB, 9000, 1.1}};
+	} cases[] = {
+		{64 << 20, 1024, true, 1.8},
+		{64 << 20, 1024, false, 1.95},
+		{GIB, 1024, true, 1.25},
+		{GIB, 1024, false, 1.25},
+		{10 * GIB, 9000, true, 1.1},
+		{10 * GIB, 9000, false, 1.1},
+	};
 
-	for (size_t i = 0; i < 3; i++) {
-		for (uint32_t readers = 1; readers <= 4; readers *= 4) {
-			enum schedule_algo algo = SCHEDULE_AUTO;
-			uint64_t parcel = 0;
-			double t;
+	for (size_t i = 0; i < 12; i++) {
+		uint64_t bytes = cases[i / 2].bytes, parcel = 0;
+		uint32_t nodes = cases[i / 2].nodes, readers = i % 2 ? 4 : 1;
+		enum schedule_algo algo = SCHEDULE_AUTO;
+		struct cost_model c = fast;
+		double t;
 
-			cost_choose(&fast, cases[i].bytes, cases[i].nodes, readers,
-				&algo, &parcel);
-			CU_ASSERT(algo == SCHEDULE_TWO_TREE ||
-				  algo == SCHEDULE_CIRCULANT);
-			t = cost_predict(&fast, algo, cases[i].bytes, cases[i].nodes,
-				readers, parcel);
-			if (readers == 1)
-				CU_ASSERT(t <= cases[i].limit * (double)cases[i].bytes /
-						       fast.link)
-		}
+		c.flat = cases[i / 2].flat;
+		cost_choose(&c, bytes, nodes, readers, &algo, &parcel);
+		CU_ASSERT(algo == SCHEDULE_TWO_TREE ||
+			  (c.flat && algo == SCHEDULE_CIRCULANT));
+		t = cost_predict(&c, algo, bytes, nodes, readers, parcel);
+		if (readers == 1)
+			CU_ASSERT(t <= cases[i / 2].limit * (double)bytes / c.link)
 	}
 }
 
@@ -100,6 +106,24 @@ static void parcels_are_powers_of_two_and_several_a_stream(void)
 	}
 }
 
+/* With several streams it is the better one, but not where its steps share uplinks. */
+static void circulant_is_for_flat_fabrics(void)
+{
+	struct cost_model c = fast;
+
+	for (int flat = 0; flat < 2; flat++) {
+		enum schedule_algo algo = SCHEDULE_AUTO;
+		uint64_t parcel = 0;
+
+		c.flat = flat;
+		cost_choose(&c, 10 * GIB, 9000, 4, &algo, &parcel);
+		CU_ASSERT_EQUAL(algo, flat ? SCHEDULE_CIRCULANT : SCHEDULE_TWO_TREE);
+		algo = SCHEDULE_CIRCULANT;
+		cost_choose(&c, 10 * GIB, 9000, 4, &algo, &parcel);
+		CU_ASSERT_EQUAL(algo, SCHEDULE_CIRCULANT);
+	}
+}
+
 static void what_is_given_stays(void)
 {
 	enum schedule_algo algo = SCHEDULE_BINOMIAL;
@@ -121,6 +145,7 @@ static const struct test tests[] = {
 	TEST(few_nodes_with_much_data_form_a_chain),
 	TEST(one_tiny_parcel_takes_the_binomial_tree),
 	TEST(parcels_are_powers_of_two_and_several_a_stream),
+	TEST(circulant_is_for_flat_fabrics),
 	TEST(what_is_given_stays),
 };
 SUITE("plan_cost", tests)
