@@ -31,6 +31,11 @@ int fsio_write(int fd, const void *data, size_t len, uint64_t off);
 int fsio_next_data(int fd, uint64_t off, uint64_t end, uint64_t *start, uint64_t *stop);
 
 /*
+ * Opens a regular file that is to be read to its end. Does not follow a link at @name, nor wait for
+ * what is no file. The descriptor, or a negative errno.
+ */
+int fsio_open_whole(int dirfd, const char *name, struct stat *st, struct ebt_err *err);
+/*
  * Append a small file whole, up to @max bytes (-EFBIG above). Does not follow a link at
  * @name.
  */

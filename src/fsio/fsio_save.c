@@ -26,6 +26,20 @@ static int fail(struct ebt_err *err, int code, const char *doing, const char *na
 		err, code, "%s %s", doing, text_name(name, shown, sizeof(shown)));
 }
 
+int fsio_open_whole(int dirfd, const char *name, struct stat *st, struct ebt_err *err)
+{
+	/* O_NONBLOCK: a planted FIFO must not hang us. */
+	SCOPED_FD int fd =
+		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, st) < 0)
+		return fail(err, -errno, "read", name);
+	if (!S_ISREG(st->st_mode))
+		return fail(
+			err, S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL, "read", name);
+	return TAKE_FD(fd);
+}
+
 int fsio_load(
 	int dirfd, const char *name, size_t max, struct buf *out, struct ebt_err *err)
 {
@@ -34,14 +48,10 @@ int fsio_load(
 	size_t want;
 	ssize_t n;
 	void *p;
-	/* O_NONBLOCK: a planted FIFO must not hang us. */
-	SCOPED_FD int fd =
-		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	SCOPED_FD int fd = fsio_open_whole(dirfd, name, &st, err);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fail(err, -errno, "read", name);
-	if (!S_ISREG(st.st_mode))
-		return fail(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL, "read", name);
+	if (fd < 0)
+		return fd;
 	if ((uint64_t)st.st_size > max)
 		return fail(err, -EFBIG, "read", name);
 	/*

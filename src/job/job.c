@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,7 +141,9 @@ static void log_through(void *arg, enum log_level level, const char *text)
 static void open_comms_all(struct job *j, MPI_Comm comm)
 {
 	struct transport from = transport_of(comm, NULL);
-	int lane = 0, split, order;
+	int key = job_switch_key(
+		getenv("SLURM_TOPOLOGY_ADDR"), getenv("SLURM_TOPOLOGY_ADDR_PATTERN"));
+	int lane = 0, first = key, some[2]; /* not known; shares a node */
 	MPI_Comm made;
 	MPI_Request req;
 
@@ -155,12 +158,15 @@ static void open_comms_all(struct job *j, MPI_Comm comm)
 			MPI_INFO_NULL, &j->local);
 		MPI_Comm_rank(j->local, &lane);
 	}
-	order = job_order_all(&j->comm);
-	split = lane > 0 || order > 0;
-	transport_reduce_all(&j->comm, &split, 1, MPI_INT, MPI_MAX);
-	if (split) {
-		MPI_Comm_split(j->comm.comm, lane == 0 ? 0 : MPI_UNDEFINED,
-			order < 0 ? j->rank : order, &made);
+	some[0] = key < 0;
+	some[1] = lane;
+	transport_reduce_all(&j->comm, some, 2, MPI_INT, MPI_MAX);
+	/* The first rank stays the first, and with it its switch. */
+	if (!some[0])
+		transport_bcast_all(&j->comm, &first, sizeof(first), 0);
+	key = some[0] ? j->rank : (int)(((uint32_t)key - (uint32_t)first) & INT32_MAX);
+	if (some[1] || !some[0]) {
+		MPI_Comm_split(j->comm.comm, lane == 0 ? 0 : MPI_UNDEFINED, key, &made);
 	} else {
 		MPI_Comm_idup(j->comm.comm, &made, &req);
 		transport_wait(&j->comm, &req, TRANSPORT_ANY);

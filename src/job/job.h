@@ -104,11 +104,6 @@ int job_expand(const char *path, const char *what, int rank, char *out, size_t s
  * those of one switch side by side; -1: not known. Pure.
  */
 int job_switch_key(const char *address, const char *pattern);
-/*
- * Collective over all ranks: by what nodes are sorted, then by rank; -1 on all: by rank alone.
- * The first rank has 0.
- */
-int job_order_all(const struct transport *t);
 /* job_link.c: rate of this machine's fastest network interface, 0 if it cannot be told. */
 double job_find_link(void);
 

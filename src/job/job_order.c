@@ -10,7 +10,6 @@
  */
 #include "job/job.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -38,18 +37,4 @@ int job_switch_key(const char *address, const char *pattern)
 			      ((1u << width) - 1));
 	}
 	return (int)(key & INT32_MAX);
-}
-
-int job_order_all(const struct transport *t)
-{
-	int mine = job_switch_key(
-		getenv("SLURM_TOPOLOGY_ADDR"), getenv("SLURM_TOPOLOGY_ADDR_PATTERN"));
-	int first = mine, known = mine >= 0;
-
-	transport_reduce_all(t, &known, 1, MPI_INT, MPI_MIN);
-	if (!known)
-		return -1;
-	/* The first rank stays the first, and with it its switch. */
-	transport_bcast_all(t, &first, sizeof(first), 0);
-	return (int)(((uint32_t)mine - (uint32_t)first) & INT32_MAX);
 }

@@ -352,15 +352,10 @@ int manifest_save(
 	const struct manifest *m, int dirfd, const char *name, struct ebt_err *err);
 
 /*
- * A tree with everything in @base and @top, both trees; where both have a path @top's
- * entry wins. An entry of @base below something that is no directory in @top is
- * dropped, and a hard link whose group is split keeps the names that are left together.
- */
-int manifest_merge(const struct manifest *base, const struct manifest *top,
-	struct manifest **out, struct ebt_err *err);
-/*
- * The same of @n trees, the last on top, or a copy of one. ID and times are those of the last.
- * The result is made as by manifest_new_in(@room).
+ * A tree with everything in @n trees, or a copy of one; where several have a path the entry of the
+ * last of them wins. What lies below something that is no directory in a later one is
+ * dropped, and a hard link whose group is split keeps the names that are left together. ID and
+ * times are those of the last. The result is made as by manifest_new_in(@room).
  */
 int manifest_unite(const struct manifest *const *parts, size_t n, int room,
 	struct manifest **out, struct ebt_err *err);

@@ -4,12 +4,10 @@
  * whatever the number of entries, and grows only for a record that is larger.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "fsio/fsio.h"
 #include "manifest/manifest_internal.h"
 
 #define WINDOW ((size_t)1 << 20) /* bytes at a time */
@@ -59,7 +57,7 @@ static int fill(struct intake *in, size_t done, uint64_t want, struct ebt_err *e
 		return ebt_fail(err, -ENOMEM, "manifest");
 	n = fsio_read(in->fd, p, more, in->at);
 	if (n < 0)
-		return ebt_fail(err, (int)n, "manifest");
+		return ebt_fail(err, (int)n, "read manifest");
 	if ((size_t)n < more)
 		return manifest_damaged(err, "length");
 	in->at += more;
@@ -70,18 +68,10 @@ static int open_intake(
 	struct intake *in, int dirfd, const char *name, struct ebt_err *err)
 {
 	struct stat st;
-	char shown[256];
-	int r = 0;
 
-	/* O_NONBLOCK: a planted FIFO must not hang us. */
-	in->fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (in->fd < 0 || fstat(in->fd, &st) < 0)
-		r = -errno;
-	else if (!S_ISREG(st.st_mode))
-		r = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	if (r < 0)
-		return ebt_fail(
-			err, r, "read %s", text_name(name, shown, sizeof(shown)));
+	in->fd = fsio_open_whole(dirfd, name, &st, err);
+	if (in->fd < 0)
+		return in->fd;
 	in->end = (uint64_t)st.st_size;
 	in->digest = digest_stream_new();
 	return in->digest ? 0 : ebt_fail(err, -ENOMEM, "manifest");

@@ -250,13 +250,6 @@ int manifest_unite(const struct manifest *const *parts, size_t n, int room,
 	return 0;
 }
 
-int manifest_merge(const struct manifest *base, const struct manifest *top,
-	struct manifest **out, struct ebt_err *err)
-{
-	return manifest_unite(
-		(const struct manifest *const[]){base, top}, 2, -1, out, err);
-}
-
 int manifest_select(const struct manifest *m, const uint64_t *keep, int room,
 	struct manifest **out, struct ebt_err *err)
 {

@@ -366,8 +366,10 @@ static void count_space(const struct stage *st, struct space *s)
 	uint64_t entries = (uint64_t)st->b.m->count + st->before.entries;
 
 	s->inodes = 8; /* ours: .ebt and what is in it */
-	/* Manifests: ours, the store's own, and for a moment both merged, as files and as what
-	 * lies in files while we work with it. */
+	/*
+	 * Manifests: ours, the store's own, and for a moment both merged, as files and as what
+	 * lies in files while we work with it.
+	 */
 	s->bytes = 64 * BLOCK + LAID * entries * ENTRY +
 		   LAID * store_manifest_bytes(st->store);
 	for (uint32_t i = 0; i < st->b.m->count; i++) {

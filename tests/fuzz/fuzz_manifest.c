@@ -50,7 +50,8 @@ static void merge(const struct manifest *base, const struct manifest *top)
 	SCOPED_MANIFEST struct manifest *back = NULL;
 	SCOPED_BUF struct buf b = {0};
 
-	if (manifest_merge(base, top, &m, NULL) < 0)
+	if (manifest_unite(
+		    (const struct manifest *const[]){base, top}, 2, -1, &m, NULL) < 0)
 		return;
 	encode(m, &b);
 	back = decode(b.data, b.len);

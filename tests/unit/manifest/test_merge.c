@@ -11,7 +11,9 @@ static struct manifest *merge(const struct manifest *base, const struct manifest
 	struct manifest *m = NULL;
 	struct ebt_err err;
 
-	must(manifest_merge(base, top, &m, &err), &err);
+	must(manifest_unite(
+		     (const struct manifest *const[]){base, top}, 2, -1, &m, &err),
+		&err);
 	/* decoding checks the shape, so every merge in here is checked as well */
 	must(manifest_encode(m, &b, &err), &err);
 	CU_ASSERT_EQUAL(manifest_decode(b.data, b.len, &back, NULL), 0);
@@ -172,8 +174,12 @@ static void only_trees_merge(void)
 	SCOPED_MANIFEST struct manifest *tree = tree_of("a");
 	struct manifest *m = NULL;
 
-	CU_ASSERT_EQUAL(manifest_merge(flat, tree, &m, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(manifest_merge(tree, flat, &m, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(manifest_unite((const struct manifest *const[]){flat, tree}, 2,
+				-1, &m, NULL),
+		-EINVAL);
+	CU_ASSERT_EQUAL(manifest_unite((const struct manifest *const[]){tree, flat}, 2,
+				-1, &m, NULL),
+		-EINVAL);
 	CU_ASSERT_PTR_NULL(m);
 }
 
