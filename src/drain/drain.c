@@ -18,6 +18,9 @@
 #include "fsio/fsio.h"
 #include "transport/transport.h"
 
+/* Nodes up to which each may talk to each in an exchange: fewer endpoints would gain nothing. */
+#define STRAIGHT 64
+
 static void name_node(struct drain *d)
 {
 	char host[256] = "";
@@ -523,6 +526,8 @@ static void open_comms_all(struct drain *d)
 		transport_wait(t, &req[i], TRANSPORT_ANY);
 	d->calls = transport_of(made[0], t->watch);
 	d->data = transport_of(made[1], t->watch);
+	if (t->size > STRAIGHT)
+		job_take_routes_all(&d->job);
 }
 
 static int drain_all(struct drain *d, struct ebt_err *err)

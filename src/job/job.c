@@ -198,11 +198,19 @@ int job_open_all(
 	return build_filter_all(j, r, err);
 }
 
+void job_take_routes_all(struct job *j)
+{
+	transport_routes_open_all(&j->nodes, &j->routes);
+	j->nodes.routes = &j->routes;
+}
+
 void job_close(struct job *j)
 {
 	filter_free(j->filter);
 	watch_close(j->nodes.watch);
 	activity_destroy(&j->activity);
+	if (j->nodes.routes)
+		transport_routes_close(&j->routes);
 	if (j->nodes.comm != MPI_COMM_NULL)
 		MPI_Comm_free(&j->nodes.comm);
 	if (j->local != MPI_COMM_NULL)

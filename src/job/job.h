@@ -26,6 +26,7 @@ struct job {
 	struct log log;
 	struct transport comm;	/* all ranks, ours */
 	struct transport nodes; /* first ranks of nodes; TRANSPORT_NONE elsewhere */
+	struct transport_routes routes; /* of nodes, if it has any */
 	MPI_Comm
 		local; /* the ranks that share this node's memory; none with per_rank */
 	int rank;      /* in comm */
@@ -47,6 +48,8 @@ struct job {
 int job_open_all(
 	struct job *j, MPI_Comm comm, const struct ebt_run *run, struct ebt_err *err);
 void job_close(struct job *j);
+/* Collective: exchanges on j->nodes take routes from now on. */
+void job_take_routes_all(struct job *j);
 /* Collective over all ranks: the result of the nodes becomes everybody's. */
 int job_result_all(struct job *j, int code, struct ebt_err *err);
 

@@ -209,7 +209,7 @@ int transport_agree_all(const struct transport *t, int code, struct ebt_err *err
 		if (err)
 			mine = *err;
 		mine.code = code;
-		locate(&mine, t->rank, failed);
+		locate(&mine, t->named, failed);
 	}
 	transport_bcast_all(t, &mine, sizeof(mine), worst.rank);
 	if (err)

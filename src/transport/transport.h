@@ -22,7 +22,9 @@ struct transport {
 	MPI_Comm
 		comm; /* the owner's to free; MPI_COMM_NULL: this rank is none of them */
 	int rank, size;
+	int named;	     /* this rank in messages */
 	struct watch *watch; /* looks how long waits take; NULL: nobody does */
+	const struct transport_routes *routes; /* of exchanges; NULL: straight ones */
 };
 struct transport transport_of(MPI_Comm comm, struct watch *watch);
 #define TRANSPORT_NONE ((struct transport){.comm = MPI_COMM_NULL})
@@ -103,6 +105,26 @@ typedef int transport_take_fn(void *arg, int peer, struct buf *b, struct ebt_err
  */
 int transport_exchange_all(const struct transport *t, struct buf *out,
 	transport_take_fn *take, void *arg, struct ebt_err *err);
+
+/*
+ * Routes for exchanges of many ranks: what one has for another goes by way of a third, so that none
+ * talks to more than 2 √N + 2 others. All bytes travel twice, and a rank holds for others as much as
+ * it has itself, about. Ranks lie in a grid of rows; a message first goes along the row of its
+ * sender to the column of its receiver, then along that. Those that fill no row of their own are
+ * one more member each of a row and of a column.
+ */
+struct transport_routes {
+	struct transport row, column;
+};
+struct transport_place {
+	int row, column;
+	int in_row, in_column; /* among their members */
+};
+/* Pure. Every row has a member in every column, which is the one at its place in both. */
+struct transport_place transport_place_of(int rank, int size);
+/* Collective. For @t->routes; not to be copied, and closed after the last exchange. */
+void transport_routes_open_all(const struct transport *t, struct transport_routes *r);
+void transport_routes_close(struct transport_routes *r);
 
 /*
  * Collective: all ranks get the most telling code that any rank has and that rank's text, with

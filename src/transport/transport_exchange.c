@@ -8,7 +8,7 @@
  *
  * Cost: lengths in log2 N messages a rank; one message a pair that has something, in pieces.
  */
-#include "transport/transport.h"
+#include "transport/transport_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -143,7 +143,7 @@ static int make_room_all(struct exchange *x, uint64_t *lengths)
 	return transport_agree_all(x->t, r, x->err);
 }
 
-int transport_exchange_all(const struct transport *t, struct buf *out,
+int transport_exchange_straight_all(const struct transport *t, struct buf *out,
 	transport_take_fn *take, void *arg, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *lengths = NULL;

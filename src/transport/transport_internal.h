@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the ends of processes and of jobs share. */
+/* What the files of this folder have in common. */
 #ifndef TRANSPORT_INTERNAL_H
 #define TRANSPORT_INTERNAL_H
 
@@ -20,5 +20,9 @@ static inline void transport_pause_ms(unsigned ms)
 void transport_await_reader(int fd);
 /* The descriptor of PMI-1, or -1. */
 int transport_pmi_fd(void);
+
+/* transport_exchange_all without routes. */
+int transport_exchange_straight_all(const struct transport *t, struct buf *out,
+	transport_take_fn *take, void *arg, struct ebt_err *err);
 
 #endif

@@ -64,6 +64,7 @@ struct transport transport_of(MPI_Comm comm, struct watch *watch)
 
 	MPI_Comm_rank(comm, &t.rank);
 	MPI_Comm_size(comm, &t.size);
+	t.named = t.rank;
 	return t;
 }
 

@@ -72,6 +72,9 @@ int merge_all(struct field *f)
 	d->dest.fd = -1;
 	r = job_open_all(&d->job, f->comm, &f->o.run, &f->err);
 	must(r == 0, f->err.text);
+	/* As with many nodes, and as with few. */
+	if (d->job.n_nodes > 2 && d->job.n_nodes % 2)
+		job_take_routes_all(&d->job);
 	snprintf(d->node_name, sizeof(d->node_name), "n%d", f->rank);
 	memcpy(d->id, "0123456789abcdef0123456789abcdef", 33);
 	must(store_open(f->mine, STORE_CREATE, &d->store, &f->err) == 0, f->err.text);

@@ -2,6 +2,7 @@
 #include "transport/transport.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +367,7 @@ static size_t pair_length(int from, int to)
 
 struct arrivals {
 	int rank, n, bad, fail_at;
+	bool routes;
 	size_t (*length)(int from, int to);
 	struct buf kept; /* of the first that came */
 	int kept_from;
@@ -386,6 +388,24 @@ static int arrive(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	return 0;
 }
 
+/* As transport_exchange_all, by routes or straight. */
+static int exchange(
+	MPI_Comm comm, struct buf *out, struct arrivals *a, struct ebt_err *err)
+{
+	struct transport t = transport_of(comm, NULL);
+	struct transport_routes routes;
+	int r;
+
+	if (a->routes) {
+		transport_routes_open_all(&t, &routes);
+		t.routes = &routes;
+	}
+	r = transport_exchange_all(&t, out, arrive, a, err);
+	if (a->routes)
+		transport_routes_close(&routes);
+	return r;
+}
+
 static int exchange_once(MPI_Comm comm, struct arrivals *a, struct ebt_err *err)
 {
 	int size = mpi_size(comm), r;
@@ -394,28 +414,52 @@ static int exchange_once(MPI_Comm comm, struct arrivals *a, struct ebt_err *err)
 	a->rank = mpi_rank(comm);
 	for (int i = 0; i < size; i++)
 		fill(&out[i], a->length(a->rank, i), (unsigned)a->rank);
-	r = transport_exchange_all(on(comm), out, arrive, a, err);
+	r = exchange(comm, out, a, err);
 	for (int i = 0; i < size; i++)
 		CU_ASSERT_PTR_NULL(out[i].data);
 	free(out);
 	return r;
 }
 
-static void everybody_gets_what_the_others_had_for_it(MPI_Comm comm)
+static void all_arrive(MPI_Comm comm, size_t (*length)(int from, int to), bool routes)
 {
-	struct arrivals a = {.fail_at = -1, .length = pair_length};
+	struct arrivals a = {.fail_at = -1, .length = length, .routes = routes};
 	int expected = 0;
 
 	CU_ASSERT_EQUAL(exchange_once(comm, &a, NULL), 0);
 	for (int i = 0; i < mpi_size(comm); i++)
-		expected += pair_length(i, a.rank) > 0;
+		expected += length(i, a.rank) > 0;
 	CU_ASSERT_EQUAL(a.n, expected);
 	CU_ASSERT_EQUAL(a.bad, 0);
 	/* What was taken over is still whole. */
 	if (a.n)
-		CU_ASSERT(filled(&a.kept, pair_length(a.kept_from, a.rank),
-			(unsigned)a.kept_from));
+		CU_ASSERT(filled(
+			&a.kept, length(a.kept_from, a.rank), (unsigned)a.kept_from));
 	buf_release(&a.kept);
+}
+
+static void everybody_gets_what_the_others_had_for_it(MPI_Comm comm)
+{
+	all_arrive(comm, pair_length, false);
+}
+
+static size_t every_pair(int from, int to)
+{
+	return (size_t)(from * 100 + to + 1);
+}
+
+static size_t none(int from, int to)
+{
+	(void)from;
+	(void)to;
+	return 0;
+}
+
+static void everybody_gets_it_by_routes_as_well(MPI_Comm comm)
+{
+	all_arrive(comm, pair_length, true);
+	all_arrive(comm, every_pair, true);
+	all_arrive(comm, none, true);
 }
 
 static size_t long_pair(int from, int to)
@@ -435,40 +479,109 @@ static void long_messages_are_exchanged_in_pieces(MPI_Comm comm)
 	buf_release(&a.kept);
 }
 
-static size_t every_pair(int from, int to)
-{
-	return (size_t)(from * 100 + to + 1);
-}
-
-static void a_failing_receiver_fails_the_exchange_for_all(MPI_Comm comm)
+static void a_failing_receiver(MPI_Comm comm, bool routes)
 {
 	int last = mpi_size(comm) - 1;
-	struct arrivals a = {
-		.fail_at = mpi_rank(comm) == last ? 0 : -1, .length = every_pair};
+	struct arrivals a = {.fail_at = mpi_rank(comm) == last ? 0 : -1,
+		.length = every_pair,
+		.routes = routes};
 	struct ebt_err err = {0};
 	int r = exchange_once(comm, &a, &err);
 
 	check_agreed(comm, r, &err, -EBADMSG, "not this one", last);
 	buf_release(&a.kept);
 	/* Nothing of it is left for the next exchange. */
-	everybody_gets_what_the_others_had_for_it(comm);
+	all_arrive(comm, pair_length, routes);
 }
 
-static void a_message_without_memory_fails_all_and_hangs_nobody(MPI_Comm comm)
+static void a_failing_receiver_fails_the_exchange_for_all(MPI_Comm comm)
+{
+	a_failing_receiver(comm, false);
+	a_failing_receiver(comm, true);
+}
+
+static void a_message_without_memory(MPI_Comm comm, bool routes)
 {
 	int size = mpi_size(comm), rank = mpi_rank(comm);
 	struct buf *out = calloc((size_t)size, sizeof(*out));
-	struct arrivals a = {.fail_at = -1, .length = pair_length, .rank = rank};
+	struct arrivals a = {
+		.fail_at = -1, .length = pair_length, .rank = rank, .routes = routes};
 	struct ebt_err err = {0};
 
 	for (int i = 0; i < size; i++)
 		fill(&out[i], 100, 1);
 	out[0].failed = rank == size - 1;
-	CU_ASSERT_EQUAL(
-		transport_exchange_all(on(comm), out, arrive, &a, &err), -ENOMEM);
+	CU_ASSERT_EQUAL(exchange(comm, out, &a, &err), -ENOMEM);
 	CU_ASSERT_EQUAL(a.n, 0);
 	CU_ASSERT(mpi_same_all(comm, err.text, strlen(err.text) + 1));
 	free(out);
+}
+
+static void a_message_without_memory_fails_all_and_hangs_nobody(MPI_Comm comm)
+{
+	a_message_without_memory(comm, false);
+	a_message_without_memory(comm, true);
+}
+
+/* For each pair there is one who is in the sender's row and in the receiver's column. */
+static int pairs_without_a_route(int n)
+{
+	int bad = 0;
+
+	for (int from = 0; from < n; from++) {
+		struct transport_place a = transport_place_of(from, n);
+
+		for (int to = 0; to < n; to++) {
+			struct transport_place b = transport_place_of(to, n);
+			int by = 0;
+
+			for (int i = 0; i < n; i++) {
+				struct transport_place c = transport_place_of(i, n);
+
+				by += c.row == a.row && c.column == b.column &&
+				      c.in_row == b.column && c.in_column == a.row;
+			}
+			bad += by != 1;
+		}
+	}
+	return bad;
+}
+
+/* Others in the row and in the column of a rank, at most; each at a place of its own. */
+static int most_peers(int n)
+{
+	int most = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct transport_place a = transport_place_of(i, n);
+		int peers = 0;
+
+		for (int k = 0; k < n; k++) {
+			struct transport_place b = transport_place_of(k, n);
+
+			if (k == i)
+				continue;
+			peers += (a.row == b.row) + (a.column == b.column);
+			if ((a.row == b.row && a.in_row == b.in_row) ||
+				(a.column == b.column && a.in_column == b.in_column))
+				return n;
+		}
+		if (peers > most)
+			most = peers;
+	}
+	return most;
+}
+
+static void routes_lead_by_few(MPI_Comm comm)
+{
+	if (mpi_rank(comm))
+		return;
+	for (int n = 1; n <= 40; n++) {
+		CU_ASSERT_EQUAL(pairs_without_a_route(n), 0);
+		CU_ASSERT(most_peers(n) <= 2 * sqrt(n) + 2);
+	}
+	CU_ASSERT_EQUAL(pairs_without_a_route(131), 0);
+	CU_ASSERT(most_peers(2000) <= 2 * sqrt(2000) + 2);
 }
 
 const struct mpi_test transport_tests[] = {
@@ -487,6 +600,8 @@ const struct mpi_test transport_tests[] = {
 	MPI_TEST(gathered_values_lie_in_rank_order),
 	MPI_TEST(reduction_takes_the_operation_given),
 	MPI_TEST(everybody_gets_what_the_others_had_for_it),
+	MPI_TEST(everybody_gets_it_by_routes_as_well),
+	MPI_TEST(routes_lead_by_few),
 	MPI_TEST(long_messages_are_exchanged_in_pieces),
 	MPI_TEST(a_failing_receiver_fails_the_exchange_for_all),
 	MPI_TEST(a_message_without_memory_fails_all_and_hangs_nobody),
