@@ -65,7 +65,9 @@ gone() {
 	done
 	fail "job $1 does not end"
 	timeout -k 5 60 "$slurm" run scontrol show job "$1" >&2
-	timeout -k 5 60 "$slurm" logs | tail -40 >&2
+	echo "what runs:" >&2
+	on 0 ps -eo pid,ppid,etime,stat,wchan:20,args --forest | grep -v '\[' | tail -60 >&2
+	tail -40 "$state/slurmctld.log" >&2
 }
 no_stores() {
 	local i
