@@ -101,6 +101,9 @@ check "leftovers are removed" test -z "$(ls k.0/.ebt/incoming k.1/.ebt/incoming 
 # A store that is too small is refused before anything moves; one that fills up cleans up.
 if [ "$(id -u)" = 0 ] && mkdir full.0 full.1 && mount -t tmpfs -o size=20m tmpfs full.1 2>/dev/null; then
 	MOUNTS+=("$WORK/full.1")
+	# The other one has room, however full the disk is.
+	mount -t tmpfs -o size=200m tmpfs full.0 || exit 99
+	MOUNTS+=("$WORK/full.0")
 	expect 1 2 src/large "$WORK/full.%r/x"
 	says "free"
 	nothing_visible full.0/x full.1/x
