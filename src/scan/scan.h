@@ -88,6 +88,11 @@ struct scan {
 	 * not opened to be looked at.
 	 */
 	int (*ahead)(void *arg, int fd, const struct manifest_entry *e);
+	/*
+	 * Any thread. Nobody may want the content of file @name, below DEST: it is only looked at.
+	 * NULL: somebody will want all.
+	 */
+	bool (*spared)(void *arg, const char *name);
 	void *ahead_arg;
 	bool ahead_over; /* atomic: it said so */
 	dev_t store_dev; /* a store that is not to be walked into, if store_ino is not 0 */

@@ -299,11 +299,13 @@ int scan_add(struct walker *w, uint32_t base, const char *path, bool followed,
 }
 
 /* What the object at hand is. *fd: it is a file and open, or -1. */
-int scan_see(struct walker *w, unsigned char type, const char *leaf, struct stat *st,
-	int *fd)
+int scan_see(struct walker *w, unsigned char type, const char *name, const char *leaf,
+	struct stat *st, int *fd)
 {
-	bool ahead = w->s->ahead && type == DT_REG &&
-		     !__atomic_load_n(&w->s->ahead_over, __ATOMIC_RELAXED);
+	const struct scan *s = w->s;
+	bool ahead = s->ahead && type == DT_REG &&
+		     !__atomic_load_n(&s->ahead_over, __ATOMIC_RELAXED) &&
+		     !(s->spared && s->spared(s->ahead_arg, name));
 
 	*fd = ahead ? open_unseen(w, leaf) : -1;
 	if (*fd >= 0 && fstat(*fd, st) == 0 && S_ISREG(st->st_mode)) {

@@ -40,11 +40,11 @@ bool scan_gone(const struct walker *w, int code);
 int scan_open_dir(struct walker *w, const struct scan_item *it, const char *path,
 	int flags, bool *stop);
 /*
- * scan_entry.c: what the object at hand, @leaf in its directory and listed as @type, is. *fd: it is
- * a file and open, or -1. 0, or -1 and errno.
+ * scan_entry.c: what the object at hand, @leaf in its directory, @name below DEST and listed as
+ * @type, is. *fd: it is a file and open, or -1. 0, or -1 and errno.
  */
-int scan_see(struct walker *w, unsigned char type, const char *leaf, struct stat *st,
-	int *fd);
+int scan_see(struct walker *w, unsigned char type, const char *name, const char *leaf,
+	struct stat *st, int *fd);
 /*
  * scan_entry.c: *e, which has name and kind, gets all the rest and goes to the manifest. @path is
  * its source below base number @base, @followed if @st is of what a link there leads to; @fd as of

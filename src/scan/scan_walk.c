@@ -212,7 +212,7 @@ static int see_name(struct walker *w, const struct scan_item *it, const char *na
 	SCOPED_FD int fd = -1;
 	struct stat st;
 
-	if (scan_see(w, type, leaf, &st, &fd) < 0) {
+	if (scan_see(w, type, name, leaf, &st, &fd) < 0) {
 		/* What cannot be known any more: it may have been one to be left out. */
 		if (scan_gone(w, -errno) ||
 			(errno == ENOENT && type == DT_UNKNOWN &&

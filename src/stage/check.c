@@ -15,6 +15,7 @@
 #include "flow/flow.h"
 #include "fsio/fsio.h"
 #include "pack/parcel.h"
+#include "stage/known.h"
 #include "stage/stage_internal.h"
 #include "transport/transport.h"
 
@@ -70,43 +71,6 @@ int stage_check_conflicts(struct stage *st, struct ebt_err *err)
 		       : r;
 }
 
-/* The entry of the store's own manifest with the path of entry @i, or NULL. */
-static const struct manifest_entry *named(
-	const struct manifest *old, const struct manifest *m, uint32_t i)
-{
-	char path[PATH_MAX];
-	uint32_t at;
-
-	if (!old || manifest_path(m, i, path, sizeof(path)) < 0)
-		return NULL;
-	at = manifest_find(old, path);
-	return at == MANIFEST_NONE || old->entries[at].kind != m->entries[i].kind
-		       ? NULL
-		       : &old->entries[at];
-}
-
-static bool same_file(const struct manifest_entry *was, const struct manifest_entry *e)
-{
-	return was->size == e->size && was->mtime == e->mtime &&
-	       was->mtime_ns == e->mtime_ns;
-}
-
-/* The same of file @i, if it is the one that was brought then; NULL if another one is. */
-static const struct manifest_entry *known(
-	const struct manifest *old, const struct manifest *m, uint32_t i)
-{
-	const struct manifest_entry *e = &m->entries[i], *was = named(old, m, i);
-
-	return was && same_file(was, e) ? was : NULL;
-}
-
-static struct ebt_digest digest_of(
-	const struct manifest *old, const struct manifest_entry *was)
-{
-	return was->group == MANIFEST_NONE ? was->digest
-					   : old->entries[was->group].digest;
-}
-
 /* Only of what is as it was published in all else: a change of owner stays one. */
 static bool same_attributes(
 	const struct manifest_copy *was, const struct manifest_copy *now)
@@ -138,12 +102,12 @@ static int find_changed(struct stage *st, struct ebt_err *err)
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		if (!manifest_moves(st->b.m, NULL, i) || manifest_needed(st->b.need, i))
 			continue;
-		was = known(st->old, st->b.m, i);
+		was = known_file(st->old, st->b.m, i);
 		if (was)
 			buf_put(&files,
 				&(struct store_content){.entry = i,
 					.was = was,
-					.digest = digest_of(st->old, was)},
+					.digest = known_digest(st->old, was)},
 				sizeof(struct store_content));
 		else
 			manifest_need(st->b.need, i);
@@ -180,14 +144,12 @@ static void need_groups(struct stage *st)
 static int compare_here(void *arg, struct ebt_err *err)
 {
 	struct stage *st = arg;
-	int r = 0;
+	int r;
 
 	st->b.need = calloc((size_t)st->b.m->count / 64 + 1, sizeof(*st->b.need));
 	if (!st->b.need)
 		return ebt_fail(err, -ENOMEM, "comparison");
-	if (!st->knows_old)
-		r = store_manifest(st->store, &st->old, err);
-	st->knows_old = r == 0;
+	r = stage_know(st, err);
 	/* Without a manifest everything is needed, whatever the store makes of times. */
 	if (st->old)
 		st->b.m->times = st->old->times;
@@ -204,14 +166,14 @@ static int compare_here(void *arg, struct ebt_err *err)
 static void keep_known(struct stage *st, uint32_t i)
 {
 	struct manifest_entry *e = &st->b.m->entries[i];
-	const struct manifest_entry *was = named(st->old, st->b.m, i);
+	const struct manifest_entry *was = known_entry(st->old, st->b.m, i);
 
 	if (!was)
 		return;
 	if (!e->copy.ino)
 		e->copy = was->copy;
-	if (manifest_has_data(st->b.m, i) && same_file(was, e))
-		e->digest = digest_of(st->old, was);
+	if (manifest_has_data(st->b.m, i) && known_same(was, e))
+		e->digest = known_digest(st->old, was);
 }
 
 /*
@@ -222,7 +184,8 @@ static void lack_strange(struct stage *st)
 {
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		if (st->b.m->entries[i].kind != MANIFEST_DIR &&
-			!manifest_needed(st->b.need, i) && !named(st->old, st->b.m, i))
+			!manifest_needed(st->b.need, i) &&
+			!known_entry(st->old, st->b.m, i))
 			manifest_need(st->b.need, i);
 	}
 }
@@ -287,8 +250,7 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 
 	if (st->store && !automatic)
 		r = job_away_all(&st->job, conflicts, st, err);
-	if (r < 0 || !st->store ||
-		(!automatic && st->o->overwrite != EBT_OVERWRITE_UPDATE))
+	if (r < 0 || !stage_compares(st))
 		return r;
 	r = job_away_all(&st->job, compare_here, st, err);
 	if (r == 0)

@@ -43,6 +43,7 @@ struct walk {
 	bool whole; /* one batch, however long it takes */
 	bool reads; /* small files, while it looks at them */
 	/* On readers. */
+	const struct manifest *old; /* what the store has already, or NULL */
 	struct scan scan;
 	struct scan_shards shards;
 	struct ahead *ahead;   /* of the next batch */
@@ -214,6 +215,19 @@ static int read_ahead(void *arg, int fd, const struct manifest_entry *e)
 	return e->nlink > 1 && !w->whole ? 0 : ahead_read(w->ahead, fd, e);
 }
 
+/* A file that the store has by this name is most likely the same: it is not opened in vain. */
+static bool spared(void *arg, const char *name)
+{
+	const struct walk *w = arg;
+
+	return w->old && manifest_find(w->old, name) != MANIFEST_NONE;
+}
+
+static int know(void *arg, struct ebt_err *err)
+{
+	return stage_know(arg, err);
+}
+
 /*
  * Do parcels make do with the rest of the memory? As few of them as there may be, for as many
  * readers as walk.
@@ -237,19 +251,6 @@ static void open_ahead(const struct stage *st, struct walk *w)
 		ahead_new(stage_memory(st->o) / AHEAD_SHARE, st->o->dry_run, &w->ahead,
 			&err);
 	__atomic_store_n(&w->scan.ahead_over, !w->ahead, __ATOMIC_RELAXED);
-}
-
-/*
- * Collective. Is content read while it is looked at? Not where a store may have it already, which
- * only the whole list tells.
- */
-static bool reads_ahead_all(const struct stage *st, unsigned readers)
-{
-	int some = st->store && st->o->overwrite != EBT_OVERWRITE_ALWAYS &&
-		   store_manifest_bytes(st->store) > 0;
-
-	transport_reduce_all(&st->job.nodes, &some, 1, MPI_INT, MPI_MAX);
-	return !some && has_memory(st, readers);
 }
 
 static void *walk_on(void *arg)
@@ -452,6 +453,7 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 		.stopped = stopped,
 		.stopped_arg = st,
 		.ahead = w->reads ? read_ahead : NULL,
+		.spared = spared,
 		.ahead_arg = w,
 		.activity = &st->job.activity,
 	};
@@ -475,6 +477,11 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 	s->most = w->whole ? 0 : st->o->batch ? st->o->batch : WALK_MOST;
 	if (load_roots(s, roots, false, (unsigned)rank, w->n_readers) < 0)
 		return ebt_fail(err, -ENOMEM, "list of sources");
+	if (w->reads && stage_compares(st))
+		r = job_away(&st->job, NULL, NULL, know, st, err);
+	if (r < 0)
+		return r;
+	w->old = st->old;
 	open_ahead(st, w);
 	w->due = clock_now() + FIRST_WALK;
 	start_walk(w);
@@ -541,7 +548,7 @@ static int open_walk_all(struct stage *st, struct walk *w, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	w->whole = st->o->dry_run || roots_meet(&w->roots);
-	w->reads = reads_ahead_all(st, w->n_readers);
+	w->reads = has_memory(st, w->n_readers);
 	w->readers = stage_open_readers(st, w->n_readers, nodes);
 	if (w->readers.comm != MPI_COMM_NULL)
 		r = open_reader(st, w, err);

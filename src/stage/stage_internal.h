@@ -144,6 +144,10 @@ int stage_open_store_all(
 	struct stage *st, bool create, uint32_t *recovered, struct ebt_err *err);
 /* recover.c: open the store, end what earlier runs left; *done nodes had something to end. */
 int stage_give_up_all(struct stage *st, uint32_t *done, struct ebt_err *err);
+/* known.c: is what the store has compared with what is to come, so that not all of it is needed? */
+bool stage_compares(const struct stage *st);
+/* known.c: st->old, unless it was asked for before. */
+int stage_know(struct stage *st, struct ebt_err *err);
 /* check.c: what the user lets the store replace. */
 enum store_overwrite stage_policy(const struct stage *st);
 /* check.c: targets in the way, what is needed (st->b.need, st->unchanged). */

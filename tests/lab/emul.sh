@@ -32,7 +32,7 @@ set_() { check "set $*" timeout -k 5 20 "$emul" set "$@"; }
 stats() { timeout -k 5 20 "$emul" stats --json; }
 reset() { timeout -k 5 20 "$emul" stats --reset >/dev/null; }
 # requests KIND: that the metadata server had
-requests() { stats | grep -o "\"$1\":[0-9]*" | head -n 1 | cut -d: -f2; }
+requests() { stats | grep -o "\"$1\":[0-9][0-9]*" | head -n 1 | cut -d: -f2; }
 # at_most NAME LIMIT MEASURE COMMAND...: what MEASURE prints after COMMAND, here or again. While a busy machine
 # stands still for some tenths of a second a target is late, and rightly files go elsewhere; what is planned
 # wrong is wrong each time.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # What a tree of small files costs the metadata server: from an emulated Lustre to 4 nodes each
-# file is opened once, to be looked at and read; where a store may have it, it is looked at first.
+# file is opened once, to be looked at and read; where the store has one of its name, it is looked at
+# first.
 EMUL_SERVER=$2 LAYOUT=$3
 LAB_RATE=1gbit
 . "$(dirname "$0")/lab.sh"
@@ -49,6 +50,21 @@ run 0 --json --overwrite=update /lustre/src/. /local/job
 is "nothing is opened again" 0 "$(requests open)"
 is "bytes brought" 0 "$(field bytes)"
 at_most "where all is there" 2.1
+
+# What is new there is brought with one visit, what has changed with one look and one visit.
+mkdir "$O/more"
+for f in $(seq $FILES); do echo "more $f" >"$O/more/g$f"; done
+forget
+run 0 --json /lustre/src/. /lustre/more /local/job
+is "each is opened once" $FILES "$(requests open)"
+at_most "beside what is there" 4.2
+for f in $(seq 10); do echo "other $f" >"$O/more/g$f"; done
+forget
+run 0 --json --overwrite=update /lustre/src/. /lustre/more /local/job
+is "only what has changed is opened" 10 "$(requests open)"
+cp -a "$O/src" "$WORK/both"
+cp -a "$O/more" "$WORK/both/"
+same_on_nodes "$WORK/both" /local/job
 clear_nodes
 
 # Memory that ends: what does not fit is looked at and opened later, as ever.
