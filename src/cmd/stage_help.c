@@ -40,7 +40,7 @@ static const char tail[] =
 	"      --simulate=SPEC    run the plan on a virtual cluster: nodes, bytes,\n"
 	"                         readers, link, latency, read, write, algo, parcel,\n"
 	"                         handshake, poll, message, leaf, trunk, memory,\n"
-	"                         order\n"
+	"                         order, queue\n"
 	"\n"
 	"Stores that exist:\n"
 	"      --list             print what STORE holds on this node\n"

@@ -34,6 +34,14 @@ static int parse_order(const char *s, bool *shuffled, struct ebt_err *err)
 		       : ebt_failx(err, -EINVAL, "order=%s: must be rank or random", s);
 }
 
+static int parse_queue(const char *s, bool *queued, struct ebt_err *err)
+{
+	*queued = strcmp(s, "pair") == 0;
+	return *queued || strcmp(s, "none") == 0
+		       ? 0
+		       : ebt_failx(err, -EINVAL, "queue=%s: must be none or pair", s);
+}
+
 static int parse_pair(
 	void *arg, const char *key, const char *value, struct ebt_err *err)
 {
@@ -69,13 +77,15 @@ static int parse_pair(
 		return text_parse_size(value, &s->machine.memory, err);
 	if (strcmp(key, "order") == 0)
 		return parse_order(value, &s->machine.shuffled, err);
+	if (strcmp(key, "queue") == 0)
+		return parse_queue(value, &s->machine.queued, err);
 	if (strcmp(key, "algo") == 0)
 		return schedule_parse(value, &s->plan.algo, err);
 	if (strcmp(key, "parcel") != 0)
 		return ebt_failx(err, -EINVAL,
 			"'%s': must be one of nodes, bytes, readers, link, latency, "
 			"read, write, algo, parcel, handshake, poll, message, leaf, "
-			"trunk, memory, order",
+			"trunk, memory, order, queue",
 			key);
 	r = text_parse_size(value, &s->plan.parcel, err);
 	if (r == 0 &&

@@ -35,10 +35,11 @@ struct channel {	  /* one stream at one node */
 struct node {
 	struct flow *flow;
 	struct channel *channels;
-	double busy;	     /* with messages, until then */
-	double sends, recvs; /* when its link is free again in that direction */
-	double writes;	     /* when its writer is done with what it has */
-	uint64_t out, in;    /* bytes */
+	double busy;		     /* with messages, until then */
+	double sends, recvs;	     /* when its link is free again in that direction */
+	const struct node *sends_to; /* until then, or NULL */
+	double writes;		     /* when its writer is done with what it has */
+	uint64_t out, in;	     /* bytes */
 	uint32_t leaf;
 };
 
@@ -131,6 +132,13 @@ static struct event pop(struct sim *s)
 	return first;
 }
 
+/* When a word of @from for @to can leave that is due at @at. */
+static double speak(
+	const struct sim *s, const struct node *from, const struct node *to, double at)
+{
+	return s->m.queued && from->sends_to == to ? fmax(at, from->sends) : at;
+}
+
 /* When the last byte of a transfer that starts at @at is there. */
 static double carry(
 	struct sim *s, struct node *from, struct node *to, double at, uint64_t bytes)
@@ -138,7 +146,8 @@ static double carry(
 	double end, b = (double)bytes;
 	struct trunk *up, *down;
 
-	at = fmax(at + s->m.handshake, fmax(from->sends, to->recvs));
+	at = speak(s, to, from, at) + s->m.handshake;
+	at = fmax(at, fmax(from->sends, to->recvs));
 	end = at + b / s->c->link;
 	if (s->trunks && from->leaf != to->leaf) {
 		up = &s->trunks[from->leaf];
@@ -148,6 +157,7 @@ static double carry(
 		end = fmax(end, fmax(up->up, down->down));
 	}
 	from->sends = end;
+	from->sends_to = to;
 	to->recvs = end;
 	return end + s->c->latency;
 }
@@ -244,8 +254,9 @@ static void turn(struct sim *s, uint32_t node, double now)
 		n->channels[stream].buffers) {
 		n->channels[stream].buffers--;
 		flow_receive(n->flow, &hop);
-		push(s, (struct event){
-				.at = spend(s, n, now) + s->c->latency + s->m.poll,
+		push(s, (struct event){.at = speak(s, n, &s->nodes[hop.node],
+						     spend(s, n, now)) +
+					     s->c->latency + s->m.poll,
 				.node = hop.node,
 				.peer = node,
 				.kind = CREDIT});

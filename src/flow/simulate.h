@@ -6,7 +6,10 @@
  * Model. A transfer of s bytes takes handshake + latency + s / link, of both ends' links s / link;
  * a credit takes latency. Between switches a transfer also passes the sending side's trunk and the
  * receiving side's, which serve one after the other. A node notices what has come after poll, and
- * spends message on each parcel and word, sent or come. A reader fills one parcel after the other
+ * spends message on each parcel and word, sent or come. With queued, a credit, and the word that a
+ * receiver is ready for a transfer, which precedes it, wait for the parcel on its way to the same
+ * node: MPI over TCP has one queue for each pair of nodes, and such a word in front of all that is
+ * long. A reader fills one parcel after the other
  * at its rate, a node writes what it gets at its own, both as far as there are buffers. A node
  * has one send under way, as is the default. Of mpi-bcast only the formula is evaluated.
  */
@@ -26,6 +29,7 @@ struct simulate_machine {
 		leaf; /* nodes of a switch, in the order of the nodes; 0: there is but one */
 	double trunk; /* bytes per second and direction of one; 0: as its nodes together */
 	bool shuffled;	 /* nodes lie at any switch, not in their order */
+	bool queued;	 /* words wait behind parcels to the same node */
 	uint64_t memory; /* bytes of buffers of a node; 0: as many as are of use */
 };
 

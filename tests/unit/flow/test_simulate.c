@@ -220,6 +220,26 @@ static void nodes_in_their_order_spare_the_trunks(void)
 		on_machine(&o, (struct simulate_machine){.leaf = 16}), t, 0.02 * t);
 }
 
+/*
+ * Over TCP, bench/stage schedules: neither end of a chain waits for what the other sends, but in
+ * circulant of 8 nodes each one and the node opposite send to each other.
+ */
+static void words_that_wait_for_parcels_slow_those_who_send_to_each_other(void)
+{
+	struct plan_options o = {.nodes = 8,
+		.readers = 1,
+		.algo = SCHEDULE_CHAIN,
+		.parcel = 1 << 20,
+		.cost = links};
+	struct simulate_machine m = {.queued = true};
+	double t = on_machine(&o, (struct simulate_machine){0});
+
+	CU_ASSERT_DOUBLE_EQUAL(on_machine(&o, m), t, 0.001 * t);
+	o.algo = SCHEDULE_CIRCULANT;
+	t = on_machine(&o, (struct simulate_machine){0});
+	CU_ASSERT(on_machine(&o, m) > 1.2 * t);
+}
+
 static void few_buffers_make_reading_wait_for_writing(void)
 {
 	struct plan_options o = {.nodes = 8,
@@ -254,6 +274,7 @@ static const struct test tests[] = {
 	TEST(links_carry_what_the_plan_says),
 	TEST(a_machine_that_is_not_perfect_is_slower),
 	TEST(nodes_in_their_order_spare_the_trunks),
+	TEST(words_that_wait_for_parcels_slow_those_who_send_to_each_other),
 	TEST(few_buffers_make_reading_wait_for_writing),
 	TEST(mpi_is_estimated),
 };
