@@ -21,6 +21,8 @@ static inline bool pack_place_is(
  * that is 0, what came of the check that the file is unchanged.
  */
 struct pack_source {
+	const struct packer *packer;
+	const struct plan_piece *piece;
 	const unsigned char *ahead; /* the file's content, or NULL */
 	struct source_file *shared; /* NULL: the file lies in this piece alone */
 	struct activity_call call;

@@ -113,6 +113,22 @@ static void show_name(const void *arg, uint64_t index, char *out, size_t size)
 	snprintf(out, size, "%s", name_of(arg, (uint32_t)index, name));
 }
 
+/* What is being read, and from where if that is known: a failover of one OST takes minutes. */
+static void show_source(const void *arg, uint64_t index, char *out, size_t size)
+{
+	const struct pack_source *src = arg;
+	int64_t ost = plan_ost_at(
+		src->packer->plan->layouts, src->piece->entry, src->piece->off);
+	char name[NAME];
+
+	(void)index;
+	name_of(src->packer, src->piece->entry, name);
+	if (ost < 0)
+		snprintf(out, size, "%s", name);
+	else
+		snprintf(out, size, "%s (OST %lld)", name, (long long)ost);
+}
+
 static int fail_at(const struct packer *p, uint32_t entry, int code, const char *what,
 	struct ebt_err *err)
 {
@@ -271,11 +287,11 @@ int packer_open(struct packer *p, const struct plan_piece *piece,
 {
 	int r;
 
-	*src = (struct pack_source){.fd = -1};
+	*src = (struct pack_source){.packer = p, .piece = piece, .fd = -1};
 	src->ahead = ahead_find(p->ahead, &p->m->entries[piece->entry]);
 	if (src->ahead)
 		return 0;
-	activity_begin(p->activity, &src->call, "reading", show_name, p, piece->entry);
+	activity_begin(p->activity, &src->call, "reading", show_source, src, 0);
 	if (piece->len == p->m->entries[piece->entry].size) {
 		src->fd = open_source(p, piece->entry, from, err);
 		r = src->fd < 0 ? src->fd : 0;

@@ -118,6 +118,7 @@ int plan_stage(const struct manifest *m, const uint64_t *need,
 	p->nodes = o->nodes;
 	p->has_leaf = o->has_leaf && o->leaf < o->nodes;
 	p->leaf = o->leaf;
+	p->layouts = o->layouts;
 	p->n_streams = plan_readers(o, p->bytes);
 	p->streams = calloc(p->n_streams, sizeof(*p->streams));
 	if (!p->streams) {

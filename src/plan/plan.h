@@ -70,6 +70,10 @@ struct plan_layouts {
 	struct plan_layout *of;
 	uint32_t count;
 };
+/* The one of @entry; NULL: it is not known. @l may be NULL. */
+const struct pfs_layout *plan_layout_of(const struct plan_layouts *l, uint32_t entry);
+/* The OST that has byte @off of @entry; -1: it is not known, or none has. */
+int64_t plan_ost_at(const struct plan_layouts *l, uint32_t entry, uint64_t off);
 
 struct plan_options {
 	uint32_t nodes;	      /* >= 1 */
@@ -96,6 +100,8 @@ struct plan {
 	uint64_t n_parcels;
 	uint32_t n_streams; /* readers that got something to read; may be 0 */
 	struct plan_stream *streams;
+	const struct plan_layouts
+		*layouts;	 /* as of the options, the caller's; or NULL */
 	double predicted, bound; /* seconds, by the cost model */
 };
 

@@ -137,6 +137,34 @@ static int add_ost(struct plan_osts *o, uint32_t index)
 	return 0;
 }
 
+const struct pfs_layout *plan_layout_of(const struct plan_layouts *l, uint32_t entry)
+{
+	uint32_t lo = 0, hi = l ? l->count : 0, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (l->of[mid].entry < entry)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return l && lo < l->count && l->of[lo].entry == entry ? l->of[lo].layout : NULL;
+}
+
+int64_t plan_ost_at(const struct plan_layouts *l, uint32_t entry, uint64_t off)
+{
+	const struct pfs_layout *of = plan_layout_of(l, entry);
+
+	for (uint32_t k = 0; of && k < of->n_parts; k++) {
+		const struct pfs_part *p = &of->parts[k];
+
+		if (off >= p->start && off < p->end)
+			return of->osts[p->first +
+					off / p->stripe_size % p->stripe_count];
+	}
+	return -1;
+}
+
 /* Which layouts are used, and the list of all their OSTs. */
 static int list_osts(const struct manifest *m, const uint64_t *need,
 	struct plan_osts *o, struct ebt_err *err)

@@ -35,16 +35,6 @@ static int by_entry(const void *a, const void *b)
 	return x->entry < y->entry ? -1 : x->entry > y->entry;
 }
 
-const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry)
-{
-	const struct plan_layout key = {.entry = entry}, *found = NULL;
-
-	if (st->b.layouts.count)
-		found = bsearch(&key, st->b.layouts.of, st->b.layouts.count,
-			sizeof(key), by_entry);
-	return found ? found->layout : NULL;
-}
-
 /* How many readers the plan will have; 1 where no file is worth a request. */
 static uint32_t count_readers(const struct stage *st)
 {

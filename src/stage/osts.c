@@ -31,7 +31,7 @@ static int add_file(const struct stage *st, uint32_t i, char *path, struct osts 
 	struct ebt_err *err)
 {
 	SCOPED_LAYOUT struct pfs_layout *asked = NULL;
-	const struct pfs_layout *l = stage_layout(st, i);
+	const struct pfs_layout *l = plan_layout_of(&st->b.layouts, i);
 	const struct manifest_entry *e = &st->b.m->entries[i];
 	const struct manifest_extent whole = {0, e->size};
 	const struct manifest_extent *x = e->n_extents ? e->extents : &whole;

@@ -161,8 +161,6 @@ void stage_warn_times_all(struct stage *st);
 /* layouts.c: st->b.layouts, the same on all nodes; empty where OSTs do not matter. */
 int stage_layouts_all(struct stage *st, struct ebt_err *err);
 void stage_layouts_release(struct plan_layouts *l);
-/* The one of @entry, or NULL. */
-const struct pfs_layout *stage_layout(const struct stage *st, uint32_t entry);
 /* rates.c: what this node measured in a batch; and collective, for the next ones. */
 void stage_rates_add(struct stage *st, const struct stream_result *res);
 void stage_rates_all(struct stage *st, const struct stream_result *res);

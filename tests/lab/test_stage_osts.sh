@@ -82,6 +82,25 @@ done
 is "OSTs in a dry run" 8 "$(wc -l <"$WORK/osts.4")"
 check "owners do not change what is read" cmp "$WORK/osts.1" "$WORK/osts.4"
 
+# An OST that does not answer is named, with the file and the node that reads it.
+timeout -k 5 20 "$emul" set ost=3 rate=64K
+CHECKS=$((CHECKS + 1))
+timeout -k 5 "$LIMIT" "$lab" mpi "$N" "$STAGE" --link="$RATE" --readers=4 --stall=1s "/lustre/$L/." /local/job \
+	>"$WORK/out" 2>"$WORK/err" </dev/null &
+stalled=$!
+for _ in $(seq 100); do
+	grep -q "waiting for" "$WORK/err" && break
+	sleep 0.1
+done
+timeout -k 5 20 "$emul" set ost=3 rate=none
+wait $stalled || fail "status of a run from an OST that was slow"
+grep -qE 'waiting for rank [0-3] on n[0-3]: reading /lustre/[a-z/]+[0-9]* \(OST 3\) for [0-9]+ s' "$WORK/err" || {
+	fail "the OST is not named"
+	show
+}
+same_on_nodes "$O/$L" /local/job
+clear_nodes
+
 # Measured, not tested: the machine may be busy.
 timeout -k 5 20 "$emul" set ost-rate=10M
 mkdir "$O/rate/striped" "$O/rate/single"

@@ -476,6 +476,31 @@ static void parts_of_a_composite_layout_count_each(void)
 	check_level(j->p, 64 * MIB);
 }
 
+static void the_ost_of_a_byte_is_told(void)
+{
+	SCOPED_JOB struct job *j = job_new(3, MIB);
+	struct pfs_layout *l;
+
+	add_file(j, MIB);
+	add_file(j, 200 * MIB);
+	l = add_layout(j, 2, 5);
+	add_part(l, 64 * KIB, 64 * MIB, MIB, 1);
+	add_part(l, 65 * MIB, UINT64_MAX, 4 * MIB, 4);
+	for (uint32_t k = 0; k < 5; k++)
+		l->osts[k] = 10 * k;
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 0), -1);
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 64 * KIB), 0);
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 64 * MIB - 1), 0);
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 64 * MIB), -1);
+	/* Stripes are counted from the start of the file. */
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 65 * MIB), 10);
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 68 * MIB), 20);
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 1, 80 * MIB), 10);
+	/* A file of unknown layout, and none at all. */
+	CU_ASSERT_EQUAL(plan_ost_at(&j->layouts, 0, 0), -1);
+	CU_ASSERT_EQUAL(plan_ost_at(NULL, 1, MIB), -1);
+}
+
 static void sparse_files_count_what_they_hold(void)
 {
 	SCOPED_JOB struct job *j = job_new(2, MIB);
@@ -661,6 +686,7 @@ static const struct test tests[] = {
 	TEST(files_of_unknown_layout_are_dealt_by_bytes),
 	TEST(known_and_unknown_layouts_mix),
 	TEST(parts_of_a_composite_layout_count_each),
+	TEST(the_ost_of_a_byte_is_told),
 	TEST(sparse_files_count_what_they_hold),
 	TEST(few_osts_are_shared_by_ranges),
 	TEST(uneven_osts_are_dealt_largest_first),
