@@ -13,6 +13,13 @@ void buf_release(struct buf *b)
 	*b = (struct buf){0};
 }
 
+void buf_free_array(struct buf *b, size_t n)
+{
+	for (size_t i = 0; b && i < n; i++)
+		buf_release(&b[i]);
+	free(b);
+}
+
 void *buf_extend(struct buf *b, size_t len)
 {
 	size_t cap = b->cap ? b->cap : 256;

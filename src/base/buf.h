@@ -26,6 +26,8 @@ static inline bool buf_ok(const struct buf *b)
 	return !b->failed;
 }
 void buf_release(struct buf *b); /* frees the bytes, leaves an empty buffer */
+/* An array of @n, or NULL, and what they hold. */
+void buf_free_array(struct buf *b, size_t n);
 #define SCOPED_BUF SCOPED(buf_release)
 
 /* Room for @len more bytes, counted as written; NULL when memory is short. */

@@ -100,9 +100,8 @@ struct plan {
 	uint64_t n_parcels;
 	uint32_t n_streams; /* readers that got something to read; may be 0 */
 	struct plan_stream *streams;
-	const struct plan_layouts
-		*layouts;	 /* as of the options, the caller's; or NULL */
-	double predicted, bound; /* seconds, by the cost model */
+	const struct plan_layouts *layouts; /* the caller's, or NULL */
+	double predicted, bound;	    /* seconds, by the cost model */
 };
 
 /* How many readers auto means, and which nodes they are: spread evenly, reader 0 on node 0. */

@@ -33,6 +33,12 @@ static uint64_t leaf_up(uint64_t x)
 		       : (x + DIGEST_LEAF - 1) / DIGEST_LEAF * DIGEST_LEAF;
 }
 
+/* Which of the layout's objects has byte @off of the file, which part @p has. */
+static uint32_t object_at(const struct pfs_part *p, uint64_t off)
+{
+	return p->first + (uint32_t)(off / p->stripe_size % p->stripe_count);
+}
+
 bool plan_stripes_next(struct plan_stripes *w, struct plan_stripe *s)
 {
 	const struct pfs_layout *l = w->layout;
@@ -51,7 +57,7 @@ bool plan_stripes_next(struct plan_stripes *w, struct plan_stripe *s)
 	} else if (p) {
 		uint64_t stripe = w->off / p->stripe_size;
 
-		s->ost = p->first + (uint32_t)(stripe % p->stripe_count);
+		s->ost = object_at(p, w->off);
 		end = leaf_up(p->end);
 		if (p->stripe_count > 1 && (stripe + 1) * p->stripe_size < end)
 			end = (stripe + 1) * p->stripe_size;
@@ -159,8 +165,7 @@ int64_t plan_ost_at(const struct plan_layouts *l, uint32_t entry, uint64_t off)
 		const struct pfs_part *p = &of->parts[k];
 
 		if (off >= p->start && off < p->end)
-			return of->osts[p->first +
-					off / p->stripe_size % p->stripe_count];
+			return of->osts[object_at(p, off)];
 	}
 	return -1;
 }

@@ -147,7 +147,7 @@ int transport_exchange_straight_all(const struct transport *t, struct buf *out,
 	transport_take_fn *take, void *arg, struct ebt_err *err)
 {
 	SCOPED_FREE uint64_t *lengths = NULL;
-	SCOPED_FREE struct buf *in = NULL;
+	struct buf *in = NULL;
 	struct exchange x = {.t = t, .out = out, .take = take, .arg = arg, .err = err};
 	int r;
 
@@ -165,10 +165,8 @@ int transport_exchange_straight_all(const struct transport *t, struct buf *out,
 		run(&x);
 		r = transport_agree_all(t, x.code, err);
 	}
-	for (int i = 0; i < t->size; i++) {
+	for (int i = 0; i < t->size; i++)
 		buf_release(&out[i]);
-		if (in)
-			buf_release(&in[i]);
-	}
+	buf_free_array(in, (size_t)t->size);
 	return r;
 }

@@ -20,12 +20,13 @@ struct relay {
 	void *arg;
 };
 
+/* The root of @size, rounded down, by Newton's steps from above: asked for every message. */
 static int columns_of(int size)
 {
-	int n = 1;
+	int n = size;
 
-	while ((n + 1) * (n + 1) <= size)
-		n++;
+	while (n > size / n)
+		n = (n + size / n) / 2;
 	return n;
 }
 
@@ -200,13 +201,6 @@ static int half_all(const struct transport *t, const struct transport *part,
 	return r;
 }
 
-static void release(struct buf *b, int n)
-{
-	for (int i = 0; b && i < n; i++)
-		buf_release(&b[i]);
-	free(b);
-}
-
 static int exchange_by_routes_all(const struct transport *t, struct buf *out,
 	transport_take_fn *take, void *arg, struct ebt_err *err)
 {
@@ -223,8 +217,8 @@ static int exchange_by_routes_all(const struct transport *t, struct buf *out,
 	r = half_all(t, row, along_row, r, relay, &y, err);
 	if (r == 0)
 		r = half_all(t, column, along_column, 0, deliver, &y, err);
-	release(along_row, row->size);
-	release(along_column, column->size);
+	buf_free_array(along_row, (size_t)row->size);
+	buf_free_array(along_column, (size_t)column->size);
 	for (int i = 0; i < t->size; i++)
 		buf_release(&out[i]);
 	return r;

@@ -130,9 +130,7 @@ static int take_stash(void *arg, int peer, struct buf *b, struct ebt_err *err)
 
 void merge_free_stash(struct merge *g, struct buf *stash)
 {
-	for (int i = 0; stash && i < g->d->job.n_nodes; i++)
-		buf_release(&stash[i]);
-	free(stash);
+	buf_free_array(stash, (size_t)g->d->job.n_nodes);
 }
 
 int merge_stash_all(struct merge *g, int r, struct buf **stash, struct ebt_err *err)

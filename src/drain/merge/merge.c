@@ -36,17 +36,13 @@ static void merge_release(struct merge *g)
 			free(s);
 		}
 	}
-	for (size_t i = 0; i < g->n_kept; i++)
-		buf_release(&g->kept[i]);
-	for (int i = 0; g->out && i < g->d->job.n_nodes; i++)
-		buf_release(&g->out[i]);
+	buf_free_array(g->kept, g->n_kept);
+	buf_free_array(g->out, (size_t)g->d->job.n_nodes);
 	buf_release(&g->splits);
 	buf_release(&g->new_splits);
 	buf_release(&g->detours);
-	free(g->out);
 	free(g->node_names);
 	free(g->claims);
-	free(g->kept);
 	free(g->spots);
 }
 
