@@ -526,7 +526,7 @@ int drain_dest_open_all(struct drain *d, struct ebt_err *err)
 static int open_up(int fd)
 {
 	SCOPED_FREE void *acl = malloc(XATTR_SIZE_MAX);
-	uint32_t mode = store_made_file().mode;
+	uint32_t mode = attr_made_file().mode;
 	struct stat st;
 	ssize_t n;
 

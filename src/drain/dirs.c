@@ -286,7 +286,7 @@ static int finish(struct drain *d, const struct drain_dir *dir, struct ebt_err *
 {
 	SCOPED_FD int fd = drain_open_made(d, dir->path, O_RDONLY | O_DIRECTORY);
 	struct manifest_entry e = dir->e;
-	struct store_loss loss = {{0}};
+	struct attr_loss loss = {{0}};
 	struct ebt_err why = {0};
 	int r = 0;
 
@@ -298,8 +298,7 @@ static int finish(struct drain *d, const struct drain_dir *dir, struct ebt_err *
 		return drain_fail(d, dir->path, fd, "open", err);
 	if (!dir->exists) {
 		e.no_owner = d->dest.inherits;
-		r = store_bring_attributes(
-			fd, &e, NULL, d->o->strict ? NULL : &loss, &why);
+		r = attr_bring(fd, &e, NULL, d->o->strict ? NULL : &loss, &why);
 		d->rep->setattrs++;
 		drain_lose(d, dir->path, &loss);
 		if (r < 0)

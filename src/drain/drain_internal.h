@@ -41,6 +41,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "attr/attr.h"
 #include "base/buf.h"
 #include "journal/journal.h"
 #include "drain/task.h"
@@ -79,7 +80,7 @@ struct drain_loss {
 	int code;   /* of the first */
 	char *path; /* whose */
 };
-#define DRAIN_LOSSES (STORE_LOST_KINDS + 1) /* the last: what was in place before */
+#define DRAIN_LOSSES (ATTR_LOST_KINDS + 1) /* the last: what was in place before */
 
 /* What becomes of outputs that are not what was scanned any more. */
 enum drain_turn {
@@ -332,7 +333,7 @@ void drain_show_path(const void *arg, uint64_t index, char *out, size_t size);
 int drain_fail(const struct drain *d, const char *path, int code, const char *what,
 	struct ebt_err *err);
 
-/* The same of what store_set_attributes and the like say. */
+/* The same of what attr_set and the like say. */
 int drain_fail_for(const struct drain *d, const char *path, const struct ebt_err *why,
 	struct ebt_err *err);
 
@@ -499,11 +500,11 @@ void drain_report_all(struct drain *d);
  */
 /* enum journal_lack: what is asked for. */
 unsigned drain_asked(const struct drain *d);
-unsigned drain_lacks(const struct store_loss *loss);
+unsigned drain_lacks(const struct attr_loss *loss);
 /* True: for want of room or quota, so another time dest may take it. */
-bool drain_lost_for_room(const struct store_loss *loss);
+bool drain_lost_for_room(const struct attr_loss *loss);
 /* Any thread. @path is in dest without what is in @loss, if that is anything. */
-void drain_lose(struct drain *d, const char *path, const struct store_loss *loss);
+void drain_lose(struct drain *d, const char *path, const struct attr_loss *loss);
 /* Local, after the merge: what an earlier run put in place without attributes. */
 void drain_lose_before(struct drain *d);
 /* Collective: each kind of loss is said once, by one node. */

@@ -18,24 +18,24 @@
 #include "drain/drain_internal.h"
 #include "transport/transport.h"
 
-#define BEFORE STORE_LOST_KINDS
+#define BEFORE ATTR_LOST_KINDS
 
 static const struct {
 	const char *what;
 	enum journal_lack lack;
 	const char *option;
-} kinds[STORE_LOST_KINDS] = {
-	[STORE_LOST_OWNER] = {"owners", JOURNAL_LACKS_OWNER, " (see --no-owner)"},
-	[STORE_LOST_MODE] = {"modes", JOURNAL_LACKS_OTHER, ""},
-	[STORE_LOST_TIMES] = {"times", JOURNAL_LACKS_OTHER, ""},
-	[STORE_LOST_USER] = {"user.* attributes", JOURNAL_LACKS_XATTRS,
+} kinds[ATTR_LOST_KINDS] = {
+	[ATTR_LOST_OWNER] = {"owners", JOURNAL_LACKS_OWNER, " (see --no-owner)"},
+	[ATTR_LOST_MODE] = {"modes", JOURNAL_LACKS_OTHER, ""},
+	[ATTR_LOST_TIMES] = {"times", JOURNAL_LACKS_OTHER, ""},
+	[ATTR_LOST_USER] = {"user.* attributes", JOURNAL_LACKS_XATTRS,
 		" (see --no-xattrs)"},
-	[STORE_LOST_TRUSTED] = {"trusted.* attributes", JOURNAL_LACKS_XATTRS,
+	[ATTR_LOST_TRUSTED] = {"trusted.* attributes", JOURNAL_LACKS_XATTRS,
 		" (see --no-xattrs)"},
-	[STORE_LOST_SECURITY] = {"security.* attributes", JOURNAL_LACKS_XATTRS,
+	[ATTR_LOST_SECURITY] = {"security.* attributes", JOURNAL_LACKS_XATTRS,
 		" (see --no-xattrs)"},
-	[STORE_LOST_ACL] = {"ACLs", JOURNAL_LACKS_XATTRS, " (see --no-xattrs)"},
-	[STORE_LOST_DEFAULT_ACL] = {"default ACLs", JOURNAL_LACKS_XATTRS,
+	[ATTR_LOST_ACL] = {"ACLs", JOURNAL_LACKS_XATTRS, " (see --no-xattrs)"},
+	[ATTR_LOST_DEFAULT_ACL] = {"default ACLs", JOURNAL_LACKS_XATTRS,
 		" (see --no-xattrs)"},
 };
 
@@ -45,18 +45,18 @@ unsigned drain_asked(const struct drain *d)
 	       (d->o->no_xattrs ? 0 : JOURNAL_LACKS_XATTRS);
 }
 
-unsigned drain_lacks(const struct store_loss *loss)
+unsigned drain_lacks(const struct attr_loss *loss)
 {
 	unsigned lacks = 0;
 
-	for (int i = 0; i < STORE_LOST_KINDS; i++)
+	for (int i = 0; i < ATTR_LOST_KINDS; i++)
 		lacks |= loss->code[i] ? kinds[i].lack : 0;
 	return lacks;
 }
 
-bool drain_lost_for_room(const struct store_loss *loss)
+bool drain_lost_for_room(const struct attr_loss *loss)
 {
-	for (int i = 0; i < STORE_LOST_KINDS; i++) {
+	for (int i = 0; i < ATTR_LOST_KINDS; i++) {
 		if (loss->code[i] == -ENOSPC || loss->code[i] == -EDQUOT)
 			return true;
 	}
@@ -73,13 +73,13 @@ static void count_locked(struct drain *d, int kind, int code, const char *path)
 	l->path = strdup(path); /* without memory it is said without a name */
 }
 
-void drain_lose(struct drain *d, const char *path, const struct store_loss *loss)
+void drain_lose(struct drain *d, const char *path, const struct attr_loss *loss)
 {
 	if (!drain_lacks(loss))
 		return;
 	drain_look_quietly(d, EBT_LOOK_LOST, path, NULL);
 	SCOPED_LOCK(&d->lost_lock);
-	for (int i = 0; i < STORE_LOST_KINDS; i++) {
+	for (int i = 0; i < ATTR_LOST_KINDS; i++) {
 		if (loss->code[i])
 			count_locked(d, i, loss->code[i], path);
 	}

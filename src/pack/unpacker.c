@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attr/attr.h"
 #include "base/text.h"
 #include "fsio/fsio.h"
 #include "store/store.h"
@@ -32,7 +33,7 @@ struct unpacker {
 	const uint64_t *need;
 	const struct plan *plan;
 	int treefd;
-	struct store_made made; /* what a file of ours looks like when just created */
+	struct attr_made made; /* what a file of ours looks like when just created */
 	struct activity *activity;
 	struct pack_clock clock;
 	uint64_t bytes;	   /* atomic: content written */
@@ -54,7 +55,7 @@ int unpacker_new(struct manifest *m, const uint64_t *need, const struct plan *pl
 	u->need = need;
 	u->plan = plan;
 	u->treefd = treefd;
-	u->made = store_made_file();
+	u->made = attr_made_file();
 	pthread_mutex_init(&u->lock, NULL);
 	for (uint32_t i = 0; i < m->count; i++) {
 		if (manifest_has_data(m, i) && manifest_needed(u->need, i))
@@ -133,10 +134,10 @@ static int place_at(const struct unpacker *u, uint32_t entry, struct pack_place 
 }
 
 /* How a new file for @e looks: its own mode from the start, as far as umask lets it. */
-static struct store_made made_for(
+static struct attr_made made_for(
 	const struct unpacker *u, const struct manifest_entry *e)
 {
-	struct store_made made = u->made;
+	struct attr_made made = u->made;
 
 	made.mode &= e->mode;
 	return made;
@@ -161,7 +162,7 @@ static int create(const struct unpacker *u, uint32_t entry, struct pack_place *t
 static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_err *err)
 {
 	const struct manifest_entry *e = &u->m->entries[entry];
-	struct store_made made = made_for(u, e);
+	struct attr_made made = made_for(u, e);
 	struct ebt_err why = {0};
 	int r = 0;
 
@@ -169,7 +170,7 @@ static int finish_file(struct unpacker *u, uint32_t entry, int fd, struct ebt_er
 	if (e->allocated < e->size && ftruncate(fd, (off_t)e->size) < 0)
 		r = fail_at(u, entry, -errno, "set size", err);
 	if (r == 0) {
-		r = store_set_attributes(fd, e, &made, &why);
+		r = attr_set(fd, e, &made, &why);
 		if (r < 0)
 			fail_for(u, entry, &why, err);
 	}
@@ -420,7 +421,7 @@ static int make_small(
 		return dirfd;
 	if (symlinkat(e->target, dirfd, e->name) < 0)
 		return fail_at(u, i, -errno, "symlink", err);
-	r = store_set_link_attributes(dirfd, e, &why);
+	r = attr_set_link(dirfd, e, &why);
 	return r < 0 ? fail_for(u, i, &why, err) : 0;
 }
 

@@ -135,7 +135,7 @@ static const struct manifest_entry *named(const struct manifest *old,
 		old && at != MANIFEST_NONE ? &old->entries[at] : NULL;
 
 	return e && e->kind == MANIFEST_DIR && e->uid == st->st_uid &&
-			       store_mode(e, st->st_uid, st->st_gid) ==
+			       attr_mode(e, st->st_uid, st->st_gid) ==
 				       (st->st_mode & 07777)
 		       ? e
 		       : NULL;

@@ -91,7 +91,7 @@ int store_diff(int dirfd, const struct manifest *m, const struct manifest_entry 
 	}
 	if (e->kind == MANIFEST_FILE && (uint64_t)st->st_size != e->size)
 		bits |= STORE_DIFF_SIZE;
-	if ((st->st_mode & 07777) != store_mode(e, st->st_uid, st->st_gid))
+	if ((st->st_mode & 07777) != attr_mode(e, st->st_uid, st->st_gid))
 		bits |= STORE_DIFF_MODE;
 	r = xattrs_differ(dirfd, e, scratch);
 	return r < 0 ? r : bits | (r ? STORE_DIFF_XATTRS : 0);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attr/attr.h"
 #include "base/buf.h"
 #include "store/store.h"
 
@@ -164,12 +165,6 @@ int store_idents_new(const struct manifest *m, struct store_ident **idents);
 bool store_ident_differs(
 	const struct manifest *m, const struct store_ident *idents, uint32_t i);
 
-/*
- * Permission bits of @e for a file that belongs to these: no set-id bits for anybody
- * else.
- */
-uint32_t store_mode(const struct manifest_entry *e, uint32_t uid, uint32_t gid);
-
 #define STORE_BUFFER (8 * DIGEST_LEAF)
 /*
  * Digest of the @size bytes of @fd; holes are not read. @data: STORE_BUFFER bytes. 1 if
@@ -235,13 +230,6 @@ int store_load_need(struct store *s, const struct manifest *m, uint64_t **need,
 
 /* True if the open run was sealed with no_xattrs. */
 bool store_no_xattrs(const struct store *s);
-/*
- * As store_set_attributes on a directory that may have existed; with @keep its extended
- * attributes are left alone.
- */
-int store_set_directory(
-	int fd, const struct manifest_entry *e, bool keep, struct ebt_err *err);
-
 /*
  * What the store will hold with all of @m, saved as @name in @dirfd: @m over what it holds now.
  * @no_xattrs: directories that exist keep their extended attributes, and are listed with them.

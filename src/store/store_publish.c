@@ -194,7 +194,7 @@ static int set_directory(
 		return 1;
 	fd = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = fd < 0 ? -errno
-		   : store_set_directory(fd, &p->m->entries[i], p->no_xattrs, &why);
+		   : attr_set_directory(fd, &p->m->entries[i], p->no_xattrs, &why);
 	if (r < 0) {
 		snprintf(doing, sizeof(doing), "set attributes (%.100s) of", why.text);
 		return fail(p, r, why.text[0] ? doing : "set attributes of", i, err);

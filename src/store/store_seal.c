@@ -88,11 +88,11 @@ static int fail_attributes(const struct store *s, const struct manifest *m, uint
 static int set_directories(
 	struct store *s, const struct manifest *m, struct ebt_err *err)
 {
-	static const struct store_made fresh = {.mode = 0700};
+	static const struct attr_made fresh = {.mode = 0700};
 	SCOPED_FD int tree =
 		openat(s->runfd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	SCOPED_WALK struct store_walk w = {.m = m, .root = tree, .flags = O_RDONLY};
-	struct store_made made = fresh;
+	struct attr_made made = fresh;
 	struct ebt_err why = {0};
 	int fd, r;
 
@@ -109,7 +109,7 @@ static int set_directories(
 			continue;
 		if (fd < 0)
 			return store_fail_walk(s, fd, &w, err);
-		r = store_set_attributes(fd, &m->entries[i], &made, &why);
+		r = attr_set(fd, &m->entries[i], &made, &why);
 		if (r < 0)
 			return fail_attributes(s, m, i, &why, err);
 	}

@@ -130,7 +130,7 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 	char name[DRAIN_PATH];
 	struct stat st;
 
-	c->loss = (struct store_loss){{0}};
+	c->loss = (struct attr_loss){{0}};
 	c->fd = open_new(c, osts, &got, &kept, &res->err);
 	if (c->fd < 0) {
 		create_failed(c, c->fd, res);
@@ -146,7 +146,7 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		return res->code;
 	}
 	c->ino = st.st_ino;
-	c->made = (struct store_made){
+	c->made = (struct attr_made){
 		.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
 	if (c->in_turn) {
 		if (!lead_went_in_turn(c, got)) {
@@ -399,8 +399,7 @@ static int name_file(
 	int r;
 
 	move_count(&d->rep->setattrs);
-	r = store_bring_attributes(
-		c->fd, e, &c->made, d->o->strict ? NULL : &c->loss, &why);
+	r = attr_bring(c->fd, e, &c->made, d->o->strict ? NULL : &c->loss, &why);
 	if (r < 0)
 		return drain_fail_for(d, e->name, &why, err);
 	r = close(c->fd) < 0 ? drain_fail(d, e->name, -errno, "close", err) : 0;

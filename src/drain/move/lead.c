@@ -51,8 +51,7 @@ static int run_symlink(struct lead *c, struct ebt_err *err)
 	move_count(&d->rep->setattrs);
 	e.name = c->temp;
 	e.no_owner = d->dest.inherits;
-	r = store_bring_link_attributes(
-		c->dirfd, &e, d->o->strict ? NULL : &c->loss, &why);
+	r = attr_bring_link(c->dirfd, &e, d->o->strict ? NULL : &c->loss, &why);
 	if (r < 0)
 		drain_fail_for(d, c->t->e.name, &why, err);
 	if (r == 0)

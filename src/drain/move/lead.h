@@ -33,12 +33,12 @@ struct lead {
 	struct lead_object
 		*objects; /* of all components, once they are known; count of them */
 	uint32_t *wide;	  /* t->targets of a second try */
-	struct store_made made;
-	uint64_t ino;		/* of the file */
-	struct store_loss loss; /* attributes that it is without */
-	bool unproven;		/* the journal had no room for its seal */
-	bool kept;		/* a name went to what was there already */
-	bool absent;		/* the first one did, so there is nothing to link to */
+	struct attr_made made;
+	uint64_t ino;	       /* of the file */
+	struct attr_loss loss; /* attributes that it is without */
+	bool unproven;	       /* the journal had no room for its seal */
+	bool kept;	       /* a name went to what was there already */
+	bool absent;	       /* the first one did, so there is nothing to link to */
 	enum move_taken taken;
 	char *as; /* MOVE_TORN: what it is below dest; NULL: no memory to say so */
 };

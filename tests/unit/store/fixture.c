@@ -122,14 +122,14 @@ static void bring_file(int treefd, const char *path, const struct manifest_entry
 	const struct item *item)
 {
 	SCOPED_FREE char *data = NULL;
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	size_t len = content(item, &data);
 	SCOPED_FD int fd = openat(
 		treefd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, made.mode);
 
 	CU_ASSERT_TRUE_FATAL(fd >= 0);
 	CU_ASSERT_EQUAL(fsio_write(fd, data, len, 0), 0);
-	CU_ASSERT_EQUAL(store_set_attributes(fd, e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set(fd, e, &made, NULL), 0);
 }
 
 void fixture_bring(
@@ -155,7 +155,7 @@ void fixture_bring(
 			SCOPED_FD int at =
 				openat(treefd, *dir ? dir : ".", O_PATH | O_CLOEXEC);
 			CU_ASSERT_EQUAL(symlinkat(e->target, at, e->name), 0);
-			CU_ASSERT_EQUAL(store_set_link_attributes(at, e, NULL), 0);
+			CU_ASSERT_EQUAL(attr_set_link(at, e, NULL), 0);
 		} else if (manifest_has_data(m, i)) {
 			bring_file(treefd, path, e, &items.item[k]);
 		} else {

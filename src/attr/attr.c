@@ -5,6 +5,8 @@
  * mode, times. Files in bulk come by here once each: only calls that change something
  * are made.
  */
+#include "attr/attr.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,11 +14,10 @@
 #include <unistd.h>
 
 #include "fsio/fsio.h"
-#include "store/store_internal.h"
 
 #define MODE_UNKNOWN UINT32_MAX
 
-uint32_t store_mode(const struct manifest_entry *e, uint32_t uid, uint32_t gid)
+uint32_t attr_mode(const struct manifest_entry *e, uint32_t uid, uint32_t gid)
 {
 	uint32_t mode = e->mode & 07777;
 
@@ -28,10 +29,10 @@ uint32_t store_mode(const struct manifest_entry *e, uint32_t uid, uint32_t gid)
 	return mode;
 }
 
-struct store_made store_made_file(void)
+struct attr_made attr_made_file(void)
 {
 	SCOPED_FD int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-	struct store_made made = {.uid = geteuid(), .gid = getegid(), .mode = 0600};
+	struct attr_made made = {.uid = geteuid(), .gid = getegid(), .mode = 0600};
 	char text[4096];
 	unsigned mask;
 	ssize_t n = fd < 0 ? -1 : fsio_read(fd, text, sizeof(text) - 1, 0);
@@ -55,7 +56,7 @@ static bool refuses(int code)
 }
 
 /* @code, or 0: that is left out. */
-static int lose(struct store_loss *loss, enum store_lost kind, int code)
+static int lose(struct attr_loss *loss, enum attr_lost kind, int code)
 {
 	if (code >= 0 || !loss || !refuses(code))
 		return code;
@@ -66,19 +67,19 @@ static int lose(struct store_loss *loss, enum store_lost kind, int code)
 
 /* fsio_xattrs_bring: the worst of what cannot be left out. */
 struct bringing {
-	struct store_loss *loss;
+	struct attr_loss *loss;
 	int failed;
 };
 
 static void refused(void *arg, const char *name, int code)
 {
 	struct bringing *b = arg;
-	enum store_lost kind =
-		strncmp(name, "user.", 5) == 0			? STORE_LOST_USER
-		: strncmp(name, "trusted.", 8) == 0		? STORE_LOST_TRUSTED
-		: strncmp(name, "security.", 9) == 0		? STORE_LOST_SECURITY
-		: strcmp(name, "system.posix_acl_default") == 0 ? STORE_LOST_DEFAULT_ACL
-								: STORE_LOST_ACL;
+	enum attr_lost kind = strncmp(name, "user.", 5) == 0	   ? ATTR_LOST_USER
+			      : strncmp(name, "trusted.", 8) == 0  ? ATTR_LOST_TRUSTED
+			      : strncmp(name, "security.", 9) == 0 ? ATTR_LOST_SECURITY
+			      : strcmp(name, "system.posix_acl_default") == 0
+				      ? ATTR_LOST_DEFAULT_ACL
+				      : ATTR_LOST_ACL;
 	int r = lose(b->loss, kind, code);
 
 	if (r < 0)
@@ -98,7 +99,7 @@ static void times_of(const struct manifest_entry *e, struct timespec times[2])
 }
 
 /* Give the file away as far as we may; @now follows. */
-static int set_owner(int fd, const struct manifest_entry *e, struct store_made *now)
+static int set_owner(int fd, const struct manifest_entry *e, struct attr_made *now)
 {
 	/* The usual case first, without asking who we are: that is a system call, too. */
 	if (e->no_owner || (now->uid == e->uid && now->gid == e->gid))
@@ -120,7 +121,7 @@ static int set_owner(int fd, const struct manifest_entry *e, struct store_made *
 }
 
 static int set_xattrs(int fd, const struct manifest_entry *e, enum fsio_others others,
-	struct store_made *now, struct store_loss *loss)
+	struct attr_made *now, struct attr_loss *loss)
 {
 	struct bringing b = {.loss = loss};
 	int r;
@@ -151,7 +152,7 @@ static int set_xattrs(int fd, const struct manifest_entry *e, enum fsio_others o
  * A set-id bit is given only to whom the file belongs in truth: some file systems take a
  * chown(2) and forget it, and files of a squashed root belong to somebody else.
  */
-static int ask_owner(int fd, struct store_made *now)
+static int ask_owner(int fd, struct attr_made *now)
 {
 	struct stat st;
 
@@ -162,23 +163,22 @@ static int ask_owner(int fd, struct store_made *now)
 	return 0;
 }
 
-static int set_mode(int fd, uint32_t mode, struct store_loss *loss)
+static int set_mode(int fd, uint32_t mode, struct attr_loss *loss)
 {
 	struct stat st;
 
 	if (fchmod(fd, mode) < 0)
-		return lose(loss, STORE_LOST_MODE, -errno);
+		return lose(loss, ATTR_LOST_MODE, -errno);
 	/* An inherited bit goes, without a word, where we are not in that group. */
 	if (loss && S_ISGID & mode && fstat(fd, &st) == 0 && !(st.st_mode & S_ISGID))
-		return lose(loss, STORE_LOST_MODE, -EPERM);
+		return lose(loss, ATTR_LOST_MODE, -EPERM);
 	return 0;
 }
 
-static int set_all(int fd, const struct manifest_entry *e,
-	const struct store_made *made, enum fsio_others others, struct store_loss *loss,
-	struct ebt_err *err)
+static int set_all(int fd, const struct manifest_entry *e, const struct attr_made *made,
+	enum fsio_others others, struct attr_loss *loss, struct ebt_err *err)
 {
-	struct store_made now;
+	struct attr_made now;
 	struct timespec times[2];
 	struct stat st;
 	uint32_t mode, gid, handed;
@@ -189,12 +189,12 @@ static int set_all(int fd, const struct manifest_entry *e,
 	} else {
 		if (fstat(fd, &st) < 0)
 			return ebt_fail(err, -errno, "attributes");
-		now = (struct store_made){
+		now = (struct attr_made){
 			.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
 	}
 	gid = now.gid;
 	handed = others == FSIO_OTHERS_KEEP_ACLS ? now.mode & S_ISGID : 0;
-	r = lose(loss, STORE_LOST_OWNER, set_owner(fd, e, &now));
+	r = lose(loss, ATTR_LOST_OWNER, set_owner(fd, e, &now));
 	if (r < 0)
 		return fail_owner(e, r, err);
 	/* That bit is about the group that came with it. */
@@ -208,58 +208,57 @@ static int set_all(int fd, const struct manifest_entry *e,
 	left = set_xattrs(fd, e, others, &now, loss);
 	if (left < 0 && left != -ENOTSUP)
 		return ebt_fail(err, left, "extended attributes");
-	mode = store_mode(e, now.uid, now.gid) | handed;
+	mode = attr_mode(e, now.uid, now.gid) | handed;
 	r = mode != now.mode ? set_mode(fd, mode, loss) : 0;
 	if (r < 0)
 		return ebt_fail(err, r, "mode");
 	times_of(e, times);
-	r = lose(loss, STORE_LOST_TIMES, futimens(fd, times) < 0 ? -errno : 0);
+	r = lose(loss, ATTR_LOST_TIMES, futimens(fd, times) < 0 ? -errno : 0);
 	if (r < 0)
 		return ebt_fail(err, r, "times");
 	return left < 0 ? ebt_fail(err, left, "extended attributes (see --no-xattrs)")
 			: 0;
 }
 
-int store_set_attributes(int fd, const struct manifest_entry *e,
-	const struct store_made *made, struct ebt_err *err)
+int attr_set(int fd, const struct manifest_entry *e, const struct attr_made *made,
+	struct ebt_err *err)
 {
 	return set_all(
 		fd, e, made, made ? FSIO_OTHERS_KEEP : FSIO_OTHERS_REMOVE, NULL, err);
 }
 
-int store_bring_attributes(int fd, const struct manifest_entry *e,
-	const struct store_made *made, struct store_loss *loss, struct ebt_err *err)
+int attr_bring(int fd, const struct manifest_entry *e, const struct attr_made *made,
+	struct attr_loss *loss, struct ebt_err *err)
 {
 	return set_all(fd, e, made, made ? FSIO_OTHERS_KEEP : FSIO_OTHERS_KEEP_ACLS,
 		loss, err);
 }
 
-int store_set_directory(
+int attr_set_directory(
 	int fd, const struct manifest_entry *e, bool keep, struct ebt_err *err)
 {
 	return set_all(
 		fd, e, NULL, keep ? FSIO_OTHERS_KEEP : FSIO_OTHERS_REMOVE, NULL, err);
 }
 
-int store_bring_link_attributes(int dirfd, const struct manifest_entry *e,
-	struct store_loss *loss, struct ebt_err *err)
+int attr_bring_link(int dirfd, const struct manifest_entry *e, struct attr_loss *loss,
+	struct ebt_err *err)
 {
 	struct timespec times[2];
 	int r = 0;
 
 	if (geteuid() == 0 && !e->no_owner &&
 		fchownat(dirfd, e->name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		r = lose(loss, STORE_LOST_OWNER, -errno);
+		r = lose(loss, ATTR_LOST_OWNER, -errno);
 	if (r < 0)
 		return fail_owner(e, r, err);
 	times_of(e, times);
 	if (utimensat(dirfd, e->name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		r = lose(loss, STORE_LOST_TIMES, -errno);
+		r = lose(loss, ATTR_LOST_TIMES, -errno);
 	return r < 0 ? ebt_fail(err, r, "times") : 0;
 }
 
-int store_set_link_attributes(
-	int dirfd, const struct manifest_entry *e, struct ebt_err *err)
+int attr_set_link(int dirfd, const struct manifest_entry *e, struct ebt_err *err)
 {
-	return store_bring_link_attributes(dirfd, e, NULL, err);
+	return attr_bring_link(dirfd, e, NULL, err);
 }

@@ -7,7 +7,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "attr/attr.h"
+#include "fsio/fsio.h"
+#include "suite.h"
 
 static const unsigned char packed[] = "\11\0\1\0\0\0user.testv";
 
@@ -24,7 +26,7 @@ static struct manifest_entry entry(uint32_t mode)
 		.group = MANIFEST_NONE};
 }
 
-static int new_file(int dir, const struct store_made *made)
+static int new_file(int dir, const struct attr_made *made)
 {
 	int fd = openat(dir, "f", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, made->mode);
 
@@ -37,7 +39,7 @@ static void a_new_file_looks_as_promised(void)
 	char tmp[64];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
 	mode_t old = umask(027);
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	SCOPED_FD int fd = new_file(dir, &made);
 	struct stat st;
 
@@ -55,15 +57,14 @@ static void mode_and_times_are_set(void)
 		0644, 0, 0400, 0444, 04755, 02755, 01666, 06711};
 	char tmp[64];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	struct stat st;
 
 	for (size_t i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
 		struct manifest_entry e = entry(modes[i / 2]);
 		SCOPED_FD int fd = new_file(dir, &made);
 
-		CU_ASSERT_EQUAL(
-			store_set_attributes(fd, &e, i % 2 ? &made : NULL, NULL), 0);
+		CU_ASSERT_EQUAL(attr_set(fd, &e, i % 2 ? &made : NULL, NULL), 0);
 		CU_ASSERT_EQUAL(fstat(fd, &st), 0);
 		CU_ASSERT_EQUAL(st.st_mode & 07777, e.mode);
 		CU_ASSERT_EQUAL(st.st_mtim.tv_sec, -5);
@@ -77,14 +78,14 @@ static void attributes_of_a_read_only_file_are_set(void)
 {
 	char tmp[64], value[8];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
-	struct store_made made = {.uid = geteuid(), .gid = getegid(), .mode = 0444};
+	struct attr_made made = {.uid = geteuid(), .gid = getegid(), .mode = 0444};
 	struct manifest_entry e = entry(0444);
 	SCOPED_FD int fd = new_file(dir, &made);
 	struct stat st;
 
 	e.xattrs = packed;
 	e.xattrs_len = sizeof(packed) - 1;
-	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set(fd, &e, &made, NULL), 0);
 	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
 	CU_ASSERT_EQUAL(st.st_mode & 07777, 0444);
 	if (fgetxattr(fd, "user.test", value, sizeof(value)) < 0)
@@ -95,13 +96,13 @@ static void an_existing_file_loses_other_attributes(void)
 {
 	char tmp[64];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	struct manifest_entry e = entry(0600);
 	SCOPED_FD int fd = new_file(dir, &made);
 
 	if (fsetxattr(fd, "user.other", "", 0, 0) < 0)
 		return; /* none here */
-	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set(fd, &e, NULL, NULL), 0);
 	CU_ASSERT_TRUE(fgetxattr(fd, "user.other", NULL, 0) < 0);
 }
 
@@ -109,14 +110,14 @@ static void the_owner_is_set_as_root_only(void)
 {
 	char tmp[64];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	struct manifest_entry e = entry(06755);
 	SCOPED_FD int fd = new_file(dir, &made);
 	struct stat st;
 
 	e.uid = 12345;
 	e.gid = 12346;
-	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set(fd, &e, &made, NULL), 0);
 	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
 	if (geteuid() == 0) {
 		CU_ASSERT_EQUAL(st.st_uid, 12345);
@@ -132,7 +133,7 @@ static void the_owner_can_be_left_alone(void)
 {
 	char tmp[64];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	struct manifest_entry e = entry(06755), link = entry(0777);
 	SCOPED_FD int fd = new_file(dir, &made);
 	struct stat st;
@@ -141,18 +142,18 @@ static void the_owner_can_be_left_alone(void)
 	e.gid = link.gid = 12346;
 	e.no_owner = link.no_owner = true;
 	link.name = "l";
-	CU_ASSERT_EQUAL(store_set_attributes(fd, &e, &made, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set(fd, &e, &made, NULL), 0);
 	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
 	CU_ASSERT_EQUAL(st.st_uid, geteuid());
 	CU_ASSERT_EQUAL(st.st_gid, getegid());
 	CU_ASSERT_EQUAL(st.st_mode & 07777, 0755);
 	CU_ASSERT_EQUAL(symlinkat("nowhere", dir, "l"), 0);
-	CU_ASSERT_EQUAL(store_set_link_attributes(dir, &link, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set_link(dir, &link, NULL), 0);
 	CU_ASSERT_EQUAL(fstatat(dir, "l", &st, AT_SYMLINK_NOFOLLOW), 0);
 	CU_ASSERT_EQUAL(st.st_uid, geteuid());
 }
 
-/* 0, a negative code of store_set_attributes, or 1 where a user namespace cannot be had. */
+/* 0, a negative code of attr_set, or 1 where a user namespace cannot be had. */
 static int set_in_a_namespace(int fd, const struct manifest_entry *e)
 {
 	int status = 0;
@@ -163,7 +164,7 @@ static int set_in_a_namespace(int fd, const struct manifest_entry *e)
 			_exit(99);
 		if (unshare(CLONE_NEWUSER) < 0)
 			_exit(255);
-		_exit(-store_set_attributes(fd, e, NULL, NULL));
+		_exit(-attr_set(fd, e, NULL, NULL));
 	}
 	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
 	CU_ASSERT_TRUE(WIFEXITED(status));
@@ -175,7 +176,7 @@ static void a_group_that_a_container_does_not_know_is_left_alone(void)
 {
 	char tmp[64];
 	SCOPED_FD int dir = suite_tmpdir(tmp);
-	struct store_made made = store_made_file();
+	struct attr_made made = attr_made_file();
 	struct manifest_entry e = entry(0640);
 	SCOPED_FD int fd = new_file(dir, &made);
 	struct stat st;
@@ -202,7 +203,7 @@ static void a_symlink_gets_its_time(void)
 
 	e.kind = MANIFEST_SYMLINK;
 	CU_ASSERT_EQUAL(symlinkat("nowhere", dir, "f"), 0);
-	CU_ASSERT_EQUAL(store_set_link_attributes(dir, &e, NULL), 0);
+	CU_ASSERT_EQUAL(attr_set_link(dir, &e, NULL), 0);
 	CU_ASSERT_EQUAL(fstatat(dir, "f", &st, AT_SYMLINK_NOFOLLOW), 0);
 	CU_ASSERT_EQUAL(st.st_mtim.tv_sec, -5);
 }
@@ -217,4 +218,4 @@ static const struct test tests[] = {
 	TEST(a_group_that_a_container_does_not_know_is_left_alone),
 	TEST(a_symlink_gets_its_time),
 };
-SUITE("store_attr", tests)
+SUITE("attr", tests)
