@@ -47,6 +47,13 @@ enum manifest_mark {
 	MANIFEST_LACKED = 4, /* needed by this node, not only because others need it */
 	MANIFEST_LINKED =
 		8, /* of a flat manifest: a hard link, and group tells of which */
+	/*
+	 * A member of an archive, which is its source. Where the node that looked at it has not its
+	 * content, that lies in the archive as it is, from byte ino on; changed is of the archive.
+	 */
+	MANIFEST_MEMBER = 16,
+	MANIFEST_HERE = 32,  /* brought by an earlier batch: named for its links */
+	MANIFEST_AGAIN = 64, /* what an earlier batch brought by this name goes */
 };
 
 /* Data of a sparse file: [off, off + len), ascending, not touching, within the file. */

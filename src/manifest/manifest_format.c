@@ -23,9 +23,10 @@
  *	entry
  *	   0   4  length of this record with these 4 bytes, at least what it takes
  *	   4   1  kind: 1 directory, 2 file, 3 symbolic link
- *	   5   1  bit 0 set: owner and group were not given to the copy; bit 1, only
- *	          between ranks: the node that looked at it has its content in memory;
- *	          others are 0 and not looked at
+ *	   5   1  bit 0 set: owner and group were not given to the copy; between ranks
+ *	          only, bit 1: the node that looked at it has its content, bit 2: it is a
+ *	          member of an archive, bit 3: an earlier batch brought it, bit 4: it
+ *	          takes the place of what one brought; others are 0 and not looked at
  *	   6   2  mode, permission bits
  *	   8   2  length of the name, n
  *	  10   2  length of the link target, t; 0 unless a symbolic link
@@ -87,9 +88,38 @@
 #define COPY_LEN      28
 #define FLAG_TREE     1u
 #define NO_OWNER      1u
-#define AHEAD	      2u
 /* Nanoseconds: an hour, of which every unit is a part. */
 #define TIME_UNIT_MAX 3600000000000ull
+
+/* Marks that travel, and as which bits. */
+static const struct {
+	uint8_t mark, bit;
+} marks[] = {
+	{MANIFEST_AHEAD, 2},
+	{MANIFEST_MEMBER, 4},
+	{MANIFEST_HERE, 8},
+	{MANIFEST_AGAIN, 16},
+};
+#define MARKS (sizeof(marks) / sizeof(marks[0]))
+
+static unsigned char bits_of(const struct manifest_entry *e)
+{
+	unsigned bits = e->no_owner ? NO_OWNER : 0;
+
+	for (size_t i = 0; i < MARKS; i++)
+		bits |= e->marks & marks[i].mark ? marks[i].bit : 0;
+	return (unsigned char)bits;
+}
+
+static void take_bits(struct manifest_entry *e, unsigned bits)
+{
+	unsigned got = 0;
+
+	e->no_owner = bits & NO_OWNER;
+	for (size_t i = 0; i < MARKS; i++)
+		got |= bits & marks[i].bit ? marks[i].mark : 0;
+	e->marks = (uint8_t)got;
+}
 
 static void put16(unsigned char **p, uint16_t v)
 {
@@ -118,8 +148,7 @@ static void put_fixed(unsigned char *p, const struct manifest_entry *e, size_t l
 {
 	put32(&p, (uint32_t)len);
 	*p++ = e->kind;
-	*p++ = (unsigned char)((e->no_owner ? NO_OWNER : 0) |
-			       (e->marks & MANIFEST_AHEAD ? AHEAD : 0));
+	*p++ = bits_of(e);
 	put16(&p, (uint16_t)e->mode);
 	put16(&p, (uint16_t)name);
 	put16(&p, (uint16_t)target);
@@ -447,12 +476,8 @@ static int get_extents(struct reader *r, struct manifest_entry *e,
 static void get_fixed(
 	struct reader *r, struct manifest_entry *e, size_t *name, size_t *target)
 {
-	unsigned flags;
-
 	e->kind = reader_get8(r);
-	flags = reader_get8(r);
-	e->no_owner = flags & NO_OWNER;
-	e->marks = flags & AHEAD ? MANIFEST_AHEAD : 0;
+	take_bits(e, reader_get8(r));
 	e->mode = reader_get16(r);
 	*name = reader_get16(r);
 	*target = reader_get16(r);

@@ -31,7 +31,9 @@ static bool may_be_linked(const struct manifest_entry *e)
 /* All names of an inode have it in common, on whatever nodes they were seen. */
 static uint64_t class_of(const struct manifest_entry *e)
 {
-	const uint64_t same[] = {e->ino, e->size, (uint64_t)e->mtime, e->mtime_ns};
+	/* Names in an archive are links of each other alone, and one node has seen them all. */
+	const uint64_t same[] = {e->ino, e->size, (uint64_t)e->mtime, e->mtime_ns,
+		e->marks & MANIFEST_MEMBER ? e->dev : UINT64_MAX};
 
 	return digest_bytes(same, sizeof(same)).lo;
 }
@@ -111,6 +113,7 @@ static void join(struct manifest *m, uint32_t head, uint32_t i)
 	e->name = old.name;
 	e->parent = old.parent;
 	e->source = old.source;
+	e->marks = old.marks;
 }
 
 static void group_proven(void *arg, const struct sort_key *keys, size_t n, bool proven)

@@ -299,14 +299,12 @@ static void deal_entry(struct dealer *d, const struct manifest_entry *e, uint32_
 	uint32_t ahead = ahead_at(d->p, e);
 	bool small = !l && bytes <= d->p->parcel;
 
-	if (ahead != MANIFEST_NONE) {
-		add_segment(d, ahead, i, 0, e->size);
-		return;
-	}
-	if (small)
+	if (ahead == MANIFEST_NONE && small)
 		choose_stream(d, bytes);
 	for (uint32_t k = 0; k < n; k++) {
-		if (l)
+		if (ahead != MANIFEST_NONE)
+			add_segment(d, ahead, i, x[k].off, x[k].len);
+		else if (l)
 			deal_stripes(d, l, i, &x[k]);
 		else if (small)
 			add_to_row(d, i, x[k].off, x[k].len);
@@ -381,8 +379,8 @@ static uint64_t load_ahead(const struct manifest *m, const uint64_t *need,
 		j = ahead_at(p, &m->entries[i]);
 		if (j == MANIFEST_NONE)
 			continue;
-		load[j] += m->entries[i].size;
-		sum += m->entries[i].size;
+		load[j] += manifest_data(&m->entries[i]);
+		sum += manifest_data(&m->entries[i]);
 	}
 	return sum;
 }
