@@ -7,16 +7,15 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "fsio/fsio.h"
+#include "source/source.h"
 
-#define BLOCK (4u << 20) /* bytes */
+#define BLOCK (4u << 20) /* bytes; what is larger has one of its own */
 #define SLOTS 1024	 /* of the first table, a power of two */
 
 struct block {
 	struct block *next;
-	uint32_t used;
+	uint64_t size, used; /* bytes */
 	unsigned char data[];
 };
 
@@ -73,6 +72,11 @@ void ahead_clear(struct ahead *a)
 
 	while ((b = a->blocks)) {
 		a->blocks = b->next;
+		if (b->size > BLOCK) {
+			a->taken -= b->size;
+			free(b);
+			continue;
+		}
 		b->next = a->spare;
 		a->spare = b;
 	}
@@ -147,33 +151,44 @@ static bool grow(struct ahead *a)
 	return true;
 }
 
-static struct block *take_block(struct ahead *a)
+/* Of so many bytes, an empty one of before if it may be. */
+static struct block *take_block(struct ahead *a, uint64_t size)
 {
 	struct block *b = a->spare;
 
-	if (b) {
+	if (b && size == BLOCK) {
 		a->spare = b->next;
 		return b;
 	}
-	if (a->memory - a->taken < BLOCK)
+	/* Of what they have taken a larger one can be made. */
+	while (size > BLOCK && a->memory - a->taken < size && (b = a->spare)) {
+		a->spare = b->next;
+		a->taken -= b->size;
+		free(b);
+	}
+	if (a->memory - a->taken < size)
 		return NULL;
-	b = malloc(sizeof(*b) + BLOCK);
-	if (b)
-		a->taken += BLOCK;
+	b = malloc(sizeof(*b) + size);
+	if (b) {
+		b->size = size;
+		a->taken += size;
+	}
 	return b;
 }
 
-static unsigned char *take_room(struct ahead *a, uint32_t bytes)
+static unsigned char *take_room(struct ahead *a, uint64_t bytes)
 {
-	struct block *b = a->blocks;
+	struct block *b = a->blocks, **at;
 
-	if (!b || bytes > BLOCK - b->used) {
-		b = take_block(a);
+	if (!b || bytes > b->size - b->used) {
+		b = take_block(a, bytes > BLOCK ? bytes : BLOCK);
 		if (!b)
 			return NULL;
 		b->used = 0;
-		b->next = a->blocks;
-		a->blocks = b;
+		/* The one that is being filled stays in front. */
+		at = b->size > BLOCK && a->blocks ? &a->blocks->next : &a->blocks;
+		b->next = *at;
+		*at = b;
 	}
 	b->used += bytes;
 	return b->data + b->used - bytes;
@@ -208,8 +223,8 @@ static int begin(struct ahead *a, const struct manifest_entry *e, unsigned char 
 	r = slot_for(a, e, &s);
 	if (!s)
 		return r;
-	/* A file without content needs a byte, to see that there is none. */
-	*data = take_room(a, e->size ? (uint32_t)e->size : 1);
+	/* One without content has a place, too: NULL is that of what is not here. */
+	*data = take_room(a, e->size ? e->size : 1);
 	return *data ? 0 : -ENOSPC;
 }
 
@@ -238,12 +253,11 @@ static int end(
 /* All of it, no more, and still what @e says. */
 static bool read_all(int fd, const struct manifest_entry *e, unsigned char *data)
 {
-	size_t len = e->size ? e->size : 1;
-	ssize_t n = fsio_read(fd, data, len, 0);
-	struct stat st;
+	struct source s = source_of_file(fd, 0);
+	ssize_t n = source_read(&s, 0, data, e->size, NULL);
 
-	return n == (ssize_t)e->size && fstat(fd, &st) == 0 &&
-	       manifest_unchanged_on(manifest_node(e), e, &st);
+	return n == (ssize_t)e->size &&
+	       source_state(&s, e, manifest_node(e), NULL) == SOURCE_SAME;
 }
 
 int ahead_read(struct ahead *a, int fd, const struct manifest_entry *e)
@@ -257,4 +271,11 @@ int ahead_read(struct ahead *a, int fd, const struct manifest_entry *e)
 	if (!data)
 		return r;
 	return a->dry || read_all(fd, e, data) ? end(a, e, data) : 0;
+}
+
+unsigned char *ahead_room(struct ahead *a, const struct manifest_entry *e)
+{
+	unsigned char *data;
+
+	return begin(a, e, &data) == 0 && data && end(a, e, data) == 1 ? data : NULL;
 }

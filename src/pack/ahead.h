@@ -33,6 +33,11 @@ DEFINE_SCOPED(struct ahead, ahead_free)
  * others. Any thread.
  */
 int ahead_read(struct ahead *a, int fd, const struct manifest_entry *e);
+/*
+ * Room for the content of @e, which is here from now on: all of it has to be there before anybody
+ * asks. NULL: there is no room, or it is here. Not together with ahead_read of what is larger.
+ */
+unsigned char *ahead_room(struct ahead *a, const struct manifest_entry *e);
 /* The content of a file that is here, or NULL. Not together with ahead_read. */
 const unsigned char *ahead_find(const struct ahead *a, const struct manifest_entry *e);
 /* Nothing is here any more, but the memory is kept for what will be. */

@@ -23,6 +23,7 @@
 #include "pack/parcel.h"
 #include "plan/plan.h"
 #include "plan/rates.h"
+#include "source/source.h"
 
 /*
  * Directory that a thread used last, open: neighbours in a manifest share it. One for sources
@@ -54,6 +55,8 @@ DEFINE_SCOPED(struct packer, packer_free)
 void packer_be_patient(struct packer *p, const struct fsio_patience *how);
 /* Likewise: what it is at shows in @a. */
 void packer_show(struct packer *p, struct activity *a);
+/* Likewise: the content of one entry comes from @f. */
+void packer_feed(struct packer *p, struct source_feed *f);
 /*
  * Fill parcel number @seq: payload, header, digests of its files into the manifest. A file
  * that cannot be read or is not what the scan saw gives an error that names it.

@@ -23,10 +23,9 @@ static inline bool pack_place_is(
 struct pack_source {
 	const struct packer *packer;
 	const struct plan_piece *piece;
-	const unsigned char *ahead; /* the file's content, or NULL */
-	struct source_file *shared; /* NULL: the file lies in this piece alone */
+	struct source from;
+	struct source_file *shared; /* whose it is; NULL: of this piece alone */
 	struct activity_call call;
-	int fd;
 };
 int packer_open(struct packer *p, const struct plan_piece *piece,
 	struct pack_place *from, struct pack_source *src, struct ebt_err *err);

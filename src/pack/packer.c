@@ -23,7 +23,7 @@ struct source_file {
 	struct source_file *next;
 	uint64_t left; /* bytes of it that this stream has still to read */
 	uint32_t entry;
-	int fd;
+	struct source from;
 };
 
 struct packer {
@@ -35,7 +35,8 @@ struct packer {
 	uid_t euid;
 	struct fsio_patience patience;
 	struct activity *activity;
-	uint64_t bytes; /* atomic */
+	struct source_feed *feed; /* or NULL */
+	uint64_t bytes;		  /* atomic */
 	struct pack_clock clock;
 	uint64_t looked; /* atomic: shares of entries in packer_look */
 	pthread_mutex_t lock;
@@ -70,6 +71,11 @@ void packer_show(struct packer *p, struct activity *a)
 	p->activity = a;
 }
 
+void packer_feed(struct packer *p, struct source_feed *f)
+{
+	p->feed = f;
+}
+
 void packer_free(struct packer *p)
 {
 	struct source_file *f;
@@ -78,7 +84,7 @@ void packer_free(struct packer *p)
 		return;
 	while ((f = p->open)) {
 		p->open = f->next;
-		close(f->fd);
+		source_close(&f->from);
 		free(f);
 	}
 	pthread_mutex_destroy(&p->lock);
@@ -184,30 +190,51 @@ static int try_source(const struct packer *p, uint32_t entry, struct pack_place 
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_source(const struct packer *p, uint32_t entry, struct pack_place *from,
-	struct ebt_err *err)
+/* An archive is named by the user, as a link perhaps; whether it is the same is asked later. */
+static int try_archive(const struct packer *p, uint32_t entry)
 {
+	int fd = open(p->m->sources[p->m->entries[entry].source],
+		O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The one at hand is what its content is decoded from, or it is in memory; else it lies in a file. */
+static int open_source(const struct packer *p, uint32_t entry, struct pack_place *from,
+	struct source *out, struct ebt_err *err)
+{
+	const struct manifest_entry *e = &p->m->entries[entry];
+	bool member = e->marks & MANIFEST_MEMBER;
 	struct fsio_again again = {0};
 	int fd;
 
+	if (p->feed && member && p->feed->dev == e->dev && p->feed->ino == e->ino) {
+		*out = source_of_feed(p->feed);
+		return 0;
+	}
 	/* With its directory: that may be what is stale. */
-	while (fsio_again(&again, &p->patience, fd = try_source(p, entry, from)))
+	while (fsio_again(&again, &p->patience,
+		fd = member ? try_archive(p, entry) : try_source(p, entry, from)))
 		pack_place_end(from);
-	return fd < 0 ? fail_at(p, entry, fd, "open", err) : fd;
+	if (fd < 0)
+		return fail_at(p, entry, fd, "open", err);
+	*out = source_of_file(fd, member ? e->ino : 0);
+	return 0;
 }
 
 /* After the last read: is this still the file that the scan saw? */
-static int check_unchanged(
-	const struct packer *p, uint32_t entry, int fd, struct ebt_err *err)
+static int check_unchanged(const struct packer *p, uint32_t entry,
+	const struct source *from, struct ebt_err *err)
 {
-	const struct manifest_entry *e = &p->m->entries[entry];
-	struct stat st;
+	int r = source_state(from, &p->m->entries[entry], p->node, NULL);
 
-	if (fstat(fd, &st) < 0)
-		return fail_at(p, entry, -errno, "stat", err);
-	if (!manifest_unchanged_on(p->node, e, &st))
+	if (r < 0)
+		return fail_at(p, entry, r, "stat", err);
+	if (r == SOURCE_CHANGED)
 		return refuse(p, entry, "changed while it was being staged", err);
-	return 0;
+	return r == SOURCE_ODD
+		       ? refuse(p, entry, "has content although its size is 0", err)
+		       : 0;
 }
 
 /* Bytes that this stream takes from @entry. Segments of a stream ascend by entry. */
@@ -234,6 +261,7 @@ static int share_open(struct packer *p, uint32_t entry, struct pack_place *from,
 	struct source_file **out, struct ebt_err *err)
 {
 	struct source_file *f;
+	int r;
 	SCOPED_LOCK(&p->lock);
 
 	for (f = p->open; f; f = f->next) {
@@ -245,10 +273,8 @@ static int share_open(struct packer *p, uint32_t entry, struct pack_place *from,
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return fail_at(p, entry, -ENOMEM, "open", err);
-	f->fd = open_source(p, entry, from, err);
-	if (f->fd < 0) {
-		int r = f->fd;
-
+	r = open_source(p, entry, from, &f->from, err);
+	if (r < 0) {
 		free(f);
 		return r;
 	}
@@ -276,8 +302,8 @@ static int share_done(
 			;
 		*at = f->next;
 	}
-	r = check_unchanged(p, f->entry, f->fd, err);
-	close(f->fd);
+	r = check_unchanged(p, f->entry, &f->from, err);
+	source_close(&f->from);
 	free(f);
 	return r;
 }
@@ -285,20 +311,21 @@ static int share_done(
 int packer_open(struct packer *p, const struct plan_piece *piece,
 	struct pack_place *from, struct pack_source *src, struct ebt_err *err)
 {
+	const struct manifest_entry *e = &p->m->entries[piece->entry];
+	const unsigned char *ahead = ahead_find(p->ahead, e);
 	int r;
 
-	*src = (struct pack_source){.packer = p, .piece = piece, .fd = -1};
-	src->ahead = ahead_find(p->ahead, &p->m->entries[piece->entry]);
-	if (src->ahead)
+	*src = (struct pack_source){
+		.packer = p, .piece = piece, .from = source_of_memory(ahead)};
+	if (ahead)
 		return 0;
 	activity_begin(p->activity, &src->call, "reading", show_source, src, 0);
-	if (piece->len == p->m->entries[piece->entry].size) {
-		src->fd = open_source(p, piece->entry, from, err);
-		r = src->fd < 0 ? src->fd : 0;
+	if (piece->len == e->size) {
+		r = open_source(p, piece->entry, from, &src->from, err);
 	} else {
 		r = share_open(p, piece->entry, from, &src->shared, err);
 		if (r == 0)
-			src->fd = src->shared->fd;
+			src->from = src->shared->from;
 	}
 	if (r < 0)
 		activity_end(p->activity, &src->call);
@@ -308,17 +335,19 @@ int packer_open(struct packer *p, const struct plan_piece *piece,
 int packer_read(struct packer *p, const struct plan_piece *part,
 	const struct pack_source *src, void *data, struct ebt_err *err)
 {
-	ssize_t n = part->len;
+	struct ebt_err why = {0};
+	ssize_t n = source_read(&src->from, part->off, data, part->len, &why);
 
-	if (src->ahead)
-		memcpy(data, src->ahead + part->off, part->len);
-	else
-		n = fsio_read(src->fd, data, part->len, part->off);
+	if (n < 0 && why.text[0]) {
+		if (err)
+			*err = why;
+		return (int)n;
+	}
 	if (n < 0)
 		return fail_at(p, part->entry, (int)n, "read", err);
 	if ((uint64_t)n < part->len) {
 		/* It shrank, or is one of those below /sys, which never had as much. */
-		int r = check_unchanged(p, part->entry, src->fd, err);
+		int r = check_unchanged(p, part->entry, &src->from, err);
 
 		return r < 0 ? r
 			     : refuse(p, part->entry,
@@ -331,15 +360,15 @@ int packer_read(struct packer *p, const struct plan_piece *part,
 int packer_done(struct packer *p, const struct plan_piece *piece,
 	struct pack_source *src, int r, struct ebt_err *err)
 {
-	if (src->ahead)
+	if (src->from.kind == SOURCE_MEMORY)
 		return r;
 	if (r == 0 && !src->shared)
-		r = check_unchanged(p, piece->entry, src->fd, err);
+		r = check_unchanged(p, piece->entry, &src->from, err);
 	/* Others may still read a shared one: after a failure packer_free closes it. */
 	else if (r == 0)
 		r = share_done(p, src->shared, piece->len, err);
 	if (!src->shared)
-		close(src->fd);
+		source_close(&src->from);
 	if (r == 0)
 		pack_clock_add(&p->clock, piece, src->shared != NULL, src->call.since);
 	activity_end(p->activity, &src->call);
@@ -350,20 +379,10 @@ int packer_done(struct packer *p, const struct plan_piece *piece,
 static int look_at(
 	struct packer *p, uint32_t entry, struct pack_place *from, struct ebt_err *err)
 {
-	SCOPED_FD int fd = open_source(p, entry, from, err);
-	char byte;
-	ssize_t n;
-	int r;
+	SCOPED(source_close) struct source s = {.fd = -1};
+	int r = open_source(p, entry, from, &s, err);
 
-	if (fd < 0)
-		return fd;
-	n = fsio_read(fd, &byte, 1, 0);
-	if (n < 0)
-		return fail_at(p, entry, (int)n, "read", err);
-	r = check_unchanged(p, entry, fd, err);
-	return r < 0 || n == 0
-		       ? r
-		       : refuse(p, entry, "has content although its size is 0", err);
+	return r < 0 ? r : check_unchanged(p, entry, &s, err);
 }
 
 int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
@@ -381,6 +400,7 @@ int packer_look(struct packer *p, const uint64_t *need, struct pack_place *from,
 		if (manifest_needed(need, (uint32_t)at) &&
 			manifest_has_data(p->m, (uint32_t)at) &&
 			p->m->entries[at].size == 0 &&
+			!(p->m->entries[at].marks & MANIFEST_MEMBER) &&
 			!ahead_find(p->ahead, &p->m->entries[at])) {
 			activity_begin(
 				p->activity, &call, "looking at", show_name, p, at);

@@ -143,6 +143,17 @@ static struct attr_made made_for(
 	return made;
 }
 
+/* A call has failed: true if that was because of what @e replaces, which is gone now. */
+static bool gives_way(const struct manifest_entry *e, int dirfd)
+{
+	int saved = errno;
+	bool gone = saved == EEXIST && (e->marks & MANIFEST_AGAIN) &&
+		    unlinkat(dirfd, e->name, 0) == 0;
+
+	errno = saved;
+	return gone;
+}
+
 static int create(const struct unpacker *u, uint32_t entry, struct pack_place *to,
 	struct ebt_err *err)
 {
@@ -152,9 +163,11 @@ static int create(const struct unpacker *u, uint32_t entry, struct pack_place *t
 
 	if (dirfd < 0)
 		return dirfd;
-	fd = openat(dirfd, e->name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		made_for(u, e).mode);
+	do {
+		fd = openat(dirfd, e->name,
+			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			made_for(u, e).mode);
+	} while (fd < 0 && gives_way(e, dirfd));
 	return fd < 0 ? fail_at(u, entry, -errno, "create", err) : fd;
 }
 
@@ -419,7 +432,10 @@ static int make_small(
 	dirfd = place_at(u, i, to, err);
 	if (dirfd < 0)
 		return dirfd;
-	if (symlinkat(e->target, dirfd, e->name) < 0)
+	do {
+		r = symlinkat(e->target, dirfd, e->name);
+	} while (r < 0 && gives_way(e, dirfd));
+	if (r < 0)
 		return fail_at(u, i, -errno, "symlink", err);
 	r = attr_set_link(dirfd, e, &why);
 	return r < 0 ? fail_for(u, i, &why, err) : 0;
@@ -480,7 +496,10 @@ int unpacker_finish(struct unpacker *u, struct ebt_err *err)
 			return dirfd;
 		activity_begin(
 			u->activity, &call, "linking", manifest_show_path, u->m, i);
-		r = linkat(u->treefd, first, dirfd, e->name, 0) < 0 ? -errno : 0;
+		do {
+			r = linkat(u->treefd, first, dirfd, e->name, 0) < 0 ? -errno
+									    : 0;
+		} while (r < 0 && gives_way(e, dirfd));
 		activity_end(u->activity, &call);
 		if (r < 0)
 			return fail_at(u, i, r, "link", err);

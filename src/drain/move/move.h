@@ -26,6 +26,7 @@
 #include "drain/move/health.h"
 #include "drain/move/net.h"
 #include "drain/quota.h"
+#include "source/source.h"
 
 #define MOVE_BLOCK     (4u << 20) /* bytes, at most: of a read, and of a fetch */
 #define MOVE_BLOCK_MIN (128u << 10)
@@ -61,13 +62,13 @@ struct move_result {
 
 /* A file of this node's store that a thread reads: the last one stays open. */
 struct move_source {
-	int fd;
+	struct source from; /* or none */
 	uint32_t entry;
 	enum net_refused refused; /* by the last read */
 };
 #define MOVE_SOURCE_INIT                                                               \
 	{                                                                              \
-		.fd = -1                                                               \
+		.from.fd = -1                                                          \
 	}
 
 /* Memory and descriptors of a thread that writes. */

@@ -48,9 +48,7 @@ static bool torn(struct move *m, uint32_t entry)
 
 void move_source_close(struct move_source *s)
 {
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
+	source_close(&s->from);
 }
 
 static bool gives_up(void *arg)
@@ -64,7 +62,7 @@ static int look_at_opened(struct move *m, struct move_source *s, struct ebt_err 
 	const struct manifest_entry *e = &m->d->out.m->entries[s->entry];
 	struct stat st;
 
-	if (fstat(s->fd, &st) < 0)
+	if (fstat(s->from.fd, &st) < 0)
 		return fail(m, s->entry, -errno, "stat", err);
 	if (manifest_unchanged(e, &st))
 		return 0;
@@ -83,7 +81,7 @@ static int open_source(
 	SCOPED_FREE char *path = NULL;
 	int r;
 
-	if (s->fd >= 0 && s->entry == entry)
+	if (s->from.kind == SOURCE_FILE && s->entry == entry)
 		return 0;
 	move_source_close(s);
 	if (entry >= m->d->out.m->count ||
@@ -98,7 +96,7 @@ static int open_source(
 		s->refused = NET_CHANGED;
 	if (r < 0)
 		return fail(m, entry, r, "open", err);
-	s->fd = r;
+	s->from = source_of_file(r, 0);
 	s->entry = entry;
 	return look_at_opened(m, s, err);
 }
@@ -108,19 +106,15 @@ static int check(struct move *m, struct move_source *s, struct ebt_err *err)
 	const struct manifest_entry *e = &m->d->out.m->entries[s->entry];
 	enum net_refused how = NET_CHANGED;
 	struct stat st;
-	char byte;
-	ssize_t n;
+	int r = source_state(&s->from, e, manifest_node(e), &st);
 
-	/* Of a file without content nothing was read so far: those below /proc have some. */
-	n = e->size ? 0 : fsio_read(s->fd, &byte, 1, 0);
-	if (n < 0)
-		return fail(m, s->entry, (int)n, "read", err);
-	if (fstat(s->fd, &st) < 0)
-		return fail(m, s->entry, -errno, "stat", err);
-	if (manifest_unchanged(e, &st) && !torn(m, s->entry))
-		return n == 0 ? 0
-			      : refuse(m, s, NET_ODD,
-					"has content although its size is 0", err);
+	if (r < 0)
+		return fail(m, s->entry, r, "stat", err);
+	if (r != SOURCE_CHANGED && !torn(m, s->entry))
+		return r == SOURCE_SAME
+			       ? 0
+			       : refuse(m, s, NET_ODD,
+					 "has content although its size is 0", err);
 	if (m->torn && !torn(m, s->entry) && (!e->ino || st.st_ino == e->ino) &&
 		(uint64_t)st.st_size >= e->size)
 		how = NET_GREW;
@@ -130,7 +124,7 @@ static int check(struct move *m, struct move_source *s, struct ebt_err *err)
 static int read_range(struct move *m, struct move_source *s, uint64_t off,
 	unsigned char *to, uint32_t len, struct ebt_err *err)
 {
-	ssize_t n = len ? fsio_read(s->fd, to, len, off) : 0;
+	ssize_t n = len ? source_read(&s->from, off, to, len, NULL) : 0;
 
 	if (n < 0)
 		return fail(m, s->entry, (int)n, "read", err);
