@@ -133,6 +133,8 @@ struct fsio_xattr {
 	size_t len;
 };
 int fsio_xattrs_next(struct reader *packed, struct fsio_xattr *x);
+/* Is an attribute of this name one of those that fsio_xattrs_get_fd takes? */
+bool fsio_xattr_wanted(const char *name);
 
 /* What a file system makes of the times that it is given. */
 struct fsio_times {

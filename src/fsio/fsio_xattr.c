@@ -66,9 +66,9 @@ static bool travels(const char *name)
 }
 
 /* Everybody sees capabilities, only root can give them on. */
-static bool wanted(const char *name)
+bool fsio_xattr_wanted(const char *name)
 {
-	return travels(name) && (name[0] != 's' || name[1] != 'e' || geteuid() == 0);
+	return travels(name) && (name[0] == 'u' || is_acl(name) || geteuid() == 0);
 }
 
 static ssize_t do_list(const struct place *p, char *list, size_t size)
@@ -167,7 +167,7 @@ static int pack_all(const struct place *p, struct buf *out)
 	if (!names)
 		return -ENOMEM;
 	for (name = list; name < list + n; name += strlen(name) + 1)
-		if (wanted(name))
+		if (fsio_xattr_wanted(name))
 			names[count++] = name;
 	qsort(names, count, sizeof(*names), by_name);
 	for (size_t i = 0; i < count; i++) {
@@ -239,7 +239,7 @@ static int remove_others(int fd, const void *packed, size_t len, bool acls)
 	if (n <= 0)
 		return (int)n;
 	for (name = list; name < list + n; name += strlen(name) + 1)
-		if (wanted(name) && (acls || !is_acl(name)) &&
+		if (fsio_xattr_wanted(name) && (acls || !is_acl(name)) &&
 			!is_packed(packed, len, name) && fremovexattr(fd, name) < 0 &&
 			!is_none(-errno))
 			return -errno;
