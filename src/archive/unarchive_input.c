@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A regular file is only ever read with pread: its offset is the caller's, and others may read it
+ * at the same time. A stream is waited for with poll, so that it can be stopped.
+ *
+ * The window is one buffer. libarchive asks for more only when it is done with what it got last,
+ * or has a copy of it: until then nothing in the window moves.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "archive/unarchive_internal.h"
+
+#define SKIP_LEAST                                                                     \
+	(600u << 10) /* bytes: a seek costs what reading these does, on a PFS */
+#define WAIT_MS 200
+#define NONE	UINT64_MAX
+
+int input_open(struct input *in, int fd, const struct unarchive_options *o,
+	struct ebt_err *err)
+{
+	struct stat st;
+
+	memset(in, 0, sizeof(*in));
+	in->fd = fd;
+	in->stopped = o->stopped;
+	in->arg = o->arg;
+	in->kept = NONE;
+	if (fstat(fd, &st) < 0)
+		return ebt_fail(err, -errno, "fstat");
+	if (S_ISDIR(st.st_mode))
+		return ebt_fail(err, -EISDIR, "no archive");
+	in->seekable = S_ISREG(st.st_mode);
+	in->size = in->seekable ? (uint64_t)st.st_size : 0;
+	return 0;
+}
+
+void input_release(struct input *in)
+{
+	decoder_free(in->decoder);
+	in->decoder = NULL;
+	buf_release(&in->window);
+}
+
+static int stopped(const struct input *in, struct ebt_err *err)
+{
+	return in->stopped && in->stopped(in->arg) ? ebt_failx(err, -EINTR, "stopped")
+						   : 0;
+}
+
+static ssize_t read_stream(
+	const struct input *in, void *to, size_t len, struct ebt_err *err)
+{
+	struct pollfd p = {.fd = in->fd, .events = POLLIN};
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		r = stopped(in, err);
+		if (r < 0)
+			return r;
+		r = poll(&p, 1, WAIT_MS);
+		if (r == 0 || (r < 0 && errno == EINTR))
+			continue;
+		n = r < 0 ? -1 : read(in->fd, to, len);
+		if (n >= 0)
+			return n;
+		if (errno != EINTR && errno != EAGAIN)
+			return ebt_fail(err, -errno, "read");
+	}
+}
+
+static ssize_t read_file(
+	const struct input *in, void *to, size_t len, struct ebt_err *err)
+{
+	ssize_t n;
+	int r;
+
+	do {
+		r = stopped(in, err);
+		if (r < 0)
+			return r;
+		n = pread(in->fd, to, len, (off_t)in->at);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? ebt_fail(err, -errno, "read") : n;
+}
+
+/* The next bytes of the file, one or more. */
+static ssize_t read_raw(void *arg, void *to, size_t len, struct ebt_err *err)
+{
+	struct input *in = arg;
+	size_t ready = in->head_len - in->head_at;
+	ssize_t n;
+
+	if (ready) {
+		len = len < ready ? len : ready;
+		memcpy(to, in->head + in->head_at, len);
+		in->head_at += len;
+		n = (ssize_t)len;
+	} else if (in->seekable) {
+		n = read_file(in, to, len, err);
+	} else {
+		n = read_stream(in, to, len, err);
+	}
+	if (n > 0) {
+		in->at += (uint64_t)n;
+		__atomic_add_fetch(&in->taken, (uint64_t)n, __ATOMIC_RELAXED);
+	}
+	return n;
+}
+
+ssize_t input_look(struct input *in, void *to, size_t len, struct ebt_err *err)
+{
+	ssize_t n = 1;
+
+	if (in->seekable) {
+		n = fsio_read(in->fd, to, len, 0);
+		return n < 0 ? ebt_fail(err, (int)n, "read") : n;
+	}
+	while (n > 0 && in->head_len < INPUT_HEAD) {
+		n = read_stream(
+			in, in->head + in->head_len, INPUT_HEAD - in->head_len, err);
+		if (n < 0)
+			return n;
+		in->head_len += (size_t)n;
+	}
+	len = len < in->head_len ? len : in->head_len;
+	memcpy(to, in->head, len);
+	return (ssize_t)len;
+}
+
+int input_decode(
+	struct input *in, enum codec codec, unsigned threads, struct ebt_err *err)
+{
+	return decoder_new(codec, read_raw, in, threads, &in->decoder, err);
+}
+
+/* Room for a block behind what has to stay. */
+static unsigned char *make_room(struct input *in)
+{
+	uint64_t end = in->window_at + in->window.len;
+	uint64_t from = in->kept < end ? in->kept : end;
+	size_t gone = (size_t)(from - in->window_at);
+
+	memmove(in->window.data, in->window.data + gone, in->window.len - gone);
+	in->window.len -= gone;
+	in->window_at = from;
+	if (in->window.len + INPUT_BLOCK > INPUT_HEADERS) {
+		ebt_failx(&in->err, -EINVAL, "headers of more than 16 MiB");
+		return NULL;
+	}
+	if (!buf_extend(&in->window, INPUT_BLOCK)) {
+		ebt_fail(&in->err, -ENOMEM, "a block of it");
+		return NULL;
+	}
+	in->window.len -= INPUT_BLOCK;
+	return in->window.data + in->window.len;
+}
+
+ssize_t input_more(struct input *in)
+{
+	unsigned char *to = in->failed ? NULL : make_room(in);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (!to) {
+		in->failed = true;
+		return in->err.code;
+	}
+	/* Whole blocks: tar is read by 512 bytes, and none of them should have to be copied. */
+	while (n > 0 && len < INPUT_BLOCK) {
+		n = in->decoder ? decoder_read(in->decoder, to + len, INPUT_BLOCK - len,
+					  &in->err)
+				: read_raw(in, to + len, INPUT_BLOCK - len, &in->err);
+		if (n > 0)
+			len += (size_t)n;
+	}
+	if (n < 0)
+		in->failed = true;
+	in->window.len += len;
+	/* What came before the failure is told first. */
+	return len ? (ssize_t)len : n;
+}
+
+void input_keep(struct input *in, uint64_t position)
+{
+	in->kept = position;
+}
+
+void input_drop(struct input *in)
+{
+	in->kept = NONE;
+}
+
+const unsigned char *input_at(const struct input *in, uint64_t position, size_t *len)
+{
+	uint64_t off = position - in->window_at;
+
+	if (position < in->window_at || off > in->window.len || !in->window.data)
+		return NULL;
+	*len = in->window.len - (size_t)off;
+	return in->window.data + off;
+}
+
+int input_zeros(struct input *in, uint64_t position)
+{
+	size_t len = 0;
+	const unsigned char *p = input_at(in, position, &len);
+	ssize_t n;
+
+	while (!p || digest_is_zero(p, len)) {
+		if (p)
+			input_drop(in);
+		n = input_more(in);
+		if (n <= 0)
+			return (int)n;
+		len = (size_t)n;
+		p = in->window.data + in->window.len - len;
+	}
+	return 1;
+}
+
+int input_pread(
+	struct input *in, void *to, size_t len, uint64_t off, struct ebt_err *err)
+{
+	ssize_t n = fsio_read(in->fd, to, len, off);
+
+	if (n < 0)
+		return ebt_fail(err, (int)n, "read");
+	return (size_t)n < len ? ebt_failx(err, -EBADMSG, "cut off") : 0;
+}
+
+int input_zeros_behind(struct input *in, uint64_t position, struct ebt_err *err)
+{
+	unsigned char data[4096];
+	ssize_t n;
+	int r;
+
+	for (;; position += (uint64_t)n) {
+		r = stopped(in, err);
+		n = r < 0 ? r : fsio_read(in->fd, data, sizeof(data), position);
+		if (n < 0)
+			return r < 0 ? r : ebt_fail(err, (int)n, "read");
+		if (n == 0)
+			return 0;
+		if (!digest_is_zero(data, (size_t)n))
+			return 1;
+	}
+}
+
+void input_seek(struct input *in, uint64_t position)
+{
+	in->at = position;
+	in->window.len = 0;
+	in->window_at = position;
+}
+
+/* Not past the end, so that who reads on there sees that something is missing. */
+uint64_t input_skip(struct input *in, uint64_t len)
+{
+	if (!in->seekable || in->decoder || in->kept != NONE || len < SKIP_LEAST ||
+		in->at > in->size || len > in->size - in->at)
+		return 0;
+	input_seek(in, in->at + len);
+	__atomic_add_fetch(&in->taken, len, __ATOMIC_RELAXED);
+	return len;
+}
