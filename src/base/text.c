@@ -224,3 +224,65 @@ const char *text_base(const char *path)
 
 	return slash ? slash + 1 : path;
 }
+
+static bool is_plain(unsigned char c)
+{
+	return c > ' ' && c < 0x7f && c != '%';
+}
+
+size_t text_percent(const char *name, char *out)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t at = 0;
+
+	for (const unsigned char *p = (const unsigned char *)name; *p; p++) {
+		if (is_plain(*p)) {
+			if (out)
+				out[at] = (char)*p;
+			at++;
+			continue;
+		}
+		if (out) {
+			out[at] = '%';
+			out[at + 1] = digits[*p >> 4];
+			out[at + 2] = digits[*p & 15];
+		}
+		at += 3;
+	}
+	if (out)
+		out[at] = '\0';
+	return at;
+}
+
+static int digit_of(char c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
+}
+
+bool text_unpercent(char *word)
+{
+	char *to = word;
+
+	for (const char *p = word; *p; p++) {
+		int high, low;
+
+		if (*p != '%') {
+			if (!is_plain((unsigned char)*p))
+				return false;
+			*to++ = *p;
+			continue;
+		}
+		high = digit_of(p[1]);
+		low = high < 0 ? -1 : digit_of(p[2]);
+		/* Each name has one form, and none has a NUL. */
+		if (low < 0 || !(high | low) ||
+			is_plain((unsigned char)(high << 4 | low)))
+			return false;
+		*to++ = (char)(high << 4 | low);
+		p += 2;
+	}
+	*to = '\0';
+	return true;
+}

@@ -7,6 +7,7 @@
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,13 @@ const char *text_base(const char *path);
  * \ooo or \n; cut with "..." if @size is too small. Returns @out.
  */
 const char *text_name(const char *name, char *out, size_t size);
+/*
+ * A name as one word of a line that is read again: all but visible ASCII as %XX, and % itself.
+ * Without @out only counted: bytes without the NUL, for which there must be room.
+ */
+size_t text_percent(const char *name, char *out);
+/* Back, in place; false: not as text_percent has it. */
+bool text_unpercent(char *word);
 /* The same as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 const char *text_json(const char *s, char *out, size_t size);
 

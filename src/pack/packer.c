@@ -74,6 +74,10 @@ void packer_show(struct packer *p, struct activity *a)
 void packer_feed(struct packer *p, struct source_feed *f)
 {
 	p->feed = f;
+	if (f) {
+		f->stopped = p->patience.stopped;
+		f->stopped_arg = p->patience.arg;
+	}
 }
 
 void packer_free(struct packer *p)

@@ -23,6 +23,9 @@ struct source_feed {
 	 */
 	int (*read)(struct source_feed *f, uint64_t off, void *to, size_t len,
 		struct ebt_err *err);
+	/* Any thread: there is no use in waiting. NULL: there is. Set by who reads. */
+	bool (*stopped)(void *arg);
+	void *stopped_arg;
 };
 
 /* By value; the descriptor of a file is its own. */

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "ebt/err.h"
@@ -169,6 +170,37 @@ int store_conflicts(struct store *s, const struct manifest *m, const uint64_t *n
  */
 int store_compare(
 	struct store *s, const struct manifest *m, uint64_t *need, struct ebt_err *err);
+
+/*
+ * What a store holds is a copy of: .ebt/roots, see store_roots.c and share/man. A path below the
+ * store, "" for all of it, and where that has its place: an absolute path, or NULL for nowhere.
+ */
+struct store_root {
+	const char *path, *origin;
+	const char *
+		from; /* derived from this, as from an archive: never to be written back; or NULL */
+	bool whole;	/* else some of what is there is not here */
+	bool read_only; /* whoever staged it could not have changed it */
+};
+struct store_roots {
+	struct store_root *of;
+	size_t n;
+	char *text; /* into which they point, or NULL: the caller's */
+};
+void store_roots_release(struct store_roots *r);
+/* To text and back; -EBADMSG damaged, -EPROTONOSUPPORT a later version. */
+int store_roots_format(
+	const struct store_roots *r, struct buf *out, struct ebt_err *err);
+int store_roots_parse(
+	const char *text, size_t len, struct store_roots *out, struct ebt_err *err);
+/* Those of the store, none where it has no such file. */
+int store_roots_load(struct store *s, struct store_roots *out, struct ebt_err *err);
+/*
+ * The open run brings @r: at its publication the store gets them, behind what it has, but for what
+ * they say anew. Before store_seal.
+ */
+int store_roots_prepare(
+	struct store *s, const struct store_roots *r, struct ebt_err *err);
 
 /*
  * All is in incoming: give its directories their attributes, write the manifest that the store

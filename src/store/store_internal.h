@@ -241,6 +241,8 @@ int store_prepare_manifest(
 	struct store *s, const struct manifest *m, bool no_xattrs, struct ebt_err *err);
 /* False also after store_replace_manifest, and for runs that an older version sealed. */
 bool store_manifest_prepared(const struct store *s);
+/* What store_roots_prepare has written, if it has, becomes that of the store. */
+int store_roots_replace(struct store *s, struct ebt_err *err);
 /* The prepared manifest of the open run, whose own is @m, becomes that of the store. */
 int store_replace_manifest(
 	struct store *s, const struct manifest *m, struct ebt_err *err);

@@ -320,6 +320,10 @@ int store_publish(struct store *s, const struct log *log, struct ebt_err *err)
 		r = set_directories(&p, log, err);
 	if (r == 0) {
 		note_copies(&p, m, log);
+		r = store_roots_replace(s, err);
+	}
+	if (r == 0) {
+		store_step(s);
 		r = store_replace_manifest(s, m, err);
 	}
 	if (r < 0)
