@@ -34,6 +34,16 @@ struct ebt_stage_options {
 	bool relative; /* keep the whole path of a source below the store, as cp --parents */
 	bool no_xattrs; /* leave extended attributes and ACLs behind */
 	bool no_owner;	/* neither set owners and groups nor look at them, ever after */
+	/*
+	 * Sources that match one of these patterns, as those of rules, are archives: their content
+	 * is staged into dest. "" is all of them, "-" one more that comes from standard input of
+	 * the first rank.
+	 */
+	const char *const *unpack;
+	size_t n_unpack;
+	/* The path that the content of archives has its place under, absolute; NULL: none. */
+	const char *at;
+	bool concatenated; /* archives may go on behind their end mark */
 
 	/* Where: a directory; %r, %h and %u stand for rank, host and user, %% for %. */
 	const char *dest;

@@ -122,7 +122,8 @@ static int run_alone(const struct cmd_stage *o)
 	else if (o->common.version)
 		cmd_print_version("manifest", MANIFEST_VERSION);
 	else if (o->mode == STAGE_LIST)
-		r = cmd_stage_list(o, &err);
+		r = o->n_unpack ? cmd_stage_list_archive(o, &err)
+				: cmd_stage_list(o, &err);
 	else
 		r = cmd_stage_simulate(o, &err);
 	return cmd_end_alone(&o->common, o->mode == STAGE_SIMULATE, r, &err);
@@ -140,7 +141,7 @@ int main(int argc, char **argv)
 				  o.mode == STAGE_SIMULATE)) {
 		cmd_unblock_signals();
 		status = run_alone(&o);
-		cmd_common_release(&o.common);
+		cmd_stage_release(&o);
 		return status;
 	}
 	rank = cmd_start(&argc, &argv, &o.common);
@@ -148,6 +149,6 @@ int main(int argc, char **argv)
 	umask(0);
 	status = cmd_run_all(&o.common, rank, usage, run, &o, &err);
 	/* Does not return, so what scopes would release is released here. */
-	cmd_common_release(&o.common);
+	cmd_stage_release(&o);
 	transport_leave_all(status, cmd_is_good(status), cmd_stopped, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "ebt/stage.h"
+#include "manifest/manifest.h"
 
 enum stage_mode { STAGE_RUN, STAGE_LIST, STAGE_VERIFY, STAGE_RECOVER, STAGE_SIMULATE };
 
@@ -17,7 +18,10 @@ struct cmd_stage {
 	const char *store; /* of list, verify, recover */
 	const char **sources;
 	size_t n_sources;
+	const char **unpack; /* patterns of --unpack */
+	size_t n_unpack;
 };
+void cmd_stage_release(struct cmd_stage *o);
 
 /* 0, or -EINVAL with what is wrong in @err. Releases nothing on failure: call the release. */
 int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *err);
@@ -40,6 +44,8 @@ void cmd_stage_print_plan(
 
 /* Without MPI. */
 int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err);
+void cmd_stage_list_manifest(const struct cmd_stage *o, const struct manifest *m);
+int cmd_stage_list_archive(const struct cmd_stage *o, struct ebt_err *err);
 int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err);
 
 #endif

@@ -41,7 +41,8 @@ static void list_text(const struct manifest *m, uint32_t i, const char *name)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
 	if (e->group != MANIFEST_NONE)
 		head = &m->entries[e->group];
-	if (e->kind == MANIFEST_FILE)
+	/* Of what is still in its archive none is known. */
+	if (e->kind == MANIFEST_FILE && *m->id)
 		snprintf(digest, sizeof(digest), "%016" PRIx64 "%016" PRIx64,
 			head->digest.hi, head->digest.lo);
 	printf("%s %5u %5u %12" PRIu64 " %s %s %s", mode, e->uid, e->gid, e->size, when,
@@ -65,7 +66,7 @@ static void list_json(const struct manifest *m, uint32_t i, const char *path)
 	       ",\"mtime_ns\":%u",
 		text_json(path, name, sizeof(name)), kinds[e->kind], e->mode, e->uid,
 		e->gid, e->size, e->mtime, e->mtime_ns);
-	if (e->kind == MANIFEST_FILE)
+	if (e->kind == MANIFEST_FILE && *m->id)
 		printf(",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"", head->digest.hi,
 			head->digest.lo);
 	if (e->kind == MANIFEST_SYMLINK)
@@ -78,18 +79,10 @@ static void list_json(const struct manifest *m, uint32_t i, const char *path)
 	puts("}");
 }
 
-int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err)
+void cmd_stage_list_manifest(const struct cmd_stage *o, const struct manifest *m)
 {
-	SCOPED_MANIFEST struct manifest *m = NULL;
 	char path[8192], name[4 * 4096];
-	int r;
 
-	if (fsio_cwd_gone(o->store))
-		return ebt_failx(err, -ENOENT, "STORE %s: " FSIO_CWD_GONE,
-			text_name(o->store, name, sizeof(name)));
-	r = store_peek(o->store, &m, err);
-	if (r < 0)
-		return r;
 	for (uint32_t i = 0; i < m->count; i++) {
 		if (manifest_path(m, i, path, sizeof(path)) < 0)
 			continue;
@@ -98,5 +91,20 @@ int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err)
 		else
 			list_text(m, i, text_name(path, name, sizeof(name)));
 	}
+}
+
+int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err)
+{
+	SCOPED_MANIFEST struct manifest *m = NULL;
+	char name[512];
+	int r;
+
+	if (fsio_cwd_gone(o->store))
+		return ebt_failx(err, -ENOENT, "STORE %s: " FSIO_CWD_GONE,
+			text_name(o->store, name, sizeof(name)));
+	r = store_peek(o->store, &m, err);
+	if (r < 0)
+		return r;
+	cmd_stage_list_manifest(o, m);
 	return ferror(stdout) ? ebt_fail(err, -EIO, "standard output") : 0;
 }

@@ -9,6 +9,9 @@
 
 enum {
 	OPT_FILES_FROM = CMD_OPT_OWN,
+	OPT_UNPACK,
+	OPT_CONCATENATED,
+	OPT_AT,
 	OPT_NO_OWNER,
 	OPT_NO_XATTRS,
 	OPT_OVERWRITE,
@@ -34,6 +37,9 @@ enum {
 static const struct option long_options[] = {
 	{"relative", no_argument, NULL, 'R'},
 	{"files-from", required_argument, NULL, OPT_FILES_FROM},
+	{"unpack", optional_argument, NULL, OPT_UNPACK},
+	{"at", required_argument, NULL, OPT_AT},
+	{"concatenated", no_argument, NULL, OPT_CONCATENATED},
 	{"no-owner", no_argument, NULL, OPT_NO_OWNER},
 	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
 	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
@@ -140,6 +146,36 @@ static int parse_tuning(
 	return ebt_failx(err, -EINVAL, "unknown option");
 }
 
+static int add_unpack(struct cmd_stage *o, const char *pattern, struct ebt_err *err)
+{
+	const char **more = reallocarray(o->unpack, o->n_unpack + 1, sizeof(*more));
+
+	if (!more)
+		return ebt_fail(err, -ENOMEM, "options");
+	o->unpack = more;
+	o->unpack[o->n_unpack++] = pattern ? pattern : "";
+	o->stage.unpack = o->unpack;
+	o->stage.n_unpack = o->n_unpack;
+	return 0;
+}
+
+void cmd_stage_release(struct cmd_stage *o)
+{
+	free(o->unpack);
+	o->unpack = NULL;
+	cmd_common_release(&o->common);
+}
+
+/* Does it take standard input for an archive? */
+static bool unpacks_input(const struct cmd_stage *o)
+{
+	for (size_t i = 0; i < o->n_unpack; i++) {
+		if (strcmp(o->unpack[i], "-") == 0)
+			return true;
+	}
+	return false;
+}
+
 static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 {
 	struct cmd_stage *o = arg;
@@ -153,6 +189,16 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 		return 0;
 	case OPT_FILES_FROM:
 		o->files_from = value;
+		return 0;
+	case OPT_UNPACK:
+		return add_unpack(o, value, err);
+	case OPT_AT:
+		o->stage.at = value;
+		return *value == '/' ? 0
+				     : ebt_failx(err, -EINVAL,
+					       "'%s': must be an absolute path", value);
+	case OPT_CONCATENATED:
+		o->stage.concatenated = true;
 		return 0;
 	case OPT_NO_OWNER:
 		o->stage.no_owner = true;
@@ -193,6 +239,19 @@ static int parse_operands(struct cmd_stage *o, char **args, int n, struct ebt_er
 	if (o->mode == STAGE_SIMULATE)
 		return n == 0 ? 0
 			      : ebt_failx(err, -EINVAL, "--simulate takes no operands");
+	if ((o->stage.concatenated || o->stage.at) && !o->n_unpack)
+		return ebt_failx(
+			err, -EINVAL, "--at and --concatenated go with --unpack");
+	if (unpacks_input(o) && o->files_from && strcmp(o->files_from, "-") == 0)
+		return ebt_failx(err, -EINVAL,
+			"--unpack=- and --files-from=- both want standard input");
+	if (o->mode == STAGE_LIST && o->n_unpack) {
+		o->sources = (const char **)args;
+		o->n_sources = (size_t)n;
+		return n || unpacks_input(o)
+			       ? 0
+			       : ebt_failx(err, -EINVAL, "no ARCHIVE to list");
+	}
 	if (o->mode != STAGE_RUN) {
 		if (n != 1)
 			return ebt_failx(err, -EINVAL, "exactly one STORE is needed");
@@ -202,7 +261,7 @@ static int parse_operands(struct cmd_stage *o, char **args, int n, struct ebt_er
 	}
 	if (n == 0)
 		return ebt_failx(err, -EINVAL, "no SOURCE and no DEST");
-	if (n == 1 && !o->files_from)
+	if (n == 1 && !o->files_from && !unpacks_input(o))
 		return ebt_failx(err, -EINVAL, "no DEST after '%s'", args[0]);
 	o->stage.dest = args[n - 1];
 	o->sources = (const char **)args;

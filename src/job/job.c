@@ -79,19 +79,26 @@ int job_new_id_all(struct job *j, char id[33], struct ebt_err *err)
 	return r;
 }
 
-static int add_rules(struct filter *f, struct reader *r, struct ebt_err *err)
+int job_add_rule(
+	struct filter *f, const struct ebt_filter_rule *rule, struct ebt_err *err)
 {
-	uint8_t kind = reader_get8(r);
-	uint64_t len = reader_get64(r);
-	const char *text = reader_take(r, len + 1);
-
-	switch (kind) {
+	switch (rule->kind) {
 	case EBT_EXCLUDE:
 	case EBT_INCLUDE:
-		return filter_add(f, kind == EBT_INCLUDE, text, err);
+		return filter_add(f, rule->kind == EBT_INCLUDE, rule->text, err);
 	default:
-		return filter_add_text(f, text, len, kind == EBT_RULES_NULL, err);
+		return filter_add_text(
+			f, rule->text, rule->len, rule->kind == EBT_RULES_NULL, err);
 	}
+}
+
+static int take_rule(struct filter *f, struct reader *r, struct ebt_err *err)
+{
+	struct ebt_filter_rule rule = {.kind = reader_get8(r)};
+
+	rule.len = reader_get64(r);
+	rule.text = reader_take(r, rule.len + 1);
+	return job_add_rule(f, &rule, err);
 }
 
 /* Only the first rank has read the user's rules: one open of each file, not one a node. */
@@ -116,7 +123,7 @@ static int build_filter_all(struct job *j, int r, struct ebt_err *err)
 		return r;
 	r = filter_new(&j->filter, err);
 	for (rd = reader_of(b.data, b.len); r == 0 && reader_left(&rd);)
-		r = add_rules(j->filter, &rd, err);
+		r = take_rule(j->filter, &rd, err);
 	return job_agree_all(j, r, err);
 }
 

@@ -39,6 +39,10 @@ struct job {
 	struct watch_options watching;
 };
 
+/* What the user says as a rule. */
+int job_add_rule(
+	struct filter *f, const struct ebt_filter_rule *rule, struct ebt_err *err);
+
 /*
  * Collective. Communicators and filter. Nodes are numbered by switch where the launcher tells, else
  * by rank; the first rank's is the first one. On ranks that only share a node with a first rank,

@@ -15,6 +15,7 @@ void stage_batch_release(struct stage_batch *b)
 	ahead_free(b->ahead);
 	stage_layouts_release(&b->layouts);
 	free(b->need);
+	free(b->moves);
 	free(b->lacks);
 	manifest_free(b->m);
 	*b = (struct stage_batch){0};
@@ -33,13 +34,6 @@ static void add_up(struct stage_sum *s, const struct plan *p)
 		s->algo = p->algo;
 		s->parcel = p->parcel;
 	}
-}
-
-void stage_kept_release(struct stage_kept *k)
-{
-	for (size_t i = 0; i < k->n; i++)
-		manifest_free(k->parts[i]);
-	*k = (struct stage_kept){0};
 }
 
 /* The last @n parts become one. */
@@ -84,6 +78,9 @@ int stage_batch_done(struct stage *st, bool more, struct ebt_err *err)
 
 	add_up(&st->sum, b->plan);
 	st->renewed |= b->renews;
+	/* What is marked of a batch is no business of the next ones, nor of the store. */
+	for (uint32_t i = 0; i < b->m->count; i++)
+		b->m->entries[i].marks = 0;
 	if (!more && !st->before.n)
 		return 0;
 	for (uint32_t i = 0; i < b->m->count; i++) {

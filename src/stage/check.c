@@ -133,6 +133,16 @@ static int find_changed(struct stage *st, struct ebt_err *err)
 /* With a file all names of its inode: groups are needed whole. */
 static void need_groups(struct stage *st)
 {
+	/* What takes the place of what was brought is needed, as that was perhaps. */
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		const struct manifest_entry *e = &st->b.m->entries[i];
+
+		if (!(e->marks & MANIFEST_AGAIN))
+			continue;
+		manifest_need(st->b.need, i);
+		if (e->group != MANIFEST_NONE)
+			manifest_need(st->b.need, e->group);
+	}
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		uint32_t head = st->b.m->entries[i].group;
 
@@ -310,11 +320,8 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 								   : PLAN_PARCEL_MIN) *
 					     po.readers * FLOW_PARCELS_MIN));
 	po.readers = readers;
-	r = plan_stage(st->b.m, st->b.need, &po, &st->b.plan, err);
-	/* Of the run alone, and no longer needed: not for the store's manifest. */
-	for (uint32_t i = 0; i < st->b.m->count; i++)
-		st->b.m->entries[i].marks = 0;
-	return r;
+	r = stage_here_begin(st, err);
+	return r < 0 ? r : plan_stage(st->b.m, stage_moves(st), &po, &st->b.plan, err);
 }
 
 struct space {

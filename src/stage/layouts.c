@@ -137,7 +137,9 @@ static int ask(void *arg, struct ebt_err *err)
 		SCOPED_LAYOUT struct pfs_layout *l = NULL;
 		uint32_t from = m->entries[i].source;
 
+		/* Archives are read from front to end, by one reader as far as they can. */
 		if (!manifest_moves(m, st->b.need, i) ||
+			m->entries[i].marks & MANIFEST_MEMBER ||
 			manifest_data(&m->entries[i]) < LARGE)
 			continue;
 		if (n++ % step != first)

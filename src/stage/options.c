@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What options of a run come to: values with their defaults, and what the user named. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "fsio/fsio.h"
 #include "stage/roots.h"
 #include "stage/stage_internal.h"
+#include "stage/archives.h"
 
 unsigned stage_io_threads(const struct ebt_stage_options *o)
 {
@@ -50,12 +54,65 @@ uint64_t stage_floor(const struct ebt_stage_options *o, uint64_t size)
 						: EBT_STAGE_KEEP_FREE_MOST;
 }
 
-int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err)
+/* Is source @path to be unpacked? */
+static bool is_archive(const struct filter *patterns, const char *path)
 {
+	while (*path == '/')
+		path++;
+	return patterns && filter_wants(patterns, path, false);
+}
+
+/* What --unpack says, as rules: the first that matches takes it. */
+static int load_patterns(
+	const struct ebt_stage_options *o, struct filter **out, struct ebt_err *err)
+{
+	SCOPED(filter_freep) struct filter *f = NULL;
+	int r = filter_new(&f, err);
+
+	for (size_t i = 0; i < o->n_unpack && r == 0; i++) {
+		if (strcmp(o->unpack[i], "-") != 0)
+			r = filter_add(
+				f, true, *o->unpack[i] ? o->unpack[i] : "*", err);
+	}
+	if (r == 0)
+		r = filter_add(f, false, "*", err);
+	if (r == 0)
+		*out = TAKE(f);
+	return r;
+}
+
+/* An absolute path, so that every reader finds it, if it is a file. */
+static int put_archive(
+	const char *path, const char *cwd, struct buf *out, struct ebt_err *err)
+{
+	char name[512];
+	struct stat st;
+
+	if (strlen(cwd) + 1 + strlen(path) >= PATH_MAX)
+		return ebt_fail(
+			err, -ENAMETOOLONG, "%s", text_name(path, name, sizeof(name)));
+	buf_put8(out, stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? ARCHIVE_PIPED
+								   : ARCHIVE_FILE);
+	if (path[0] != '/') {
+		buf_put(out, cwd, strlen(cwd));
+		buf_put8(out, '/');
+	}
+	buf_put(out, path, strlen(path) + 1);
+	return 0;
+}
+
+int stage_roots(const struct ebt_stage_options *o, struct buf *out,
+	struct buf *archives, struct ebt_err *err)
+{
+	SCOPED(filter_freep) struct filter *patterns = NULL;
 	SCOPED_FREE char *cwd = getcwd(NULL, 0);
-	int code = -errno;
+	SCOPED_FREE const char **roots = calloc(o->n_sources + 1, sizeof(*roots));
+	int code = -errno, r = o->n_unpack ? load_patterns(o, &patterns, err) : 0;
+	size_t n = 0;
 	char name[512];
 
+	if (!roots)
+		return ebt_fail(err, -ENOMEM, "list of sources");
 	for (size_t i = 0; i < o->n_sources && !cwd; i++) {
 		text_name(o->sources[i], name, sizeof(name));
 		if (fsio_cwd_gone(o->sources[i]))
@@ -63,7 +120,19 @@ int stage_roots(const struct ebt_stage_options *o, struct buf *out, struct ebt_e
 		if (o->sources[i][0] != '/')
 			return ebt_fail(err, code, "%s: working directory", name);
 	}
+	for (size_t i = 0; i < o->n_unpack && r == 0; i++) {
+		if (strcmp(o->unpack[i], "-") == 0)
+			r = put_archive(UNPACK_STDIN, "", archives, err);
+	}
 	/* Without one nothing is relative to it. */
-	return roots_encode(
-		o->sources, o->n_sources, o->relative, cwd ? cwd : "/", out, err);
+	for (size_t i = 0; i < o->n_sources && r == 0; i++) {
+		if (is_archive(patterns, o->sources[i]))
+			r = put_archive(o->sources[i], cwd ? cwd : "/", archives, err);
+		else
+			roots[n++] = o->sources[i];
+	}
+	if (r == 0 && !buf_ok(archives))
+		r = ebt_fail(err, -ENOMEM, "list of sources");
+	return r < 0 ? r
+		     : roots_encode(roots, n, o->relative, cwd ? cwd : "/", out, err);
 }

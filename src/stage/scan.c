@@ -24,6 +24,7 @@
 #include "flow/flow.h"
 #include "pack/parcel.h"
 #include "stage/ancestors.h"
+#include "stage/archives.h"
 #include "stage/roots.h"
 #include "transport/transport.h"
 
@@ -39,7 +40,7 @@
 struct walk {
 	struct transport readers; /* TRANSPORT_NONE on other nodes */
 	unsigned n_readers;
-	struct buf roots;
+	bool meets; /* several sources may have the same names in several batches */
 	bool whole; /* one batch, however long it takes */
 	bool reads; /* small files, while it looks at them */
 	/* On readers. */
@@ -49,6 +50,7 @@ struct walk {
 	struct ahead *ahead;   /* of the next batch */
 	struct ahead *spare;   /* of the one before */
 	struct manifest *held; /* flat: names with several links, for the last batch */
+	struct archives archives;
 	pthread_t thread;
 	bool running;	/* the thread is to be joined */
 	bool over;	/* atomic: its round is */
@@ -140,6 +142,7 @@ static struct scan_skipped take_skipped(struct scan *s)
 
 struct arranging {
 	struct walk *w;
+	const struct stage_kept *before;
 	struct manifest *m;
 	bool only;
 };
@@ -157,15 +160,17 @@ static int arrange(void *arg, struct ebt_err *err)
 		r = ancestors_new(&w->ancestors, err);
 	if (r == 0 && !only)
 		r = ancestors_complete(w->ancestors, m, err);
-	return r < 0 ? r : manifest_arrange(m, err);
+	if (r == 0)
+		r = manifest_arrange(m, err);
+	return r == 0 && w->meets ? archives_meet(a->before, m, err) : r;
 }
 
 /*
  * Collective over readers. On the first of them: everything found, arranged, in *out. @only: there
  * is no batch but this one.
  */
-static int gather_all(struct job *j, struct walk *w, struct manifest *mine, bool only,
-	struct manifest **out, struct ebt_err *err)
+static int gather_all(struct stage *st, struct walk *w, struct manifest *mine,
+	bool only, struct manifest **out, struct ebt_err *err)
 {
 	SCOPED_MANIFEST struct manifest *m = NULL;
 	struct scan *s = &w->scan;
@@ -192,7 +197,8 @@ static int gather_all(struct job *j, struct walk *w, struct manifest *mine, bool
 		r = transport_collect_all(&w->readers, &b, take_found, &g, err);
 	if (rank != 0 || r < 0)
 		return r;
-	r = job_away(j, NULL, NULL, arrange, &(struct arranging){w, m, only}, err);
+	r = job_away(&st->job, NULL, NULL, arrange,
+		&(struct arranging){w, &st->before, m, only}, err);
 	if (r == 0)
 		*out = TAKE(m);
 	return r;
@@ -282,7 +288,8 @@ static void join_walk(const struct stage *st, struct walk *w)
 /* On a reader: until the walk is over or long enough. */
 static void wait_walk(struct stage *st, struct walk *w)
 {
-	while (!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE) &&
+	while ((!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE) ||
+		       !archives_wait(&w->archives)) &&
 		(st->o->batch || clock_now() < w->due) &&
 		job_stopped(&st->job, NULL) == 0) {
 		if (st->batches == 1)
@@ -301,6 +308,7 @@ static int take_entries(
 
 	if (r < 0)
 		return r;
+	archives_hold(&w->archives, st);
 	scan_freeze(&w->scan);
 	for (unsigned i = 0; i < found.n; i++) {
 		struct manifest *m = found.m[i];
@@ -314,7 +322,7 @@ static int take_entries(
 	scan_thaw(&w->scan);
 	r = scan_shards_join(&found, all, err);
 	w->taken += r == 0 ? (*all)->count : 0;
-	return r;
+	return r < 0 ? r : archives_take(&w->archives, w->ahead, &st->b.feed, err);
 }
 
 /*
@@ -403,14 +411,17 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 			r = take_entries(st, w, &mine, err);
 		if (r == 0)
 			r = walk_code(st, w, err);
-		found = mine && mine->count > 0;
-		left = scan_share_all(&w->scan, &w->readers, r < 0, &found);
+		found = (mine && mine->count) || archives_found(&w->archives);
+		left = scan_share_all(&w->scan, &w->readers, r < 0,
+			archives_more(&w->archives, w->whole), &found);
 		if (left > 0)
 			go_on(st, w);
 	} while (left > 0 && !found);
 	*more = left > 0;
-	if (left < 0)
+	if (left < 0) {
 		scan_end(&w->scan);
+		archives_stop(&w->archives);
+	}
 	if (left <= 0)
 		join_walk(st, w);
 	if (r == 0)
@@ -421,10 +432,11 @@ static int next_of_readers_all(struct stage *st, struct walk *w, struct manifest
 		r = take_rest(w, mine, err);
 	if (r == 0)
 		r = hold_links(w, *more, &mine, err);
+	if (r == 0)
+		r = archives_append(&w->archives, mine, err);
 	r = transport_agree_all(&w->readers, r, err);
 	return r < 0 ? r
-		     : gather_all(
-			       &st->job, w, mine, !*more && st->batches == 1, out, err);
+		     : gather_all(st, w, mine, !*more && st->batches == 1, out, err);
 }
 
 static int walk_above(void *arg, struct ebt_err *err)
@@ -435,9 +447,26 @@ static int walk_above(void *arg, struct ebt_err *err)
 	return 0;
 }
 
+static int open_archives(struct stage *st, struct walk *w, struct ebt_err *err)
+{
+	struct archives_input in = {
+		.names = &st->archives,
+		.rank = (uint32_t)w->readers.rank,
+		.readers = w->n_readers,
+		.most = w->scan.most,
+		.hold = stage_memory(st->o) / AHEAD_SHARE / 2,
+		.ahead = w->ahead,
+	};
+
+	if (!w->reads)
+		return ebt_failx(err, -EINVAL,
+			"to unpack archives more memory is needed (see --memory)");
+	return archives_open(&w->archives, st, &in, err);
+}
+
 static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 {
-	struct reader roots = reader_of(w->roots.data, w->roots.len);
+	struct reader roots = reader_of(st->roots.data, st->roots.len);
 	struct scan *s = &w->scan;
 	struct stat dest;
 	int rank = w->readers.rank, r;
@@ -483,6 +512,10 @@ static int open_reader(struct stage *st, struct walk *w, struct ebt_err *err)
 		return r;
 	w->old = st->old;
 	open_ahead(st, w);
+	if (st->archives.len)
+		r = open_archives(st, w, err);
+	if (r < 0)
+		return r;
 	w->due = clock_now() + FIRST_WALK;
 	start_walk(w);
 	return 0;
@@ -541,13 +574,17 @@ static int open_walk_all(struct stage *st, struct walk *w, struct ebt_err *err)
 	nodes = calloc(w->n_readers, sizeof(*nodes));
 	r = nodes ? 0 : ebt_fail(err, -ENOMEM, "readers");
 	if (r == 0 && st->job.node == 0)
-		r = stage_roots(st->o, &w->roots, err);
+		r = stage_roots(st->o, &st->roots, &st->archives, err);
 	r = job_agree_all(&st->job, r, err);
 	if (r == 0)
-		r = transport_bcast_buf_all(&st->job.nodes, &w->roots, 0, err);
+		r = transport_bcast_buf_all(&st->job.nodes, &st->roots, 0, err);
+	if (r == 0 && st->o->n_unpack)
+		r = transport_bcast_buf_all(&st->job.nodes, &st->archives, 0, err);
 	if (r < 0)
 		return r;
-	w->whole = st->o->dry_run || roots_meet(&w->roots);
+	/* Archives come in as many batches as it takes: what meets is found as it comes. */
+	w->meets = st->archives.len && !st->o->dry_run;
+	w->whole = st->o->dry_run || (!st->archives.len && roots_meet(&st->roots));
 	w->reads = has_memory(st, w->n_readers);
 	w->readers = stage_open_readers(st, w->n_readers, nodes);
 	if (w->readers.comm != MPI_COMM_NULL)
@@ -624,12 +661,12 @@ void stage_scan_close(struct stage *st)
 		scan_release(&w->scan);
 		MPI_Comm_free(&w->readers.comm);
 	}
+	archives_close(&w->archives);
 	scan_shards_release(&w->shards);
 	ahead_free(w->ahead);
 	ahead_free(w->spare);
 	manifest_free(w->held);
 	ancestors_free(w->ancestors);
 	scan_skipped_release(&w->skipped);
-	buf_release(&w->roots);
 	free(w);
 }

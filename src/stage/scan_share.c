@@ -129,8 +129,8 @@ static int even_out(
 	return first;
 }
 
-int scan_share_all(
-	struct scan *s, const struct transport *readers, bool failed, bool *found)
+int scan_share_all(struct scan *s, const struct transport *readers, bool failed,
+	bool more, bool *found)
 {
 	SCOPED_FREE uint64_t *have = NULL;
 	SCOPED_BUF struct buf b = {0};
@@ -148,7 +148,7 @@ int scan_share_all(
 	}
 	scan_left(s, &items, &busy);
 	mine = items;
-	any[1] = busy > 0;
+	any[1] = busy > 0 || more;
 	any[2] = *found;
 	transport_reduce_all(readers, any, 3, MPI_INT, MPI_MAX);
 	*found = any[2];

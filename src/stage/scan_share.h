@@ -7,10 +7,10 @@
 
 /*
  * Collective over readers, also while they walk. Evens out the items. 1: there are some, or will
- * be; 0: none is left anywhere; negative: a reader has @failed, and who has not may end the walk.
- * *found: this one has found something, then whether any has.
+ * be, or a reader has @more of another kind; 0: none is left anywhere; negative: a reader has
+ * @failed, and who has not may end the walk. *found: this one has found something, then whether any has.
  */
-int scan_share_all(
-	struct scan *s, const struct transport *readers, bool failed, bool *found);
+int scan_share_all(struct scan *s, const struct transport *readers, bool failed,
+	bool more, bool *found);
 
 #endif

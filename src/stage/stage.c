@@ -61,6 +61,8 @@ void stage_close(struct stage *st)
 	stage_batch_release(&st->b);
 	pool_memory_free(&st->memory);
 	stage_kept_release(&st->before);
+	buf_release(&st->roots);
+	buf_release(&st->archives);
 	manifest_free(st->old);
 	store_close(st->store);
 	job_close(&st->job);
@@ -138,13 +140,14 @@ static int stream_into_all(struct stage *st, bool more, struct ebt_err *err)
 		.job = &st->job,
 		.id = st->id,
 		.m = st->b.m,
-		.need = st->b.need,
+		.need = stage_moves(st),
 		.plan = st->b.plan,
 		.io_threads = stage_io_threads(st->o),
 		.write_threads = stage_write_threads(st->o),
 		.window = stage_window(st->o),
 		.memory = &st->memory,
 		.ahead = st->b.ahead,
+		.feed = st->b.feed,
 		.before = st->sum.bytes,
 	};
 	struct stream_result res = {0};
@@ -184,7 +187,9 @@ static int done(void *arg, struct ebt_err *err)
 {
 	const struct done *d = arg;
 
-	return stage_batch_done(d->st, d->more, err);
+	int r = stage_here_finish(d->st, err);
+
+	return r < 0 ? r : stage_batch_done(d->st, d->more, err);
 }
 
 static int join(void *arg, struct ebt_err *err)
@@ -221,6 +226,8 @@ static int bring_all(struct stage *st, struct stage_times *t, struct ebt_err *er
 	note_step(st, "store open");
 	r = bring_batches_all(st, t, err);
 	watch_doing(st->job.nodes.watch, "publishing");
+	if (r == 0)
+		r = stage_origins_all(st, err);
 	if (r == 0)
 		r = stage_publish_all(st, &keep, err);
 	t->publish = job_lap_all(&st->job);

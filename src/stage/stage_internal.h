@@ -14,6 +14,7 @@
 #include "plan/plan.h"
 #include "plan/rates.h"
 #include "plan/schedule.h"
+#include "source/source.h"
 #include "store/store.h"
 #include "stream/stream.h"
 
@@ -30,7 +31,10 @@ struct stage_batch {
 	struct plan_layouts
 		layouts; /* of large files, where more than one node reads */
 	struct plan *plan;
-	struct ahead *ahead; /* what this node read while it looked, or none */
+	struct ahead *ahead;	  /* what this node read while it looked, or none */
+	struct source_feed *feed; /* of an entry that this node decodes, or none */
+	/* As need, without what an earlier batch brought; NULL: nothing of that is in it. */
+	uint64_t *moves;
 };
 
 /*
@@ -64,6 +68,7 @@ struct stage {
 	struct rates_busy reads, writes, sends; /* of this node, of all batches */
 	char id[33];
 	struct store *store;
+	struct buf roots, archives; /* what the user named: see stage_roots */
 	struct walk *walk;
 	struct stage_batch b; /* at hand */
 	struct stage_kept before;
@@ -97,9 +102,12 @@ uint64_t stage_floor(const struct ebt_stage_options *o, uint64_t size);
 unsigned stage_readers(const struct stage *st);
 uint64_t stage_pool(const struct stage *st);
 
-/* What the user named, on the first node: a list as roots_encode makes it. */
-int stage_roots(
-	const struct ebt_stage_options *o, struct buf *out, struct ebt_err *err);
+/*
+ * What the user named, on the first node: a list as roots_encode makes it, and archives: how it is
+ * to be read, enum archive_kind in one byte, and its path with its NUL.
+ */
+int stage_roots(const struct ebt_stage_options *o, struct buf *out,
+	struct buf *archives, struct ebt_err *err);
 /* scan.c: the walk begins. */
 int stage_scan_open_all(struct stage *st, struct ebt_err *err);
 /*
@@ -116,7 +124,6 @@ void stage_scan_close(struct stage *st);
  * the first, and no @more.
  */
 int stage_batch_done(struct stage *st, bool more, struct ebt_err *err);
-void stage_kept_release(struct stage_kept *k);
 /* batch.c: all batches, brought, become the one at hand. */
 int stage_batch_join(struct stage *st, struct ebt_err *err);
 void stage_batch_release(struct stage_batch *b);
@@ -150,6 +157,23 @@ bool stage_compares(const struct stage *st);
 int stage_know(struct stage *st, struct ebt_err *err);
 /* check.c: what the user lets the store replace. */
 enum store_overwrite stage_policy(const struct stage *st);
+/*
+ * here.c: once need is known, st->b.moves; and, the others being in place, the links of what an
+ * earlier batch brought. Not collective.
+ */
+int stage_here_begin(struct stage *st, struct ebt_err *err);
+int stage_here_finish(struct stage *st, struct ebt_err *err);
+/* Of the batch at hand: the entries that come, as need. */
+static inline const uint64_t *stage_moves(const struct stage *st)
+{
+	return st->b.moves ? st->b.moves : st->b.need;
+}
+/* origins.c: .ebt/roots of the store will say of what it holds copies. */
+int stage_origins_all(struct stage *st, struct ebt_err *err);
+void stage_kept_release(struct stage_kept *k); /* kept.c */
+/* kept.c: the latest that is known of @path among what was brought, or NULL. */
+const struct manifest *stage_kept_find(
+	const struct stage_kept *k, const char *path, uint32_t *entry);
 /* check.c: targets in the way, what is needed (st->b.need, st->unchanged). */
 int stage_compare_all(struct stage *st, struct ebt_err *err);
 /* check.c: the first half of it on this node alone: -EEXIST names the first few. */

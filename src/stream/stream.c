@@ -190,6 +190,8 @@ static int new_packer(
 		packer_be_patient(*out, &patience);
 	if (r == 0)
 		packer_show(*out, &s->in->job->activity);
+	if (r == 0)
+		packer_feed(*out, s->in->feed);
 	return r;
 }
 

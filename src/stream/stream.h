@@ -13,6 +13,7 @@
 #include "pack/ahead.h"
 #include "pack/parcel.h"
 #include "plan/plan.h"
+#include "source/source.h"
 
 #define STREAM_THREADS 64 /* of one kind, at most */
 
@@ -30,6 +31,7 @@ struct stream_input {
 	struct pool_memory *memory; /* of all buffers of a node */
 	uint64_t before;	    /* bytes that came earlier, for progress */
 	const struct ahead *ahead;  /* content that this node has, or NULL */
+	struct source_feed *feed;   /* what it brings forth in order, or NULL */
 };
 
 /* What this node did. */

@@ -6,7 +6,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 
 # options FILE...: the names in tables of getopt
 options() {
-	grep -hoE '"[a-z-]+", (no|required)_argument' "$@" | sed 's/^"/--/; s/".*//' | sort -u
+	grep -hoE '"[a-z-]+", (no|required|optional)_argument' "$@" | sed 's/^"/--/; s/".*//' | sort -u
 }
 names() { options "$top/src/cmd/cmd.h" "$top/src/cmd/${1#ebt-}_options.c"; }
 
