@@ -408,13 +408,12 @@ static int advance(struct unarchive *u, struct ebt_err *err)
 
 static int hand_out(struct unarchive *u, struct member *m, struct ebt_err *err)
 {
-	int r = 1;
+	int r = u->waiting ? 1 : advance(u, err);
 
-	if (!u->implied)
-		r = advance(u, err);
 	if (r <= 0)
 		return r;
-	if (u->implied) {
+	u->waiting = u->implied;
+	if (u->waiting) {
 		r = unarchive_imply(u, m, err);
 		if (r < 0)
 			return r;

@@ -179,6 +179,7 @@ struct unarchive {
 	} left[UNARCHIVE_LEFT_KINDS];
 
 	struct member m; /* at hand, to be handed out */
+	bool waiting;	 /* behind directories that are made up for it */
 	size_t implied;	 /* bytes of path up to the next directory to make up, or 0 */
 	bool is_sparse;	 /* of the content at hand: map tells where data is */
 	uint64_t map_bytes; /* sum of it */
