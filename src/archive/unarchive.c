@@ -336,7 +336,7 @@ static int finish(struct unarchive *u, struct ebt_err *err)
 		return unarchive_refuse(u, fail_code(u), err, "%s",
 			reason(u, "its content is damaged"));
 	u->header = u->here = u->begun = u->done = false;
-	u->read = u->got = u->end = u->block_len = 0;
+	u->read = u->got = u->end = u->block_off = u->block_len = 0;
 	u->map_next = 0;
 	u->crc = 0;
 	return 0;

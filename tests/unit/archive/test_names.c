@@ -31,6 +31,7 @@ static void bad_names_are_refused(void)
 	static const struct {
 		const char *name, *text;
 	} bad[] = {
+		{"", "empty"},
 		{"..", "\"..\""},
 		{"../up", "\"..\""},
 		{"d/../../x", "\"..\""},
