@@ -27,7 +27,7 @@ int input_open(struct input *in, int fd, const struct unarchive_options *o,
 	in->fd = fd;
 	in->stopped = o->stopped;
 	in->arg = o->arg;
-	in->kept = NONE;
+	in->kept = in->end = NONE;
 	if (fstat(fd, &st) < 0)
 		return ebt_fail(err, -errno, "fstat");
 	if (S_ISDIR(st.st_mode))
@@ -75,9 +75,11 @@ static ssize_t read_stream(
 static ssize_t read_file(
 	const struct input *in, void *to, size_t len, struct ebt_err *err)
 {
+	uint64_t left = in->at < in->end ? in->end - in->at : 0;
 	ssize_t n;
 	int r;
 
+	len = len < left ? len : (size_t)left;
 	do {
 		r = stopped(in, err);
 		if (r < 0)

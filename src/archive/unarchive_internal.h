@@ -25,6 +25,7 @@ struct input {
 	int fd;
 	bool seekable;
 	uint64_t size; /* of the file; 0 of a stream */
+	uint64_t end; /* of the archive in a seekable file: nothing is read behind it */
 	bool (*stopped)(void *arg);
 	void *arg;
 	unsigned char

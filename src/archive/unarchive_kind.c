@@ -16,6 +16,11 @@ static uint32_t le16(const unsigned char *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8;
 }
 
+static uint64_t le32(const unsigned char *p)
+{
+	return le16(p) | (uint64_t)le16(p + 2) << 16;
+}
+
 static uint64_t le64(const unsigned char *p)
 {
 	uint64_t v = 0;
@@ -92,11 +97,47 @@ enum kind kind_of(const unsigned char *head, size_t len, const char **what)
 #define EOCD	   22 /* bytes of the record at the end of a zip, without its comment */
 #define EOCD_SPACE (EOCD + 65535)
 
+/* Padding is no part of it: libarchive would look for the end of a zip there. */
 static int more_behind(struct input *in, uint64_t end, struct ebt_err *err)
 {
 	int r = input_zeros_behind(in, end, err);
 
+	in->end = end;
 	return r > 0 ? ebt_failx(err, -EBADMSG, "more data behind its end") : r;
+}
+
+#define LOCATOR                                                                        \
+	20 /* bytes: right before it, where the numbers of this one do not suffice */
+#define EOCD64 56 /* bytes of what that leads to */
+
+/* Where the list of members ends has to be where it is said to: else two zips are one file. */
+static int check_place(
+	struct input *in, const unsigned char *eocd, uint64_t at, struct ebt_err *err)
+{
+	unsigned char p[EOCD64];
+	uint64_t end = le32(eocd + 12) + le32(eocd + 16);
+	int r;
+
+	if (at >= LOCATOR) {
+		r = input_pread(in, p, LOCATOR, at - LOCATOR, err);
+		if (r < 0)
+			return r;
+		if (memcmp(p, "PK\6\7", 4) == 0) {
+			at = le64(p + 8);
+			r = input_pread(in, p, EOCD64, at, err);
+			if (r < 0)
+				return r;
+			end = le64(p + 40);
+			if (memcmp(p, "PK\6\6", 4) != 0 ||
+				__builtin_add_overflow(end, le64(p + 48), &end))
+				end = UINT64_MAX;
+		}
+	}
+	return end == at ? 0
+			 : ebt_failx(err, -EBADMSG,
+				   "its list of members is not where it should be: "
+				   "damaged, "
+				   "or two archives in one file");
 }
 
 int kind_check_zip(struct input *in, struct ebt_err *err)
@@ -112,12 +153,9 @@ int kind_check_zip(struct input *in, struct ebt_err *err)
 	r = input_pread(in, tail, len, start, err);
 	if (r < 0)
 		return r;
-	for (size_t i = len < EOCD ? 0 : len - EOCD + 1; i-- > 0;) {
-		if (memcmp(tail + i, "PK\5\6", 4) != 0)
-			continue;
-		p = tail + i;
-		break;
-	}
+	for (size_t i = len < EOCD ? 0 : len - EOCD + 1; i-- > 0 && !p;)
+		if (memcmp(tail + i, "PK\5\6", 4) == 0)
+			p = tail + i;
 	if (!p)
 		return ebt_failx(err, -EBADMSG,
 			"cut off: a zip archive without its list of members, or much "
@@ -127,12 +165,14 @@ int kind_check_zip(struct input *in, struct ebt_err *err)
 			err, -EINVAL, "a part of a zip archive of several files");
 	if (le16(p + 20) > len - (size_t)(p - tail) - EOCD)
 		return ebt_failx(err, -EBADMSG, "cut off");
-	start += (uint64_t)(p - tail) + EOCD + le16(p + 20);
-	r = more_behind(in, start, err);
+	start += (uint64_t)(p - tail);
+	r = check_place(in, p, start, err);
+	if (r == 0)
+		r = more_behind(in, start + EOCD + le16(p + 20), err);
 	if (r < 0)
 		return r;
-	/* No members and no list of them, with nothing before: libarchive does not look there. */
-	return p == tail && in->size < EOCD_SPACE && le16(p + 10) == 0 ? 1 : 0;
+	/* A list without members at the very front is where libarchive does not look. */
+	return start == 0;
 }
 
 #define START_7Z                                                                       \
