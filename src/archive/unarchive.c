@@ -223,6 +223,7 @@ void unarchive_free(struct unarchive *u)
 	attrs_release(&u->attrs);
 	buf_release(&u->map);
 	buf_release(&u->extents);
+	buf_release(&u->targets);
 	for (size_t i = 0; i < UNARCHIVE_LEFT_KINDS; i++)
 		free(u->left[i].first);
 	free(u->target);

@@ -9,10 +9,11 @@
  * not there before, maps of holes out of order, encryption, parts of multi-volume archives, NFSv4
  * ACLs, damage, a missing end mark, more data behind it.
  *
- * Memory: about 50 bytes a member, a keyed hash of its name and what it was; the headers of one
- * member, at most 16 MiB, of which libarchive makes up to 20 times as much where they are nothing
+ * Memory: about 50 bytes a member, a keyed hash of its name and what it was; the targets of
+ * symbolic links; the headers of one member, at most 16 MiB, of which libarchive makes up to 20 times as much where they are nothing
  * but a map of tiny pieces; the decoder's. Of zip and 7z libarchive holds the whole list of
- * members, some 200 bytes each, and what their compression asks for, up to 4 GiB. Of cpio it holds
+ * members, some 200 bytes each, and what their compression asks for, up to 4 GiB, and
+ * of 7z the target of a symbolic link, however long it is. Of cpio it holds
  * every inode with several links, in a list that it goes through for each.
  *
  * One thread at a time, but for unarchive_bytes.
@@ -50,7 +51,11 @@ struct member {
 	 * archive does not tell is nobody's: no_owner. Extents as scan_map_sparse makes them.
 	 */
 	struct manifest_entry e;
-	const char *link; /* a hard link to this path, a file before it; else NULL */
+	/*
+	 * A hard link to this path, a file before it; else NULL. One to a symbolic link is a
+	 * symbolic link of its own.
+	 */
+	const char *link;
 	/*
 	 * e.size bytes follow, to be read with unarchive_read or skipped. Those of a hard link
 	 * are the content of the inode: cpio has it with the last name or with each, pax may.

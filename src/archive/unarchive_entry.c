@@ -139,6 +139,19 @@ static uint64_t looks(const struct unarchive *u, struct archive_entry *entry)
 		       : 0;
 }
 
+/* 1: the member at hand is a symbolic link to @target; or a failure. */
+static int take_target(struct unarchive *u, const char *target, struct ebt_err *err)
+{
+	char *copy = strdup(target);
+
+	if (!copy)
+		return ebt_fail(err, -ENOMEM, "%s", u->name);
+	free(u->target);
+	u->target = copy;
+	u->m.e.target = copy;
+	return 1;
+}
+
 /* Of a hard link, whose target is @raw: 1, 0: left out like its target, or a failure. */
 static int judge_link(struct unarchive *u, struct archive_entry *entry, const char *raw,
 	struct ebt_err *err)
@@ -162,6 +175,9 @@ static int judge_link(struct unarchive *u, struct archive_entry *entry, const ch
 			"a hard link to %s, which does not come before it", name);
 	if (kind >= NAMES_FIFO)
 		return leave_out(u, kind, err);
+	/* As in a tree: a symbolic link of several names is several. */
+	if (kind == NAMES_SYMLINK)
+		return take_target(u, (const char *)u->targets.data + then, err);
 	if (kind != NAMES_FILE)
 		return unarchive_refuse(u, -EINVAL, err,
 			"a hard link to %s, which is %s", name, kind_name(kind));
@@ -169,10 +185,12 @@ static int judge_link(struct unarchive *u, struct archive_entry *entry, const ch
 	return 1;
 }
 
-static int judge_symlink(
-	struct unarchive *u, struct archive_entry *entry, struct ebt_err *err)
+/* *at: where the target is kept, for hard links to it. */
+static int judge_symlink(struct unarchive *u, struct archive_entry *entry, uint64_t *at,
+	struct ebt_err *err)
 {
-	const char *target = archive_entry_symlink(entry);
+	const char *target =
+		u->m.e.target ? u->m.e.target : archive_entry_symlink(entry);
 
 	if (!target || !target[0])
 		return unarchive_refuse(
@@ -180,12 +198,11 @@ static int judge_symlink(
 	if (strlen(target) >= PATH_MAX)
 		return unarchive_refuse(u, -EINVAL, err,
 			"a symbolic link whose target has more than 4095 bytes");
-	free(u->target);
-	u->target = strdup(target);
-	if (!u->target)
+	*at = u->targets.len;
+	buf_put(&u->targets, target, strlen(target) + 1);
+	if (!buf_ok(&u->targets))
 		return ebt_fail(err, -ENOMEM, "%s", u->name);
-	u->m.e.target = u->target;
-	return 0;
+	return u->m.e.target ? 0 : take_target(u, target, err);
 }
 
 static int judge_owner(
@@ -214,13 +231,21 @@ static uint32_t nanoseconds(long ns)
 	return ns >= 0 && ns < NS_PER_S ? (uint32_t)ns : 0;
 }
 
-static void fill_times(struct manifest_entry *e, struct archive_entry *entry)
+static void fill_times(const struct unarchive *u, struct manifest_entry *e,
+	struct archive_entry *entry)
 {
 	e->mtime = archive_entry_mtime(entry);
 	e->mtime_ns = nanoseconds(archive_entry_mtime_nsec(entry));
+	if (u->headers.mtime.tv_sec) {
+		e->mtime = u->headers.mtime.tv_sec;
+		e->mtime_ns = (uint32_t)u->headers.mtime.tv_nsec;
+	}
 	e->atime = e->mtime;
 	e->atime_ns = e->mtime_ns;
-	if (archive_entry_atime_is_set(entry)) {
+	if (u->headers.atime.tv_sec) {
+		e->atime = u->headers.atime.tv_sec;
+		e->atime_ns = (uint32_t)u->headers.atime.tv_nsec;
+	} else if (archive_entry_atime_is_set(entry)) {
 		e->atime = archive_entry_atime(entry);
 		e->atime_ns = nanoseconds(archive_entry_atime_nsec(entry));
 	}
@@ -428,6 +453,8 @@ static int judge_name(struct unarchive *u, struct archive_entry *entry,
 	r = hard && *kind == NAMES_FILE ? judge_link(u, entry, hard, err) : 1;
 	if (r <= 0)
 		return r;
+	if (u->m.e.target)
+		*kind = NAMES_SYMLINK;
 	was = names_get(u->names, u->path, strlen(u->path), NULL);
 	if (was != NAMES_NONE && was != *kind)
 		return unarchive_refuse(u, -EINVAL, err,
@@ -442,8 +469,9 @@ int unarchive_judge(struct unarchive *u, struct archive_entry *entry, uint64_t s
 	struct ebt_err *err)
 {
 	struct member *m = &u->m;
-	enum names_kind kind;
+	enum names_kind kind = NAMES_NONE;
 	unsigned long set, clear;
+	uint64_t what;
 	int r;
 
 	u->serial++;
@@ -462,16 +490,19 @@ int unarchive_judge(struct unarchive *u, struct archive_entry *entry, uint64_t s
 	r = judge_name(u, entry, &kind, err);
 	if (r <= 0)
 		return r;
-	if (names_put(u->names, u->path, strlen(u->path), kind, looks(u, entry)) < 0)
+	what = looks(u, entry);
+	if (kind == NAMES_SYMLINK)
+		r = judge_symlink(u, entry, &what, err);
+	if (r < 0)
+		return r;
+	if (names_put(u->names, u->path, strlen(u->path), kind, what) < 0)
 		return ebt_fail(err, -ENOMEM, "%s", u->name);
 	if (kind >= NAMES_FIFO)
 		return leave_out(u, kind, err);
 	m->e.kind = kind == NAMES_DIR	 ? MANIFEST_DIR
 		    : kind == NAMES_FILE ? MANIFEST_FILE
 					 : MANIFEST_SYMLINK;
-	if (kind == NAMES_SYMLINK)
-		r = judge_symlink(u, entry, err);
-	else if (kind == NAMES_FILE)
+	if (kind == NAMES_FILE)
 		r = judge_file(u, entry, err);
 	if (r >= 0)
 		r = judge_owner(u, entry, err);
@@ -479,7 +510,7 @@ int unarchive_judge(struct unarchive *u, struct archive_entry *entry, uint64_t s
 		r = judge_attrs(u, entry, err);
 	if (r < 0)
 		return r;
-	fill_times(&m->e, entry);
+	fill_times(u, &m->e, entry);
 	archive_entry_fflags(entry, &set, &clear);
 	if (set || clear)
 		r = count_left(u, UNARCHIVE_FLAGS, err);

@@ -95,6 +95,25 @@ static bool take_prefix(const char **key, size_t *len, const char *prefix)
 	return true;
 }
 
+/* "-5.25" is 5.25 seconds before the epoch: -6 seconds and 0.75. */
+static void below_epoch(const char *p, size_t len, struct timespec *t)
+{
+	long unit = 100000000, ns = 0;
+	int64_t s = 0;
+	size_t i = 1;
+
+	for (; i < len && isdigit((unsigned char)p[i]); i++)
+		if (__builtin_mul_overflow(s, 10, &s) ||
+			__builtin_add_overflow(s, p[i] - '0', &s))
+			return;
+	if (i == len || p[i] != '.')
+		return;
+	for (i++; i < len && isdigit((unsigned char)p[i]); i++, unit /= 10)
+		ns += (p[i] - '0') * unit;
+	if (ns && s < INT64_MAX - 1)
+		*t = (struct timespec){.tv_sec = -s - 1, .tv_nsec = 1000000000 - ns};
+}
+
 /* A record KEY=VALUE. */
 static int record(
 	struct headers *h, const char *key, size_t len, headers_attr_fn attr, void *arg)
@@ -108,6 +127,10 @@ static int record(
 	if (!value)
 		return 0;
 	value++;
+	if (value_len && *value == '-' && key_len == 5 && memcmp(key, "mtime", 5) == 0)
+		below_epoch(value, value_len, &h->mtime);
+	if (value_len && *value == '-' && key_len == 5 && memcmp(key, "atime", 5) == 0)
+		below_epoch(value, value_len, &h->atime);
 	h->map |= take_prefix(&key, &key_len, "GNU.sparse.") ||
 		  take_prefix(&key, &key_len, "SUN.holesdata");
 	h->volume |= take_prefix(&key, &key_len, "GNU.volume.");

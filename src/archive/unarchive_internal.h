@@ -123,6 +123,11 @@ struct headers {
 	bool volume; /* a part of a file of several archives */
 	bool is_crc; /* cpio: crc is a sum of the content */
 	uint32_t crc;
+	/*
+	 * Of tar: times before 1970 with a fraction, which libarchive takes for that of the
+	 * second after. Seconds and what is to be added to them; 0: none.
+	 */
+	struct timespec mtime, atime;
 };
 /*
  * Of tar: walks [p, p + len), of which every extended attribute goes to @attr, name decoded, if not
@@ -172,8 +177,9 @@ struct unarchive {
 	struct headers headers;
 	char path[PATH_MAX], link[PATH_MAX], above[PATH_MAX];
 	char *target;
-	uint64_t serial; /* of the member, as messages count */
-	uint64_t where;	 /* of what was handed out last */
+	struct buf targets; /* of all symbolic links, each with its NUL */
+	uint64_t serial;    /* of the member, as messages count */
+	uint64_t where;	    /* of what was handed out last */
 	struct {
 		uint64_t n;
 		char *first;

@@ -203,6 +203,26 @@ static void hard_links_are_to_files_that_were_there(void)
 		"0\n");
 }
 
+static void a_hard_link_to_a_symlink_is_a_symlink(void)
+{
+	SCOPED_BUF struct buf b = {0};
+
+	tar_header(&b, "s", '2', 0, "../t");
+	tar_header(&b, "s2", '2', 0, "u");
+	tar_header(&b, "h", '1', 0, "./s");
+	tar_header(&b, "h2", '1', 0, "h");
+	tar_header(&b, "s2", '1', 0, "h2");
+	tar_end(&b);
+	expect(&b, 0,
+		"l s -> ../t\nl s2 -> u\nl h -> ../t\nl h2 -> ../t\nl s2 -> ../t "
+		"again\n");
+	b.len -= 1024;
+	tar_header(&b, "f", '0', 0, "");
+	tar_header(&b, "f", '1', 0, "s");
+	tar_end(&b);
+	expect_failure(&b, "of that name comes before it");
+}
+
 static void other_hard_links_are_refused(void)
 {
 	static const struct {
@@ -215,7 +235,6 @@ static void other_hard_links_are_refused(void)
 		{"../etc/passwd", "\"..\""},
 		{"/etc/passwd", "absolute"},
 		{"d", "a directory"},
-		{"s", "a symbolic link"},
 		{".", "the directory of all"},
 		{".ebt/x", "EBT's own"},
 		{"s/f", "does not come before"},
@@ -301,6 +320,7 @@ static const struct test tests[] = {
 	TEST(the_last_of_a_name_replaces_what_was_there),
 	TEST(directories_that_are_not_listed_are_made_up),
 	TEST(hard_links_are_to_files_that_were_there),
+	TEST(a_hard_link_to_a_symlink_is_a_symlink),
 	TEST(other_hard_links_are_refused),
 	TEST(what_is_neither_file_directory_nor_symlink_is_left_out_and_counted),
 	TEST(the_table_of_names_forgets_nothing),

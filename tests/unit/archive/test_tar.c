@@ -236,14 +236,39 @@ static void times_and_owners_are_as_they_are_written(void)
 	tar_pax(&b, &records);
 	tar_file(&b, "g", "");
 	records.len = 0;
-	pax_record(&records, "mtime", "99999999999999999999999.9999999999999", 37);
+	pax_record(&records, "mtime", "-5.25", 5);
 	tar_pax(&b, &records);
 	tar_file(&b, "h", "");
+	records.len = 0;
+	pax_record(&records, "mtime", "-0.000000001999", 15);
+	tar_pax(&b, &records);
+	tar_file(&b, "i", "");
 	tar_end(&b);
 	expect(&b, TELL_TIMES | TELL_OWNERS,
 		"f f 0 3000000:4294967294 4294967297.123456789\n"
 		"f g 0 1000:100 -77.000000000\n"
-		"f h 0 1000:100 9223372036854775807.000000000\n");
+		"f h 0 1000:100 -6.750000000\n"
+		"f i 0 1000:100 -1.999999999\n");
+}
+
+static void times_that_nobody_can_count_are_times_still(void)
+{
+	static const char *const odd[] = {"99999999999999999999999.9999999999999",
+		"-99999999999999999999999.5", "-9223372036854775807.5", "1.", ".5", "-",
+		"x"};
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		SCOPED_BUF struct buf b = {0};
+		SCOPED_BUF struct buf records = {0};
+
+		pax_record(&records, "mtime", odd[i], strlen(odd[i]));
+		pax_record(&records, "atime", odd[i], strlen(odd[i]));
+		tar_pax(&b, &records);
+		tar_file(&b, "f", "");
+		tar_end(&b);
+		/* Fit for a manifest, that is. */
+		expect(&b, 0, "f f 0\n");
+	}
 }
 
 static void owners_that_cannot_be_are_refused_unless_nobody_asks(void)
@@ -457,6 +482,7 @@ static const struct test tests[] = {
 	TEST(long_names_of_all_kinds_are_read),
 	TEST(headers_without_end_are_not_kept),
 	TEST(times_and_owners_are_as_they_are_written),
+	TEST(times_that_nobody_can_count_are_times_still),
 	TEST(owners_that_cannot_be_are_refused_unless_nobody_asks),
 	TEST(content_lies_where_it_is_said_to),
 	TEST(what_nobody_reads_of_a_large_member_is_not_read),
