@@ -144,11 +144,12 @@ static unsigned char *make_room(struct input *in)
 {
 	uint64_t end = in->window_at + in->window.len;
 	uint64_t from = in->kept < end ? in->kept : end;
-	size_t gone = (size_t)(from - in->window_at);
+	size_t gone = from > in->window_at ? (size_t)(from - in->window_at) : 0;
 
-	memmove(in->window.data, in->window.data + gone, in->window.len - gone);
 	in->window.len -= gone;
-	in->window_at = from;
+	in->window_at += gone;
+	if (gone && in->window.len)
+		memmove(in->window.data, in->window.data + gone, in->window.len);
 	if (in->window.len + INPUT_BLOCK > INPUT_HEADERS) {
 		ebt_failx(&in->err, -EINVAL, "headers of more than 16 MiB");
 		return NULL;
