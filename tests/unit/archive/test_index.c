@@ -164,81 +164,82 @@ static void first_lines_are_strict(void)
 	}
 }
 
+static const char *const good_lines[] = {
+	"0 512 0 0 d d",
+	"0 98816 0 0 f a",
+	"0 512 98304 98304 f a",
+	"0 512 98303 9223372036854775807 f a",
+	"0 512 0 0 h a b",
+	"0 512 0 0 l -",
+};
+static const char *const bad_lines[] = {
+	"",
+	"0 512 0 0 d",
+	"0 512 0 0 d ",
+	"0 512 0 0 d  d",
+	"0 512 0 0 d d ",
+	"0 512 0 0 d d e",
+	" 0 512 0 0 d d",
+	"00 512 0 0 d d",
+	"0 0512 0 0 d d",
+	"-0 512 0 0 d d",
+	"0 512 0 0 x d",
+	"0 512 0 0 D d",
+	"0 512 0 0  d",
+	"0 512 0 0 dd d",
+	"0 512 1 1 d d",
+	"0 512 0 1 l d",
+	"0 512 1 0 f d",
+	"0 512 0 9223372036854775808 f d",
+	"0 512 98305 98305 f d", /* the end mark lies there */
+	"0 99328 0 0 f d",
+	"0 512 18446744073709551615 18446744073709551615 f d",
+	"0 512 18446744073709551616 0 f d",
+	"0 18446744073709551104 0 0 f d",
+	"512 1024 0 0 d d", /* not at the beginning */
+	"0 0 0 0 d d",
+	"0 511 0 0 d d",
+	"0 700 0 0 d d",
+	"0 512 0 0 h a",
+	"0 512 0 0 h a ",
+	"0 512 0 0 h a a",
+	"0 512 0 0 h a ../b",
+	"0 512 0 0 h a /b",
+	"0 512 0 0 f /a",
+	"0 512 0 0 f a/",
+	"0 512 0 0 f a//b",
+	"0 512 0 0 f ..",
+	"0 512 0 0 f a/../b",
+	"0 512 0 0 f ./a",
+	"0 512 0 0 f %2E%2E",
+	"0 512 0 0 f a%2Fb",
+	"0 512 0 0 f %41",
+	"0 512 0 0 f a%",
+	"0 512 0 0 f a%0",
+	"0 512 0 0 f a%0g",
+	"0 512 0 0 f a%0a",
+	"0 512 0 0 f a%00",
+	"0 512 0 0 f a\x7f",
+	"0 512 0 0 f a\xc3\xbc",
+	"0 512 0 0 f a\tb",
+	"0 512 0 0 f a\r",
+};
+
 static void lines_of_members_are_strict(void)
 {
-	static const char *const good[] = {
-		"0 512 0 0 d d",
-		"0 98816 0 0 f a",
-		"0 512 98304 98304 f a",
-		"0 512 98303 9223372036854775807 f a",
-		"0 512 0 0 h a b",
-		"0 512 0 0 l -",
-	};
-	static const char *const bad[] = {
-		"",
-		"0 512 0 0 d",
-		"0 512 0 0 d ",
-		"0 512 0 0 d  d",
-		"0 512 0 0 d d ",
-		"0 512 0 0 d d e",
-		" 0 512 0 0 d d",
-		"00 512 0 0 d d",
-		"0 0512 0 0 d d",
-		"-0 512 0 0 d d",
-		"0 512 0 0 x d",
-		"0 512 0 0 D d",
-		"0 512 0 0  d",
-		"0 512 0 0 dd d",
-		"0 512 1 1 d d",
-		"0 512 0 1 l d",
-		"0 512 1 0 f d",
-		"0 512 0 9223372036854775808 f d",
-		"0 512 98305 98305 f d", /* the end mark lies there */
-		"0 99328 0 0 f d",
-		"0 512 18446744073709551615 18446744073709551615 f d",
-		"0 512 18446744073709551616 0 f d",
-		"0 18446744073709551104 0 0 f d",
-		"512 1024 0 0 d d", /* not at the beginning */
-		"0 0 0 0 d d",
-		"0 511 0 0 d d",
-		"0 700 0 0 d d",
-		"0 512 0 0 h a",
-		"0 512 0 0 h a ",
-		"0 512 0 0 h a a",
-		"0 512 0 0 h a ../b",
-		"0 512 0 0 h a /b",
-		"0 512 0 0 f /a",
-		"0 512 0 0 f a/",
-		"0 512 0 0 f a//b",
-		"0 512 0 0 f ..",
-		"0 512 0 0 f a/../b",
-		"0 512 0 0 f ./a",
-		"0 512 0 0 f %2E%2E",
-		"0 512 0 0 f a%2Fb",
-		"0 512 0 0 f %41",
-		"0 512 0 0 f a%",
-		"0 512 0 0 f a%0",
-		"0 512 0 0 f a%0g",
-		"0 512 0 0 f a%0a",
-		"0 512 0 0 f a%00",
-		"0 512 0 0 f a\x7f",
-		"0 512 0 0 f a\xc3\xbc",
-		"0 512 0 0 f a\tb",
-		"0 512 0 0 f a\r",
-	};
 	char text[256];
 
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		snprintf(text, sizeof(text), HEAD "1\n%s\n", good[i]);
+	for (size_t i = 0; i < sizeof(good_lines) / sizeof(good_lines[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "1\n%s\n", good_lines[i]);
 		CU_ASSERT_EQUAL(read_text(text, NULL), 0);
 		if (read_text(text, NULL) != 0)
-			printf("refused: %s\n", good[i]);
+			printf("refused: %s\n", good_lines[i]);
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(text, sizeof(text), HEAD "1\n%s\n", bad[i]);
+	for (size_t i = 0; i < sizeof(bad_lines) / sizeof(bad_lines[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "1\n%s\n", bad_lines[i]);
 		CU_ASSERT_EQUAL(read_text(text, NULL), -EBADMSG);
 		if (read_text(text, NULL) != -EBADMSG)
-			printf("taken: %s\n", bad[i]);
+			printf("taken: %s\n", bad_lines[i]);
 	}
 }
 
