@@ -3,7 +3,7 @@
 # Archives as drains make them, read by GNU tar, bsdtar, Python's tarfile and busybox tar: content,
 # names and all attributes that each of them restores, without a complaint of any.
 . "$(dirname "$0")/lib.sh"
-PACK=$2
+PACK=$(readlink -f "$2")
 cd "$WORK" || exit 99
 
 have() {
