@@ -95,11 +95,14 @@ int unpacker_begin(struct unpacker *u, struct ebt_err *err);
  */
 int unpacker_small(struct unpacker *u, struct pack_place *to, struct ebt_err *err);
 /*
- * Check the parcel against its header and the plan: -EBADMSG if they differ. Then write its
+ * Check the parcel, its content at parcel->content, against its header and the plan: -EBADMSG if they differ. Then write its
  * files; one that is complete gets its attributes and is closed, and the close is checked.
  */
 int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 	struct pack_place *to, struct ebt_err *err);
+/* The parcel is not what it was, @why without a name: returns its code, with the name of a file. */
+int unpacker_damaged(const struct unpacker *u, const struct parcel *parcel,
+	const struct ebt_err *why, struct ebt_err *err);
 /* Later names of hard links. Once, after all parcels and all that is small; -EIO if a file is not complete. */
 int unpacker_finish(struct unpacker *u, struct ebt_err *err);
 uint64_t unpacker_bytes(const struct unpacker *u); /* written so far */

@@ -469,6 +469,7 @@ int packer_fill(struct packer *p, uint64_t seq, struct parcel *parcel,
 		.length = zero ? 0 : length,
 		.seq = seq,
 		.digest = digest_run_end(&run),
+		.content = length,
 	};
 	parcel->stream = p->stream;
 	parcel->seq = seq;

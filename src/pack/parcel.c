@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "codec/block.h"
+
 #define PAGE 4096
 
 struct pool {
@@ -100,6 +102,7 @@ static struct parcel *take_locked(struct pool *p)
 		p->free = q->item.next;
 		q->refs = 1;
 		q->local = false;
+		q->content = q->payload;
 	}
 	return q;
 }
@@ -144,12 +147,29 @@ void parcel_unref(struct parcel *p)
 	pthread_cond_signal(&pool->freed);
 }
 
+/* What a header may say of a parcel of @bytes. */
+static bool lengths_hold(const struct parcel_header *h, uint64_t bytes)
+{
+	if (h->content != bytes)
+		return false;
+	switch (h->flags) {
+	case 0:
+		return h->length == bytes && h->codec == BLOCK_NONE;
+	case PARCEL_ZERO:
+		return h->length == 0 && h->codec == BLOCK_NONE;
+	case PARCEL_COMPRESSED:
+		return h->length > 0 && h->length < bytes && h->codec != BLOCK_NONE;
+	default:
+		return false;
+	}
+}
+
 int parcel_check(const struct parcel *p, uint64_t bytes, struct ebt_err *err)
 {
 	const struct parcel_header *h = p->header;
 
 	if (h->magic == PARCEL_MAGIC && h->stream == p->stream && h->seq == p->seq &&
-		h->length == (h->flags & PARCEL_ZERO ? 0 : bytes))
+		lengths_hold(h, bytes))
 		return 0;
 	return ebt_failx(err, -EPROTO,
 		"parcel %llu of stream %u: another one arrived in its place",

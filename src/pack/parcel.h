@@ -24,17 +24,20 @@
 enum parcel_flags {
 	PARCEL_ZERO = 1,  /* all zeros: the payload is left out */
 	PARCEL_ABORT = 2, /* carries nothing: the sender is winding down */
+	PARCEL_COMPRESSED = 4,
 };
 
 /* As it travels, in the byte order of the machines, which are of one kind. */
 struct parcel_header {
 	uint32_t magic, flags;
 	uint32_t stream;
-	uint32_t length; /* bytes of payload that follow; 0 with PARCEL_ZERO */
+	uint32_t length; /* bytes that follow; 0 with PARCEL_ZERO */
 	uint64_t seq;	 /* in the stream */
 	struct ebt_digest
-		digest; /* of the payload as the plan has it: leaves in order */
-	uint64_t reserved[3];
+		digest;	  /* of the content as the plan has it: leaves in order */
+	uint32_t codec;	  /* enum block_codec; BLOCK_NONE but for PARCEL_COMPRESSED */
+	uint32_t content; /* bytes of it, zeros counted */
+	uint64_t reserved[2];
 };
 _Static_assert(sizeof(struct parcel_header) == 64, "the header's size is on the wire");
 
@@ -43,6 +46,8 @@ struct parcel {
 	struct pool *pool;
 	struct parcel_header *header; /* right before payload */
 	unsigned char *payload;	      /* page-aligned */
+	/* What the plan has here, for who writes it: the payload unless that is compressed. */
+	const unsigned char *content;
 	uint32_t stream; /* what it is meant for, also before it has arrived */
 	uint64_t seq;
 	int refs;   /* atomic: writer and sends that still need it */
@@ -50,7 +55,8 @@ struct parcel {
 };
 
 /*
- * -EPROTO if what was received is not the parcel of @bytes that p->stream and p->seq stand for.
+ * -EPROTO if what was received is not the parcel of @bytes that p->stream and p->seq stand for, or
+ * its lengths cannot be.
  * Says nothing about its content: unpacker_store does.
  */
 int parcel_check(const struct parcel *p, uint64_t bytes, struct ebt_err *err);

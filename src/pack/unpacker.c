@@ -330,6 +330,23 @@ static int store_piece(struct unpacker *u, const struct plan_piece *piece,
 		u, piece, &dst, unpacker_write(u, piece, dst.fd, data, err), err);
 }
 
+/* The first file that has something in it: to name one. */
+static uint32_t first_of(const struct unpacker *u, const struct parcel *parcel)
+{
+	struct plan_piece piece;
+	struct plan_walk w;
+
+	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
+	plan_walk_next(&w, &piece);
+	return piece.entry;
+}
+
+int unpacker_damaged(const struct unpacker *u, const struct parcel *parcel,
+	const struct ebt_err *why, struct ebt_err *err)
+{
+	return fail_for(u, first_of(u, parcel), why, err);
+}
+
 /* The digest of what arrived against the header's; sums go into the manifest when it holds. */
 static int check(struct unpacker *u, const struct parcel *parcel, struct ebt_err *err)
 {
@@ -344,19 +361,17 @@ static int check(struct unpacker *u, const struct parcel *parcel, struct ebt_err
 	while (plan_walk_next(&w, &piece)) {
 		if (!(h->flags & PARCEL_ZERO)) {
 			sums[n++] =
-				pack_digest(parcel->payload + piece.at, &piece, &run);
+				pack_digest(parcel->content + piece.at, &piece, &run);
 			continue;
 		}
 		for (uint32_t at = 0; at < piece.len; at += DIGEST_LEAF)
 			digest_run_add(&run, (struct ebt_digest){0});
 	}
-	if (!digest_equal(digest_run_end(&run), h->digest)) {
-		plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
-		plan_walk_next(&w, &piece);
-		return fail_at(u, piece.entry, -EBADMSG,
+	if (!digest_equal(digest_run_end(&run), h->digest))
+		return fail_at(u, first_of(u, parcel), -EBADMSG,
 			"damaged on the way (digest differs)", err);
-	}
-	if (h->flags & PARCEL_ZERO)
+	/* What was packed on this node has its digests already. */
+	if (parcel->local || (h->flags & PARCEL_ZERO))
 		return 0;
 	n = 0;
 	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
@@ -373,14 +388,15 @@ int unpacker_store(struct unpacker *u, const struct parcel *parcel,
 	struct plan_walk w;
 	int r;
 
-	/* What was packed on this node has its digests already. */
-	r = parcel->local ? 0 : check(u, parcel, err);
+	/* What was packed here and never left its buffer is as it was digested. */
+	r = parcel->local && parcel->content == parcel->payload ? 0
+								: check(u, parcel, err);
 	if (r < 0)
 		return r;
 	plan_walk_start(u->plan, parcel->stream, parcel->seq, &w);
 	while (plan_walk_next(&w, &piece)) {
 		r = store_piece(
-			u, &piece, zero ? NULL : parcel->payload + piece.at, to, err);
+			u, &piece, zero ? NULL : parcel->content + piece.at, to, err);
 		if (r < 0)
 			return r;
 	}

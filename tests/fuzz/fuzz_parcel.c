@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "pack/compress.h"
 #include "pack/pack_internal.h"
 #include "../unit/pack/own_pool.h"
 
@@ -24,7 +25,8 @@ static const uint64_t sizes[FILES] = {10, 0, 700, 1};
 struct field {
 	struct manifest *m;
 	struct plan *plan;
-	struct pool *pool;
+	struct pool *pool, *spares;
+	struct block *block;
 	int fd;
 };
 
@@ -80,6 +82,8 @@ static const struct field *field(void)
 	FUZZ_CHECK(plan_stage(f.m, NULL, &o, &f.plan, NULL) == 0);
 	FUZZ_CHECK(f.plan->n_streams == 1 && f.plan->n_parcels == 1);
 	FUZZ_CHECK(own_pool(f.plan->parcel, 1, &f.pool, NULL) == 0);
+	FUZZ_CHECK(own_pool(f.plan->parcel, 1, &f.spares, NULL) == 0);
+	FUZZ_CHECK(block_new(&f.block, NULL) == 0);
 	f.fd = make_dir();
 	return &f;
 }
@@ -100,7 +104,7 @@ static void check_files(const struct field *f, const struct parcel *p)
 		if (p->header->flags & PARCEL_ZERO)
 			FUZZ_CHECK(digest_is_zero(got, piece.len));
 		else
-			FUZZ_CHECK(memcmp(got, p->payload + piece.at, piece.len) == 0);
+			FUZZ_CHECK(memcmp(got, p->content + piece.at, piece.len) == 0);
 	}
 }
 
@@ -119,16 +123,22 @@ static void receive(const struct field *f, struct parcel *p)
 {
 	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
 	SCOPED(unpacker_freep) struct unpacker *u = NULL;
+	struct parcel *spare;
 	int r;
 
 	if (parcel_check(p, plan_parcel_bytes(f->plan, 0, 0), NULL) < 0)
 		return;
+	spare = pool_try(f->spares);
 	FUZZ_CHECK(unpacker_new(f->m, NULL, f->plan, f->fd, &u, NULL) == 0);
-	r = unpacker_store(u, p, &to, NULL);
-	FUZZ_CHECK(r == 0 || r == -EBADMSG);
+	r = parcel_uncompress(p, spare, f->block, NULL);
+	if (r == 0)
+		r = unpacker_store(u, p, &to, NULL);
+	FUZZ_CHECK(r == 0 || r == -EBADMSG || r == -ENOTSUP);
 	if (r == 0)
 		check_files(f, p);
 	FUZZ_CHECK(remove_files(f) == (r == 0 ? FILES - 1 : 0));
+	parcel_unref(spare);
+	p->content = p->payload;
 }
 
 /* The header as the packer would have written it for this payload. */
@@ -142,8 +152,9 @@ static void make_right(const struct field *f, struct parcel *p)
 	h->magic = PARCEL_MAGIC;
 	h->stream = 0;
 	h->seq = 0;
-	h->flags &= ~(uint32_t)PARCEL_ZERO;
-	h->length = (uint32_t)plan_parcel_bytes(f->plan, 0, 0);
+	h->flags = 0;
+	h->codec = BLOCK_NONE;
+	h->content = h->length = (uint32_t)plan_parcel_bytes(f->plan, 0, 0);
 	plan_walk_start(f->plan, 0, 0, &w);
 	while (plan_walk_next(&w, &piece))
 		pack_digest(p->payload + piece.at, &piece, &run);
@@ -169,10 +180,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
+/* 0 to 2: a plain one, one of zeros, one that says that its sender ends; then one of each codec. */
 bool fuzz_seed(unsigned n, struct buf *out)
 {
 	const struct field *f = field();
-	struct parcel *p = pool_try(f->pool);
+	struct parcel *p = pool_try(f->pool), *spare = pool_try(f->spares);
+	struct block_way way = {.codec = n < 3 ? BLOCK_NONE : block_at(n - 3)};
 
 	FUZZ_CHECK(p);
 	memset(p->header, 0, HEADER);
@@ -181,7 +194,10 @@ bool fuzz_seed(unsigned n, struct buf *out)
 	make_right(f, p);
 	if (n == 2)
 		p->header->flags = PARCEL_ABORT;
-	buf_put(out, p->header, HEADER + 711);
+	if (way.codec != BLOCK_NONE)
+		FUZZ_CHECK(parcel_compress(p, spare, f->block, &way, NULL) == 1);
+	buf_put(out, p->header, HEADER + p->header->length);
 	parcel_unref(p);
-	return n < 3;
+	parcel_unref(spare);
+	return n < 3 || way.codec != BLOCK_NONE;
 }
