@@ -59,6 +59,19 @@ static double fill_of(enum schedule_algo algo, uint32_t nodes, uint32_t streams)
 	return 0; /* binomial and MPI have theirs in every parcel */
 }
 
+double cost_sends(enum schedule_algo algo, uint32_t nodes, uint32_t readers)
+{
+	double streams = streams_of(nodes, readers);
+
+	if (nodes <= 1)
+		return 0;
+	if (algo == SCHEDULE_BINOMIAL)
+		return (rounds_of(nodes) + streams - 1) / streams;
+	if (algo == SCHEDULE_MPI_BCAST)
+		return 2.0 * (nodes - 1) / nodes;
+	return 1;
+}
+
 double cost_predict(const struct cost_model *c, enum schedule_algo algo, uint64_t bytes,
 	uint32_t nodes, uint32_t readers, uint64_t parcel)
 {
@@ -77,7 +90,7 @@ double cost_predict(const struct cost_model *c, enum schedule_algo algo, uint64_
 	first = b / c->read;
 	last = b / c->write;
 	if (algo == SCHEDULE_BINOMIAL)
-		body *= (rounds + streams - 1) / streams;
+		body *= cost_sends(algo, nodes, readers);
 	if (algo ==
 		SCHEDULE_MPI_BCAST) /* scatter and ring allgather, parcel by parcel */
 		body = n * (rounds + nodes - 1) * c->latency +

@@ -30,6 +30,8 @@ struct cost_model {
 /* No schedule can be faster: max(S/B, S/(R r), S/W), and S/B counts only above one node. */
 double cost_bound(
 	const struct cost_model *c, uint64_t bytes, uint32_t nodes, uint32_t readers);
+/* How often the busiest link sends a byte of the content. */
+double cost_sends(enum schedule_algo algo, uint32_t nodes, uint32_t readers);
 /* Seconds that @algo should take with parcels of @parcel bytes over @readers streams. */
 double cost_predict(const struct cost_model *c, enum schedule_algo algo, uint64_t bytes,
 	uint32_t nodes, uint32_t readers, uint64_t parcel);
