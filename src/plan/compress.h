@@ -36,17 +36,20 @@ struct compress_way {
 	double pack, unpack;
 };
 
-#define COMPRESS_WORTH	1.15 /* so much faster it has to be */
-#define COMPRESS_KEEP	1.05 /* and so much to stay */
-#define COMPRESS_CHANGE 1.08 /* and so much than the one in use is another one */
-#define COMPRESS_SENDS	0.6  /* of what processors do is for sending */
+#define COMPRESS_WORTH	      1.25 /* so much faster it has to be */
+/* Where nodes share a processor: what one of them takes slows others down, unseen from here. */
+#define COMPRESS_WORTH_SHARED 1.8
+#define COMPRESS_KEEP	      1.05 /* and so much to stay */
+#define COMPRESS_CHANGE                                                                \
+	1.06 /* and so much faster than a cheaper one, or the one in use */
+#define COMPRESS_SENDS 0.6 /* of what processors do is for sending */
 
 /* Seconds for a byte of content; @w NULL: without. */
 double compress_seconds(const struct compress_job *j, const struct compress_way *w);
 /* The best of @n ways, -1: none is worth it. @now: the one in use, or -1. */
 int compress_choose(
 	const struct compress_job *j, const struct compress_way *ways, int n, int now);
-/* Could any way be, on content that shrinks like none? Else it need not even be tried. */
+/* Could any be, on content that shrinks very well? Else none need be tried. */
 bool compress_thinkable(const struct compress_job *j);
 
 #endif

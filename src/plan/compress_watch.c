@@ -5,20 +5,25 @@
 #include <stddef.h>
 
 #define PROBE_BYTES   (256u << 10) /* that many, */
-#define PROBE_SECONDS 20e-3	   /* and for so long, */
-#define PROBE_ENOUGH  (16u << 20)  /* or so many, */
+#define PROBE_SECONDS 50e-3	   /* and for so long, */
+#define PROBE_ENOUGH  (32u << 20)  /* or so many, */
 #define PROBE_LEAST   1e-3	   /* if that took so long */
 
 #define WINDOW_SECONDS 0.1
 #define WINDOW_PARCELS 8
 #define WINDOW_MOST    2.0 /* seconds, if anything was sent */
 
-#define GAP_MOST   64  /* parcels between trials */
-#define BAN_MOST   256 /* windows */
-#define AGE_FIRST  32  /* windows until it probes again, */
-#define AGE_MOST   512 /* at last */
-#define NEW_WEIGHT 0.3 /* of what is measured against what was before, */
-#define TRY_WEIGHT 0.6 /* and of a trial */
+#define ALONE 0.9  /* the share of the content of one who is the only reader, nearly */
+#define GAINS 0.97 /* of the time without may it take, */
+#define LOSES 1.1  /* or of several */
+
+#define GAP_MOST    64	/* parcels between trials */
+#define BAN_MOST    256 /* windows */
+#define AGE_FIRST   64	/* windows until it probes again, */
+#define AGE_MOST    512 /* at last */
+#define NEW_WEIGHT  0.3 /* of what is measured against what was before, */
+#define LINK_WEIGHT 0.6 /* of a window with plain parcels, */
+#define TRY_WEIGHT  0.6 /* and of a trial */
 
 static void begin_probe(struct compress_watch *w, const struct compress_seen *s)
 {
@@ -50,6 +55,17 @@ void compress_watch_renew(
 		w->state = COMPRESS_PLAIN;
 }
 
+static void mix(double *old, double new, double weight)
+{
+	*old = (1 - weight) * *old + weight * new;
+}
+
+/* Seconds for a byte of all content, since the window began. */
+static double took(const struct compress_watch *w, const struct compress_seen *s)
+{
+	return (s->now - w->from.now) * w->job.share / (double)(s->sent - w->from.sent);
+}
+
 /* What ended windows tell of this machine, all of them without compressing. */
 static void learn(struct compress_watch *w, const struct compress_seen *s)
 {
@@ -60,7 +76,7 @@ static void learn(struct compress_watch *w, const struct compress_seen *s)
 
 	if ((plain >= PROBE_BYTES && seconds >= PROBE_SECONDS) ||
 		(plain >= PROBE_ENOUGH && seconds >= PROBE_LEAST))
-		j->link = (double)plain / seconds;
+		mix(&j->link, (double)plain / seconds, j->link > 0 ? LINK_WEIGHT : 1);
 	if (s->read > f->read)
 		j->read = (s->read_seconds - f->read_seconds) /
 			  (double)(s->read - f->read) / j->read_threads;
@@ -86,13 +102,18 @@ static void look_at_probe(struct compress_watch *w, const struct compress_seen *
 	w->gap = w->wait = 0;
 }
 
-/* Windows go on compressing as long as that is faster than without. */
+/*
+ * It goes on as long as that is faster than without. Where several readers send in turn all are as
+ * fast as the slowest of them, so that one is only to blame for what is slower.
+ */
 static void look_at_gain(struct compress_watch *w, const struct compress_seen *s)
 {
-	double took = (s->now - w->from.now) * w->job.share /
-		      (double)(s->sent - w->from.sent);
+	double plain = compress_seconds(&w->job, NULL);
+	double most = w->job.share > ALONE ? GAINS : LOSES;
 
-	if (took < 0.97 * compress_seconds(&w->job, NULL)) {
+	if (w->plain > 0 && w->plain < plain)
+		plain = w->plain;
+	if (took(w, s) < most * plain) {
 		if (w->penalty > 2)
 			w->penalty--;
 		return;
@@ -104,17 +125,19 @@ static void look_at_gain(struct compress_watch *w, const struct compress_seen *s
 
 void compress_watch_look(struct compress_watch *w, const struct compress_seen *s)
 {
-	double took = s->now - w->from.now;
+	double seconds = s->now - w->from.now;
 
 	if (w->state == COMPRESS_PROBES) {
 		look_at_probe(w, s);
 		return;
 	}
-	if (s->sent == w->from.sent || took < WINDOW_SECONDS ||
-		(s->parcels - w->from.parcels < WINDOW_PARCELS && took < WINDOW_MOST))
+	if (s->sent == w->from.sent || seconds < WINDOW_SECONDS ||
+		(s->parcels - w->from.parcels < WINDOW_PARCELS &&
+			seconds < WINDOW_MOST))
 		return;
 	if (w->state == COMPRESS_PLAIN) {
 		learn(w, s);
+		w->plain = took(w, s);
 		if (w->ban)
 			w->ban--;
 	} else if (!w->fresh) {
@@ -135,12 +158,12 @@ bool compress_watch_holds(const struct compress_watch *w, uint64_t sent)
 	return w->state == COMPRESS_PROBES && w->filled >= sent + COMPRESS_AHEAD;
 }
 
-int compress_watch_next(struct compress_watch *w, bool *try)
+void compress_watch_next(struct compress_watch *w, bool *try)
 {
 	*try = false;
 	w->filled++;
 	if (w->state == COMPRESS_PROBES || w->ban)
-		return -1;
+		return;
 	if (w->wait) {
 		w->wait--;
 	} else if (w->state == COMPRESS_ON || compress_thinkable(&w->job)) {
@@ -148,7 +171,6 @@ int compress_watch_next(struct compress_watch *w, bool *try)
 		w->wait = w->gap;
 		*try = true;
 	}
-	return w->state == COMPRESS_ON ? w->way : -1;
 }
 
 static void decide(struct compress_watch *w)
@@ -161,11 +183,6 @@ static void decide(struct compress_watch *w)
 		w->gap = w->wait = 0;
 	w->way = way;
 	w->state = way < 0 ? COMPRESS_PLAIN : COMPRESS_ON;
-}
-
-static void mix(double *old, double new, double weight)
-{
-	*old = (1 - weight) * *old + weight * new;
 }
 
 void compress_watch_tried(struct compress_watch *w, int way, uint64_t len,
@@ -181,13 +198,30 @@ void compress_watch_tried(struct compress_watch *w, int way, uint64_t len,
 	mix(&of->pack, pack / (double)len, weight);
 	mix(&of->unpack, unpack / (double)len, weight);
 	of->known = true;
-	if (way < w->n_ways - 1 || w->state == COMPRESS_PROBES || w->ban)
+}
+
+bool compress_watch_wants(const struct compress_watch *w, int way)
+{
+	struct compress_way hope;
+
+	if (way == 0)
+		return true;
+	/* More is hardly ever had for so little more time. */
+	hope = w->ways[way - 1];
+	hope.ratio *= way == 1 ? 0.45 : 0.85;
+	hope.pack *= 1.3;
+	return hope.known && compress_choose(&w->job, &hope, 1, -1) == 0;
+}
+
+void compress_watch_decide(struct compress_watch *w)
+{
+	if (w->state == COMPRESS_PROBES || w->ban)
 		return;
 	decide(w);
 	if (w->state == COMPRESS_ON)
 		w->gap = GAP_MOST;
 	else
-		w->gap = w->gap < GAP_MOST / 2 ? 2 * w->gap + 1 : GAP_MOST;
+		w->gap = w->gap < GAP_MOST / 2 ? 2 * w->gap + 2 : GAP_MOST;
 	w->wait = w->gap;
 }
 

@@ -52,7 +52,8 @@ struct compress_watch {
 	unsigned ban;		   /* windows in which nothing is compressed */
 	unsigned penalty;	   /* the next ban */
 	unsigned age, most;	   /* windows since the probe, until the next one */
-	bool fresh;		   /* the window has parcels of before in it */
+	double plain; /* seconds a byte that windows without took; 0: not known */
+	bool fresh;   /* the window has parcels of before in it */
 };
 
 /* @job without what is measured; @n ways, the cheapest first. */
@@ -67,13 +68,18 @@ void compress_watch_look(struct compress_watch *w, const struct compress_seen *s
 /* Should the next parcel wait, when so many are sent? */
 bool compress_watch_holds(const struct compress_watch *w, uint64_t sent);
 /*
- * What is to become of the next parcel: which way it goes, -1 as it is. *try: a piece of it is to be
- * compressed in each way, for compress_watch_tried.
+ * There is a further parcel. *try: a piece of it is to be compressed in each way, for
+ * compress_watch_tried. It goes as w->way says then, -1: as it is.
  */
-int compress_watch_next(struct compress_watch *w, bool *try);
-/* A piece of @len bytes became @packed. Processor seconds; with the last of the ways it is decided. */
+void compress_watch_next(struct compress_watch *w, bool *try);
+/* Is it worth while to try way @way, after what the cheaper ones came to? If not, nor are others. */
+bool compress_watch_wants(const struct compress_watch *w, int way);
+/* A piece of @len bytes became @packed. Processor seconds. */
+
 void compress_watch_tried(struct compress_watch *w, int way, uint64_t len,
 	uint64_t packed, double pack, double unpack);
+/* All that were worth a try were tried: it is decided. */
+void compress_watch_decide(struct compress_watch *w);
 /* A parcel of @len bytes goes out as @packed: @len if that did not shrink it. */
 void compress_watch_packed(
 	struct compress_watch *w, int way, uint64_t len, uint64_t packed);
