@@ -177,8 +177,8 @@ static void fill(struct sim *s, uint32_t node, uint32_t stream, double now)
 		return;
 	ch->buffers--;
 	ch->reading = true;
-	ch->read = fmax(ch->read, now) +
-		   (double)length_of(s, stream, ch->next) / s->c->read;
+	ch->read = fmax(ch->read, now) + (double)length_of(s, stream, ch->next) *
+						 (1 / s->c->read + s->m.pack);
 	push(s, (struct event){.at = ch->read,
 			.seq = ch->next++,
 			.node = node,
@@ -204,8 +204,8 @@ static void keep(struct sim *s, uint32_t node, uint32_t stream, uint64_t seq,
 	struct node *n = &s->nodes[node];
 
 	n->channels[stream].refs[seq] = (uint8_t)(sends + 1);
-	n->writes =
-		fmax(n->writes, now) + (double)length_of(s, stream, seq) / s->c->write;
+	n->writes = fmax(n->writes, now) +
+		    (double)length_of(s, stream, seq) * (1 / s->c->write + s->m.unpack);
 	s->written = fmax(s->written, n->writes);
 	push(s, (struct event){.at = n->writes,
 			.seq = seq,
@@ -225,7 +225,8 @@ static void send_parcel(
 	struct sim *s, uint32_t node, const struct flow_hop *h, double now)
 {
 	struct node *from = &s->nodes[node], *to = &s->nodes[h->node];
-	uint64_t bytes = length_of(s, h->stream, h->seq);
+	uint64_t bytes =
+		(uint64_t)((double)length_of(s, h->stream, h->seq) * s->m.ratio);
 	double there = carry(s, from, to, spend(s, from, now), bytes);
 	struct event e = {.at = there + s->m.poll, .seq = h->seq, .stream = h->stream};
 
@@ -476,6 +477,8 @@ int simulate_plan(const struct plan *p, const struct cost_model *c,
 
 	if (machine)
 		s.m = *machine;
+	if (s.m.ratio <= 0)
+		s.m.ratio = 1;
 	if (p->algo == SCHEDULE_MPI_BCAST) {
 		r = estimate_mpi(&s, err);
 	} else {

@@ -11,7 +11,8 @@
  * node: MPI over TCP has one queue for each pair of nodes, and such a word in front of all that is
  * long. A reader fills one parcel after the other
  * at its rate, a node writes what it gets at its own, both as far as there are buffers. A node
- * has one send under way, as is the default. Of mpi-bcast only the formula is evaluated.
+ * has one send under way, as is the default. Compressing takes a reader's time, uncompressing that of
+ * writing. Of mpi-bcast only the formula is evaluated.
  */
 #ifndef FLOW_SIMULATE_H
 #define FLOW_SIMULATE_H
@@ -31,6 +32,9 @@ struct simulate_machine {
 	bool shuffled;	 /* nodes lie at any switch, not in their order */
 	bool queued;	 /* words wait behind parcels to the same node */
 	uint64_t memory; /* bytes of buffers of a node; 0: as many as are of use */
+	double ratio;	 /* bytes that travel for one of content; 0: 1 */
+	double pack,
+		unpack; /* seconds a byte of content, of a reader and of any node */
 };
 
 struct simulate_result {

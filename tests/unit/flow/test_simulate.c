@@ -253,6 +253,25 @@ static void few_buffers_make_reading_wait_for_writing(void)
 	CU_ASSERT_DOUBLE_EQUAL(t, (double)GIB / 1e9, 0.02 * t);
 }
 
+static void compressed_parcels_are_light_to_carry_and_cost_time_at_both_ends(void)
+{
+	struct plan_options o = {.nodes = 8,
+		.readers = 1,
+		.algo = SCHEDULE_CHAIN,
+		.parcel = 1 << 20,
+		.cost = {1e9, 2e-6, 10e9, 10e9}};
+	struct simulate_machine m = {.ratio = 0.25, .pack = 0.1e-9, .unpack = 0.1e-9};
+	double t = on_machine(&o, m);
+
+	CU_ASSERT_DOUBLE_EQUAL(t, (double)GIB / 4e9, 0.05 * t);
+	m.pack = 2e-9;
+	t = on_machine(&o, m);
+	CU_ASSERT_DOUBLE_EQUAL(t, (double)GIB * 2.1e-9, 0.05 * t);
+	m.unpack = 3e-9;
+	t = on_machine(&o, m);
+	CU_ASSERT_DOUBLE_EQUAL(t, (double)GIB * 3.1e-9, 0.05 * t);
+}
+
 static void mpi_is_estimated(void)
 {
 	struct plan_options o = {
@@ -276,6 +295,7 @@ static const struct test tests[] = {
 	TEST(nodes_in_their_order_spare_the_trunks),
 	TEST(words_that_wait_for_parcels_slow_those_who_send_to_each_other),
 	TEST(few_buffers_make_reading_wait_for_writing),
+	TEST(compressed_parcels_are_light_to_carry_and_cost_time_at_both_ends),
 	TEST(mpi_is_estimated),
 };
 SUITE("flow_simulate", tests)
