@@ -84,8 +84,7 @@ static void start_abort(struct carrier *c)
 		return;
 	flow_abort(c->flow);
 	job_failing(c->s->in->job, stream_failed(c->s) ? &c->s->err : NULL);
-	for (uint32_t i = 0; i < c->s->n_channels; i++)
-		pool_close(c->s->channels[i].pool);
+	stream_close_pools(c->s);
 	for (uint32_t i = 0; i < flow_peers(c->flow); i++)
 		send_control(c, flow_peer(c->flow, i), &c->abort);
 }
@@ -130,6 +129,8 @@ static void keep(
 		parcel_ref(p, (int)sends);
 		ch->held[p->seq & ch->mask] = p;
 	}
+	if (c->s->tuner)
+		tuner_came(c->s->tuner, p, sends);
 	stream_write(c->s, p);
 }
 
@@ -163,6 +164,8 @@ static void completed(struct carrier *c, const struct op *op)
 	case OP_SEND:
 		if (--c->sending == 0)
 			c->s->res->link.seconds += clock_now() - c->sends_since;
+		if (c->s->tuner)
+			tuner_sent(c->s->tuner, op->parcel, op->hop.last);
 		flow_sent(c->flow, &op->hop);
 		parcel_unref(op->parcel);
 		return;
@@ -260,7 +263,9 @@ static bool start_sends(struct carrier *c)
 		MPI_Isend(op.parcel->header,
 			(int)(sizeof(*op.parcel->header) + op.parcel->header->length),
 			MPI_BYTE, (int)op.hop.node, TAG_DATA, c->t->comm, &req);
-		c->s->res->bytes_out += op.parcel->header->length;
+		stream_count_send(c->s, op.parcel);
+		if (c->s->tuner)
+			tuner_sends(c->s->tuner, op.parcel);
 		c->s->res->link.bytes += op.parcel->header->length;
 		if (c->sending++ == 0)
 			c->sends_since = clock_now();

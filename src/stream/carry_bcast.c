@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control: MPI's own broadcast, parcel by parcel, streams in turn. All nodes go through
+ * The control: MPI's own broadcast, parcel by parcel, streams in turn; where parcels may be
+ * compressed their headers first, as the length is not known then. All nodes go through
  * the parcels in step, and look every BATCH parcels whether one of them has failed. A reader
  * that has failed in between broadcasts empty parcels until then.
  */
@@ -40,32 +41,45 @@ static struct parcel *get_parcel(struct stream *s, struct channel *c, uint64_t s
 	return NULL;
 }
 
-static void bcast_one(struct stream *s, struct channel *c, uint64_t seq, void *spare)
+static void bcast(struct stream *s, void *data, uint64_t len, uint32_t from)
 {
-	const struct plan *plan = s->in->plan;
-	uint64_t len =
-		plan_parcel_bytes(plan, c->index, seq) + sizeof(struct parcel_header);
-	struct parcel *p = get_parcel(s, c, seq);
-	struct parcel_header *h = p ? p->header : spare;
 	struct transport_pause pause = TRANSPORT_PAUSE;
-	struct ebt_err err = {0};
 	MPI_Request req;
-	int done = 0, r;
+	int done = 0;
 
-	if (!p)
-		*h = (struct parcel_header){
-			.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
-	MPI_Ibcast(h, (int)len, MPI_BYTE, (int)plan->streams[c->index].reader,
-		s->in->job->nodes.comm, &req);
+	MPI_Ibcast(data, (int)len, MPI_BYTE, (int)from, s->in->job->nodes.comm, &req);
 	while (!done) {
 		MPI_Test(&req, &done, MPI_STATUS_IGNORE);
 		stream_tick(s);
 		transport_pause(&s->in->job->nodes, &pause, done);
 	}
+}
+
+static void bcast_one(struct stream *s, struct channel *c, uint64_t seq, void *spare)
+{
+	const struct plan *plan = s->in->plan;
+	uint32_t from = plan->streams[c->index].reader;
+	uint64_t len = plan_parcel_bytes(plan, c->index, seq);
+	struct parcel *p = get_parcel(s, c, seq);
+	struct parcel_header *h = p ? p->header : spare;
+	struct ebt_err err = {0};
+	int r;
+
+	if (!p)
+		*h = (struct parcel_header){
+			.magic = PARCEL_MAGIC, .flags = PARCEL_ABORT};
+	if (s->in->compress.on) {
+		bcast(s, h, sizeof(*h), from);
+		if (h->length < len)
+			len = h->length;
+		bcast(s, h + 1, len, from);
+	} else {
+		bcast(s, h, sizeof(*h) + len, from);
+	}
 	if (!p)
 		return;
 	if (c->packer)
-		s->res->bytes_out += h->length;
+		stream_count_send(s, p);
 	else
 		s->res->bytes_in += h->length;
 	r = h->flags & PARCEL_ABORT

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "flow/flow.h"
+#include "pack/compress.h"
 #include "transport/transport.h"
 
 #define COPY_BLOCK (512 * 1024) /* bytes: half of a common second-level cache */
@@ -30,7 +31,43 @@ static void look_at_empty(struct stream *s, struct packer *p, struct pack_place 
 		stream_fail(s, r, &err);
 }
 
-static void fill_all(struct channel *c, struct pack_place *from)
+/* As it goes to the next node: maybe compressed. */
+static int compress(
+	struct stream *s, struct parcel *p, struct block *b, struct ebt_err *err)
+{
+	struct block_way way = s->in->compress.way;
+	struct parcel *spare;
+	int r = 1;
+
+	if (!s->spares)
+		return 0;
+	/* Where it is only an attempt it waits for nobody. */
+	spare = s->tuner ? pool_try(s->spares) : pool_wait(s->spares);
+	if (s->tuner)
+		r = tuner_next(s->tuner, p, spare, b, &way, err);
+	if (r > 0 && spare)
+		r = s->tuner ? tuner_compress(s->tuner, p, spare, b, &way, err)
+			     : parcel_compress(p, spare, b, &way, err);
+	if (spare)
+		parcel_unref(spare);
+	return r < 0 ? r : 0;
+}
+
+static int fill(struct channel *c, uint64_t seq, struct parcel *p,
+	struct pack_place *from, struct block *b, struct ebt_err *err)
+{
+	struct stream *s = c->run;
+	double began = clock_now();
+	int r = packer_fill(c->packer, seq, p, from, err);
+
+	if (r < 0)
+		return r;
+	if (s->tuner)
+		tuner_read(s->tuner, p->header->content, clock_now() - began);
+	return compress(s, p, b, err);
+}
+
+static void fill_all(struct channel *c, struct pack_place *from, struct block *b)
 {
 	struct stream *s = c->run;
 	uint64_t n = s->in->plan->streams[c->index].n_parcels, seq;
@@ -39,13 +76,15 @@ static void fill_all(struct channel *c, struct pack_place *from)
 	int r;
 
 	while (!stream_failed(s) && !__atomic_load_n(&s->ending, __ATOMIC_ACQUIRE)) {
+		if (s->tuner)
+			tuner_wait(s->tuner);
 		{
 			SCOPED_LOCK(&c->order);
 			if (c->next_fill == n || !(p = pool_wait(c->pool)))
 				return;
 			seq = c->next_fill++;
 		}
-		r = packer_fill(c->packer, seq, p, from, &err);
+		r = fill(c, seq, p, from, b, &err);
 		if (r < 0) {
 			stream_fail(s, r, &err);
 			parcel_unref(p);
@@ -58,9 +97,13 @@ static void fill_all(struct channel *c, struct pack_place *from)
 static void *fill_parcels(void *arg)
 {
 	SCOPED_PLACE struct pack_place from = PACK_PLACE_INIT;
+	SCOPED(block_freep) struct block *b = NULL;
 	struct channel *c = arg;
+	struct ebt_err err = {0};
 
-	fill_all(c, &from);
+	if (block_new(&b, &err) < 0)
+		stream_fail(c->run, err.code, &err);
+	fill_all(c, &from, b);
 	look_at_empty(c->run, c->packer, &from);
 	__atomic_sub_fetch(&c->run->reading, 1, __ATOMIC_RELEASE);
 	return NULL;
@@ -87,9 +130,33 @@ static bool make_small(struct stream *s, struct pack_place *to)
 	return r == 0;
 }
 
+/* A parcel that is here, to where it belongs. */
+static int store(struct stream *s, struct parcel *p, struct pack_place *to,
+	struct block *b, struct ebt_err *err)
+{
+	bool compressed = p->header->flags & PARCEL_COMPRESSED;
+	struct parcel *spare = compressed ? pool_wait(s->spares) : NULL;
+	double began = clock_now();
+	struct ebt_err why = {0};
+	int r;
+
+	/* Closed: another thread has failed. */
+	if (compressed && !spare)
+		return 0;
+	r = parcel_uncompress(p, spare, b, &why);
+	r = r < 0 ? unpacker_damaged(s->unpacker, p, &why, err)
+		  : unpacker_store(s->unpacker, p, to, err);
+	if (spare)
+		parcel_unref(spare);
+	else if (r == 0 && s->tuner)
+		tuner_written(s->tuner, p->header->content, clock_now() - began);
+	return r;
+}
+
 static void *write_parcels(void *arg)
 {
 	SCOPED_PLACE struct pack_place to = PACK_PLACE_INIT;
+	SCOPED(block_freep) struct block *b = NULL;
 	struct stream *s = arg;
 	struct ebt_err err = {0};
 	struct queue_item *item;
@@ -97,6 +164,8 @@ static void *write_parcels(void *arg)
 	bool small = true;
 	int r;
 
+	if (block_new(&b, &err) < 0)
+		stream_fail(s, err.code, &err);
 	for (;;) {
 		/* What is small waits for nobody, parcels take up buffers. */
 		item = small ? queue_poll(&s->written) : queue_get(&s->written);
@@ -107,7 +176,7 @@ static void *write_parcels(void *arg)
 		if (!item)
 			return NULL;
 		p = (struct parcel *)item;
-		r = stream_failed(s) ? 0 : unpacker_store(s->unpacker, p, &to, &err);
+		r = stream_failed(s) ? 0 : store(s, p, &to, b, &err);
 		if (r < 0)
 			stream_fail(s, r, &err);
 		parcel_unref(p);
@@ -257,6 +326,37 @@ static int start_lookers(struct stream *s, struct ebt_err *err)
 	return r < 0 ? r : start_readers(s, look_only, s, err);
 }
 
+/* What compressing needs, out of @parcels buffers; *spares of them. */
+static int open_compress(
+	struct stream *s, uint64_t parcels, uint64_t *spares, struct ebt_err *err)
+{
+	const struct stream_input *in = s->in;
+	uint64_t least = (uint64_t)in->plan->n_streams * FLOW_PARCELS_MIN, n;
+	int r;
+
+	*spares = 0;
+	if (!in->compress.on || in->job->n_nodes == 1 || !in->plan->n_streams)
+		return 0;
+	n = parcels > least + STREAM_SPARES ? parcels - least : STREAM_SPARES;
+	if (n > in->io_threads + in->write_threads)
+		n = in->io_threads + in->write_threads;
+	r = pool_new(in->plan->parcel, (uint32_t)n, in->memory, &s->spares, err);
+	*spares = n;
+	for (uint32_t i = 0;
+		in->compress.automatic && i < in->plan->n_streams && r == 0; i++) {
+		const struct plan_stream *from = &in->plan->streams[i];
+
+		if (from->reader != (uint32_t)in->job->node)
+			continue;
+		compress_watch_renew(in->watch,
+			cost_sends(
+				in->plan->algo, in->plan->nodes, in->plan->n_streams),
+			(double)from->bytes / (double)in->plan->bytes, clock_now());
+		r = tuner_new(in->watch, &s->tuner, err);
+	}
+	return r;
+}
+
 /* Everything that can fail on one node alone, before any node waits for another. */
 static int stream_open(struct stream *s, struct ebt_err *err)
 {
@@ -264,6 +364,7 @@ static int stream_open(struct stream *s, struct ebt_err *err)
 	uint32_t streams = in->plan->n_streams;
 	uint64_t parcels = in->memory->length / pool_stride(in->plan->parcel);
 	bool alone = in->job->n_nodes == 1;
+	uint64_t spares;
 	int r;
 
 	in->memory->used = 0;
@@ -275,8 +376,10 @@ static int stream_open(struct stream *s, struct ebt_err *err)
 		unpacker_show(s->unpacker, &in->job->activity);
 	if (r == 0)
 		r = job_away(in->job, NULL, NULL, begin, s, err);
-	if (streams)
-		parcels /= streams;
+	if (r == 0)
+		r = open_compress(s, parcels, &spares, err);
+	if (streams && r == 0)
+		parcels = (parcels - spares) / streams;
 	if (parcels > FLOW_PARCELS_MAX)
 		parcels = FLOW_PARCELS_MAX;
 	for (uint32_t i = 0; i < streams && r == 0; i++)
@@ -300,8 +403,7 @@ static void stop_threads(struct stream *s)
 
 	if (stream_failed(s)) {
 		__atomic_store_n(&s->ending, true, __ATOMIC_RELEASE);
-		for (uint32_t i = 0; i < s->n_channels; i++)
-			pool_close(s->channels[i].pool);
+		stream_close_pools(s);
 	}
 	queue_close(&s->written);
 	while (s->n_threads) {
@@ -328,6 +430,8 @@ static void stream_release(struct stream *s)
 		unpacker_rate(s->unpacker, &s->res->write);
 	}
 	carrier_free(s->carrier);
+	tuner_free(s->tuner);
+	pool_free(s->spares);
 	unpacker_free(s->unpacker);
 	free(s->channels);
 	queue_destroy(&s->written);

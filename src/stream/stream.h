@@ -8,14 +8,25 @@
 
 #include <stdint.h>
 
+#include "codec/block.h"
 #include "job/job.h"
 #include "manifest/manifest.h"
 #include "pack/ahead.h"
 #include "pack/parcel.h"
+#include "plan/compress_watch.h"
 #include "plan/plan.h"
 #include "source/source.h"
 
 #define STREAM_THREADS 64 /* of one kind, at most */
+#define STREAM_SPARES                                                                  \
+	2 /* parcels that compressing takes at least; one a thread is best */
+
+/* What becomes of parcels on their way; the same on all nodes. */
+struct stream_compress {
+	bool on; /* some may be compressed, and there is memory for that */
+	bool automatic;
+	struct block_way way; /* if not: always that one */
+};
 
 /* The same on all nodes, but for @treefd. All of it stays the caller's. */
 struct stream_input {
@@ -32,13 +43,16 @@ struct stream_input {
 	uint64_t before;	    /* bytes that came earlier, for progress */
 	const struct ahead *ahead;  /* content that this node has, or NULL */
 	struct source_feed *feed;   /* what it brings forth in order, or NULL */
+	struct stream_compress compress;
+	struct compress_watch *watch; /* automatic: of this node, from batch to batch */
 };
 
 /* What this node did. */
 struct stream_result {
 	bool reader;
 	uint64_t bytes_read, bytes_in, bytes_out, bytes_written;
-	uint64_t reopened; /* opens of sources that were tried again */
+	uint64_t bytes_saved; /* by compressing, of what would have been bytes_out */
+	uint64_t reopened;    /* opens of sources that were tried again */
 	/* Time of threads, but of the link that in which something was being sent. */
 	struct rates_busy read, write, link;
 	double seconds;

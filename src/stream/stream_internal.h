@@ -18,6 +18,7 @@
 #include "base/queue.h"
 #include "pack/pack.h"
 #include "stream/stream.h"
+#include "stream/tune.h"
 
 struct channel {
 	struct stream *run;
@@ -37,6 +38,9 @@ struct stream {
 	struct unpacker *unpacker;
 	struct packer *looker; /* of no channel: nothing has content */
 	struct queue written;  /* parcels for the writers */
+	struct pool
+		*spares; /* scratch of threads that compress or uncompress, or NULL */
+	struct tuner *tuner; /* on a reader that decides about it, else NULL */
 	struct channel *channels;
 	uint32_t n_channels;
 	struct carrier *carrier; /* NULL where parcels travel in another way */
@@ -56,6 +60,10 @@ static inline bool stream_failed(const struct stream *s)
 {
 	return __atomic_load_n(&s->failed, __ATOMIC_ACQUIRE);
 }
+/* stream_state.c: nobody waits for buffers any more. */
+void stream_close_pools(struct stream *s);
+/* stream_state.c: a parcel is sent once more, counted. */
+void stream_count_send(struct stream *s, const struct parcel *p);
 /* stream_state.c: main thread, now and then: stop requests, progress. */
 void stream_tick(struct stream *s);
 /* stream_state.c: hand a filled or received parcel to the writers with one reference. */
