@@ -58,6 +58,12 @@ struct ebt_stage_options {
 	unsigned io_threads;	/* reads in flight per reader; 0: 4 */
 	unsigned write_threads; /* 0: by the processors there are, at most 4 */
 	const char *algo;	/* "auto", "chain", ...; NULL: auto */
+	/*
+	 * What travels: "none", "lz4", "zstd", "zstd:LEVEL" (1 to 19), or NULL or "auto": in the
+	 * way that is measured to be faster, if one is. ebt_stage_compression says which there
+	 * are; -ENOTSUP: one that is not.
+	 */
+	const char *compress;
 	uint64_t parcel; /* bytes, a multiple of 128 KiB up to 8 MiB; 0: chosen */
 	unsigned window; /* sends in flight per node; 0: 1 */
 	uint64_t memory; /* bytes of the buffers of a node; 0: EBT_STAGE_MEMORY */
@@ -88,6 +94,7 @@ struct ebt_stage_node {
 	bool reader;
 	uint64_t bytes_read;	      /* from the sources */
 	uint64_t bytes_in, bytes_out; /* payload over the link */
+	uint64_t bytes_saved; /* that bytes_out would have been more, uncompressed */
 	uint64_t bytes_written;
 	double cpu_seconds; /* user and system, all threads, whole process so far */
 	uint64_t max_rss;   /* bytes */
@@ -140,7 +147,9 @@ struct ebt_stage_report {
 	struct ebt_stage_ost
 		*ost; /* osts of them, ascending; none where layouts are not known */
 	uint32_t osts;
-	uint64_t reopened; /* opens of sources tried again: leases, stale handles */
+	uint64_t reopened;    /* opens of sources tried again: leases, stale handles */
+	const char *compress; /* as it was wished: "auto", ... */
+	uint64_t bytes_sent, bytes_saved; /* over all links; by compressing */
 };
 
 /*
@@ -162,6 +171,11 @@ struct ebt_stage_report {
 int ebt_stage_all(MPI_Comm comm, const struct ebt_stage_options *o,
 	struct ebt_stage_report *report, struct ebt_err *err);
 void ebt_stage_report_free(struct ebt_stage_report *report);
+
+/* Compressions of o->compress that are built in: the @i-th, or NULL. */
+const char *ebt_stage_compression(unsigned i);
+/* 0: o->compress may be @text. -EINVAL, -ENOTSUP as from ebt_stage_all. */
+int ebt_stage_compress_check(const char *text, struct ebt_err *err);
 
 /*
  * Re-read every file of the store on every node against its manifest. *bad counts what

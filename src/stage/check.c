@@ -280,10 +280,25 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 	return r;
 }
 
+/*
+ * The largest parcel for which the memory suffices, with as many streams as there may be and the
+ * fewest parcels each; 0: none.
+ */
+static uint64_t largest_parcel(
+	const struct stage *st, unsigned parcels, uint64_t wanted, uint64_t *least)
+{
+	uint64_t most = stage_pool(st) / parcels, size = PLAN_PARCEL_MAX;
+
+	*least = pool_stride(wanted ? wanted : PLAN_PARCEL_MIN) * parcels +
+		 stage_memory(st->o) - stage_buffers(st);
+	while (size >= PLAN_PARCEL_MIN && pool_stride(size) > most)
+		size /= 2;
+	return size < PLAN_PARCEL_MIN || pool_stride(wanted) > most ? 0 : size;
+}
+
 int stage_plan_all(struct stage *st, struct ebt_err *err)
 {
-	uint64_t memory = stage_pool(st), most;
-	unsigned readers = stage_readers(st);
+	unsigned readers = stage_readers(st), spares;
 	struct plan_options po = {
 		.nodes = (uint32_t)st->job.n_nodes,
 		.readers = readers,
@@ -294,31 +309,31 @@ int stage_plan_all(struct stage *st, struct ebt_err *err)
 		.cost = st->cost,
 		.layouts = &st->b.layouts,
 	};
+	uint64_t least;
 	int r = 0;
 
 	if (st->o->algo)
 		r = schedule_parse(st->o->algo, &po.algo, err);
 	if (r < 0)
 		return r;
-	/* The bound holds for as many streams as there may be, with the fewest parcels each. */
 	if (!po.readers)
 		po.readers = plan_readers(&po, UINT64_MAX / 2);
 	if (po.readers > po.nodes)
 		po.readers = po.nodes;
-	most = memory / po.readers / FLOW_PARCELS_MIN;
-	for (po.parcel_max = PLAN_PARCEL_MAX; po.parcel_max >= PLAN_PARCEL_MIN;
-		po.parcel_max /= 2) {
-		if (pool_stride(po.parcel_max) <= most)
-			break;
+	spares = st->compress.on ? STREAM_SPARES : 0;
+	po.parcel_max = largest_parcel(
+		st, po.readers * FLOW_PARCELS_MIN + spares, po.parcel, &least);
+	/* That nobody asked for it is no reason to fail. */
+	if (!po.parcel_max && st->compress.automatic) {
+		st->compress = (struct stream_compress){0};
+		po.parcel_max = largest_parcel(
+			st, po.readers * FLOW_PARCELS_MIN, po.parcel, &least);
 	}
-	if (po.parcel_max < PLAN_PARCEL_MIN || pool_stride(po.parcel) > most)
+	if (!po.parcel_max)
 		return ebt_failx(err, -EINVAL,
 			"%u readers and this parcel size need at least %llu bytes of "
 			"memory (see --memory)",
-			po.readers,
-			(unsigned long long)(pool_stride(po.parcel ? po.parcel
-								   : PLAN_PARCEL_MIN) *
-					     po.readers * FLOW_PARCELS_MIN));
+			po.readers, (unsigned long long)least);
 	po.readers = readers;
 	r = stage_here_begin(st, err);
 	return r < 0 ? r : plan_stage(st->b.m, stage_moves(st), &po, &st->b.plan, err);

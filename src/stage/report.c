@@ -128,9 +128,11 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	struct ebt_stage_report *rep, struct ebt_err *err)
 {
 	const struct plan *p = st->b.plan;
+	uint64_t sent[2] = {st->self.bytes_out, st->self.bytes_saved};
 	struct manifest_totals sum;
 	int r = 0;
 
+	transport_reduce_all(&st->job.nodes, sent, 2, MPI_UINT64_T, MPI_SUM);
 	manifest_count(st->b.m, &sum);
 	memcpy(rep->id, st->id, sizeof(rep->id));
 	rep->files = sum.files;
@@ -142,6 +144,9 @@ int stage_report_all(struct stage *st, const struct stage_times *t,
 	rep->unchanged = st->unchanged;
 	rep->reopened = st->reopened;
 	transport_reduce_all(&st->job.nodes, &rep->reopened, 1, MPI_UINT64_T, MPI_SUM);
+	rep->compress = st->o->compress ? st->o->compress : "auto";
+	rep->bytes_sent = sent[0];
+	rep->bytes_saved = sent[1];
 	rep->bytes = st->sum.bytes;
 	rep->nodes = (uint32_t)st->job.n_nodes;
 	rep->ranks = (uint32_t)st->job.comm.size;

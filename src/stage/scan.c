@@ -241,9 +241,10 @@ static int know(void *arg, struct ebt_err *err)
 static bool has_memory(const struct stage *st, unsigned readers)
 {
 	uint64_t parcel = st->o->parcel ? st->o->parcel : PLAN_PARCEL_MIN;
-	uint64_t rest = stage_memory(st->o) - 2 * (stage_memory(st->o) / AHEAD_SHARE);
+	uint64_t rest = stage_buffers(st) - 2 * (stage_buffers(st) / AHEAD_SHARE);
+	unsigned spares = st->compress.on ? STREAM_SPARES : 0;
 
-	return rest / readers / FLOW_PARCELS_MIN >= pool_stride(parcel);
+	return rest / (readers * FLOW_PARCELS_MIN + spares) >= pool_stride(parcel);
 }
 
 /* On a reader: memory for what the next batch reads ahead. Without it files are read later. */
@@ -254,7 +255,7 @@ static void open_ahead(const struct stage *st, struct walk *w)
 	if (!w->ahead)
 		w->ahead = TAKE(w->spare);
 	if (w->reads && !w->ahead)
-		ahead_new(stage_memory(st->o) / AHEAD_SHARE, st->o->dry_run, &w->ahead,
+		ahead_new(stage_buffers(st) / AHEAD_SHARE, st->o->dry_run, &w->ahead,
 			&err);
 	__atomic_store_n(&w->scan.ahead_over, !w->ahead, __ATOMIC_RELAXED);
 }
@@ -635,7 +636,7 @@ unsigned stage_readers(const struct stage *st)
 
 uint64_t stage_pool(const struct stage *st)
 {
-	uint64_t memory = stage_memory(st->o);
+	uint64_t memory = stage_buffers(st);
 
 	return st->walk->reads ? memory - 2 * (memory / AHEAD_SHARE) : memory;
 }

@@ -148,6 +148,8 @@ static int stream_into_all(struct stage *st, bool more, struct ebt_err *err)
 		.memory = &st->memory,
 		.ahead = st->b.ahead,
 		.feed = st->b.feed,
+		.compress = st->compress,
+		.watch = &st->watch,
 		.before = st->sum.bytes,
 	};
 	struct stream_result res = {0};
@@ -168,9 +170,11 @@ static int stream_into_all(struct stage *st, bool more, struct ebt_err *err)
 	st->self.bytes_read += res.bytes_read;
 	st->self.bytes_in += res.bytes_in;
 	st->self.bytes_out += res.bytes_out;
+	st->self.bytes_saved += res.bytes_saved;
 	st->self.bytes_written += res.bytes_written;
 	st->self.seconds += res.seconds;
 	stage_rates_add(st, &res);
+	stage_compress_note(st);
 	if (r == 0 && more)
 		stage_rates_all(st, &res);
 	__atomic_add_fetch(&st->reopened, res.reopened, __ATOMIC_RELAXED);
@@ -254,6 +258,8 @@ static int run_all(struct stage *st, struct ebt_stage_report *rep, struct ebt_er
 
 	t.start = job_lap_all(&st->job);
 	r = job_new_id_all(&st->job, st->id, err);
+	if (r == 0)
+		r = stage_compress_open_all(st, err);
 	if (r < 0)
 		return r;
 	if (st->o->dry_run) {

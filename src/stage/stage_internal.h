@@ -66,6 +66,10 @@ struct stage {
 	struct cost_model cost; /* assumed, then measured: see rates */
 	struct rates rates;
 	struct rates_busy reads, writes, sends; /* of this node, of all batches */
+	struct stream_compress
+		compress;	     /* of batches, as far as there is memory for it */
+	uint64_t contexts;	     /* bytes that are kept for codecs */
+	struct compress_watch watch; /* automatic: of this node as a reader */
 	char id[33];
 	struct store *store;
 	struct buf roots, archives; /* what the user named: see stage_roots */
@@ -96,6 +100,17 @@ unsigned stage_io_threads(const struct ebt_stage_options *o);
 unsigned stage_write_threads(const struct ebt_stage_options *o);
 unsigned stage_window(const struct ebt_stage_options *o);
 uint64_t stage_memory(const struct ebt_stage_options *o);
+/*
+ * compress.c: what @text (NULL: auto) says, -EINVAL, or -ENOTSUP where a codec is not built in. And
+ * collective, st->compress of the run.
+ */
+int stage_compress_parse(
+	const char *text, struct stream_compress *c, struct ebt_err *err);
+int stage_compress_open_all(struct stage *st, struct ebt_err *err);
+/* compress.c: for -vv, what this node has found out in the batch. */
+void stage_compress_note(const struct stage *st);
+/* compress.c: stage_memory without the contexts of codecs. */
+uint64_t stage_buffers(const struct stage *st);
 /* Bytes that are to stay free of @size. */
 uint64_t stage_floor(const struct ebt_stage_options *o, uint64_t size);
 /* Readers of the plan, 0: chosen there; bytes for parcels. Both once there is a batch. */
