@@ -111,6 +111,17 @@ static int run(void *arg, int rank, struct ebt_err *err)
 	}
 }
 
+static void print_version(void)
+{
+	const char *name = ebt_stage_compression(0);
+
+	cmd_print_version("manifest", MANIFEST_VERSION);
+	printf("compression %s", name ? name : "not built in");
+	for (unsigned i = 1; (name = ebt_stage_compression(i)); i++)
+		printf(", %s", name);
+	putchar('\n');
+}
+
 /* What needs no other node, and so no MPI: answers at once, also outside a job. */
 static int run_alone(const struct cmd_stage *o)
 {
@@ -120,7 +131,7 @@ static int run_alone(const struct cmd_stage *o)
 	if (o->common.help)
 		cmd_stage_help(stdout);
 	else if (o->common.version)
-		cmd_print_version("manifest", MANIFEST_VERSION);
+		print_version();
 	else if (o->mode == STAGE_LIST)
 		r = o->n_unpack ? cmd_stage_list_archive(o, &err)
 				: cmd_stage_list(o, &err);

@@ -46,7 +46,7 @@ static const char tail[] =
 	"      --simulate=SPEC    run the plan on a virtual cluster: nodes, bytes,\n"
 	"                         readers, link, latency, read, write, algo, parcel,\n"
 	"                         handshake, poll, message, leaf, trunk, memory,\n"
-	"                         order, queue\n"
+	"                         order, queue, ratio, compress, uncompress\n"
 	"\n"
 	"Stores that exist:\n"
 	"      --list             print what STORE holds on this node\n"
@@ -77,7 +77,10 @@ void cmd_stage_help(FILE *out)
 		out);
 	fputs("      --algo=NAME        auto, chain, two-tree, circulant, binomial, "
 	      "mpi-bcast\n"
-	      "                         (auto)\n",
+	      "                         (auto)\n"
+	      "      --compress=HOW     what travels: none, lz4, zstd, zstd:LEVEL, or "
+	      "auto, as\n"
+	      "                         measured to be fastest (auto)\n",
 		out);
 	fprintf(out,
 		"      --parcel=SIZE      bytes that travel at once, %dK to %dM "

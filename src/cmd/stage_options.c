@@ -19,6 +19,7 @@ enum {
 	OPT_IO_THREADS,
 	OPT_WRITE_THREADS,
 	OPT_ALGO,
+	OPT_COMPRESS,
 	OPT_PARCEL,
 	OPT_WINDOW,
 	OPT_MEMORY,
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{"io-threads", required_argument, NULL, OPT_IO_THREADS},
 	{"write-threads", required_argument, NULL, OPT_WRITE_THREADS},
 	{"algo", required_argument, NULL, OPT_ALGO},
+	{"compress", required_argument, NULL, OPT_COMPRESS},
 	{"parcel", required_argument, NULL, OPT_PARCEL},
 	{"window", required_argument, NULL, OPT_WINDOW},
 	{"memory", required_argument, NULL, OPT_MEMORY},
@@ -106,6 +108,17 @@ static int parse_fabric(const char *s, enum ebt_fabric *out, struct ebt_err *err
 	return r;
 }
 
+static int parse_compress(const char *s, const char **out, struct ebt_err *err)
+{
+	struct ebt_err why = {0};
+
+	*out = s;
+	/* What is not built in is as wrong as what there never was. */
+	if (ebt_stage_compress_check(s, &why) < 0)
+		return ebt_failx(err, -EINVAL, "%s", why.text);
+	return 0;
+}
+
 static int parse_tuning(
 	struct cmd_stage *o, int opt, const char *arg, struct ebt_err *err)
 {
@@ -127,6 +140,8 @@ static int parse_tuning(
 	case OPT_ALGO:
 		s->algo = arg;
 		return schedule_parse(arg, &algo, err);
+	case OPT_COMPRESS:
+		return parse_compress(arg, &s->compress, err);
 	case OPT_PARCEL:
 		return parse_parcel(arg, &s->parcel, err);
 	case OPT_WINDOW:

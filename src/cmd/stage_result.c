@@ -18,6 +18,12 @@ static double bound_share(const struct ebt_stage_report *rep)
 	return rep->seconds > 0 ? rep->bound / rep->seconds : 0;
 }
 
+/* Of what would have been sent. */
+static double saved_share(const struct ebt_stage_report *rep)
+{
+	return (double)rep->bytes_saved / (double)(rep->bytes_sent + rep->bytes_saved);
+}
+
 static const char *json_bool(bool b)
 {
 	return b ? "true" : "false";
@@ -34,7 +40,7 @@ static void json_plan_fields(const struct ebt_stage_report *rep)
 	       "\"scan_seconds\":%.6f,\"link\":%.0f,\"link_assumed\":%s,"
 	       "\"latency\":%.9f,\"predicted\":%.6f,\"bound\":%.6f,\"reopened\":%llu,"
 	       "\"read\":%.0f,\"read_measured\":%s,\"write\":%.0f,"
-	       "\"write_measured\":%s,\"link_measured\":%s",
+	       "\"write_measured\":%s,\"link_measured\":%s,\"compress\":\"%s\"",
 		rep->id, (unsigned long long)rep->files, (unsigned long long)rep->dirs,
 		(unsigned long long)rep->symlinks, (unsigned long long)rep->links,
 		(unsigned long long)rep->links_apart, (unsigned long long)rep->skipped,
@@ -45,7 +51,8 @@ static void json_plan_fields(const struct ebt_stage_report *rep)
 		rep->link, json_bool(rep->link_assumed), rep->latency, rep->predicted,
 		rep->bound, (unsigned long long)rep->reopened, rep->read,
 		json_bool(rep->read_measured), rep->write,
-		json_bool(rep->write_measured), json_bool(rep->link_measured));
+		json_bool(rep->write_measured), json_bool(rep->link_measured),
+		rep->compress);
 }
 
 static void json_node(const struct ebt_stage_node *n)
@@ -56,12 +63,13 @@ static void json_node(const struct ebt_stage_node *n)
 	       "\"bytes_read\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
 	       "\"bytes_written\":%llu,\"stream_seconds\":%.6f,\"cpu_seconds\":%.3f,"
 	       "\"max_rss\":%llu,\"read_rate\":%.0f,\"write_rate\":%.0f,"
-	       "\"send_rate\":%.0f}\n",
+	       "\"send_rate\":%.0f,\"bytes_saved\":%llu}\n",
 		text_json(n->host, host, sizeof(host)), n->rank, json_bool(n->reader),
 		(unsigned long long)n->bytes_read, (unsigned long long)n->bytes_in,
 		(unsigned long long)n->bytes_out, (unsigned long long)n->bytes_written,
 		n->seconds, n->cpu_seconds, (unsigned long long)n->max_rss,
-		n->read_rate, n->write_rate, n->send_rate);
+		n->read_rate, n->write_rate, n->send_rate,
+		(unsigned long long)n->bytes_saved);
 }
 
 /* The one of least @rate, an offset into its report; those that could not tell have 0. */
@@ -97,9 +105,11 @@ void cmd_stage_print_result(
 		json_plan_fields(rep);
 		printf(",\"stream_seconds\":%.6f,\"publish_seconds\":%.6f,\"seconds\":%"
 		       ".6f,"
-		       "\"rate\":%.0f,\"bound_share\":%.4f}\n",
+		       "\"rate\":%.0f,\"bound_share\":%.4f,\"bytes_sent\":%llu,"
+		       "\"bytes_saved\":%llu}\n",
 			rep->stream, rep->publish, rep->seconds, rate_of(rep),
-			bound_share(rep));
+			bound_share(rep), (unsigned long long)rep->bytes_sent,
+			(unsigned long long)rep->bytes_saved);
 		return;
 	}
 	printf("staged %llu files, %llu bytes (%s) on %u node%s in %.3f s\n",
@@ -119,6 +129,12 @@ void cmd_stage_print_result(
 	else
 		printf("%.0f %% of the bound (%.3f s, link %s)\n",
 			bound_share(rep) * 100, rep->bound, text_rate(rep->link, link));
+	if (rep->bytes_saved)
+		printf("sent %llu bytes (%s) in all, compression saved %llu (%.0f "
+		       "%%)\n",
+			(unsigned long long)rep->bytes_sent,
+			text_size((double)rep->bytes_sent, size),
+			(unsigned long long)rep->bytes_saved, saved_share(rep) * 100);
 	if (!o->common.verbose)
 		return;
 	print_slowest(rep, "reader", offsetof(struct ebt_stage_node, read_rate));

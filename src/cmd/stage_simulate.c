@@ -7,10 +7,15 @@
 #include "base/text.h"
 #include "cmd/stage_cmd.h"
 #include "flow/simulate.h"
+#include "plan/compress.h"
+
+#define THREADS EBT_STAGE_IO_THREADS /* that compress, and that uncompress */
 
 struct spec {
 	struct plan_options plan;
 	struct simulate_machine machine;
+	struct compress_way way; /* that content could be compressed, per thread */
+	bool compressed;
 	uint64_t bytes;
 };
 
@@ -40,6 +45,51 @@ static int parse_queue(const char *s, bool *queued, struct ebt_err *err)
 	return *queued || strcmp(s, "none") == 0
 		       ? 0
 		       : ebt_failx(err, -EINVAL, "queue=%s: must be none or pair", s);
+}
+
+/* What compressing comes to: a ratio, or seconds a byte from a rate. */
+static int parse_way(
+	struct compress_way *w, const char *key, const char *value, struct ebt_err *err)
+{
+	char *end;
+	double v;
+	int r;
+
+	if (strcmp(key, "ratio") == 0) {
+		v = strtod(value, &end);
+		if (end == value || *end || !(v > 0 && v <= 1))
+			return ebt_failx(err, -EINVAL,
+				"%s: must be above 0 and at most 1", value);
+		w->ratio = v;
+		w->known = true;
+		return 0;
+	}
+	r = text_parse_rate(value, &v, err);
+	if (r == 0)
+		*(strcmp(key, "compress") == 0 ? &w->pack : &w->unpack) = 1 / v;
+	return r;
+}
+
+/* As a run would decide, if it found all to be as it is said here. */
+static void decide(struct spec *s, const struct plan *p)
+{
+	struct compress_job job = {
+		.link = s->plan.cost.link,
+		.sends = cost_sends(p->algo, p->nodes, p->n_streams),
+		.share = p->n_streams ? 1.0 / p->n_streams : 1,
+		.read = 1 / s->plan.cost.read,
+		.write = 1 / s->plan.cost.write,
+		.cores = 2 * THREADS,
+		.read_threads = THREADS,
+		.write_threads = THREADS,
+	};
+
+	s->compressed = s->way.known && compress_choose(&job, &s->way, 1, -1) == 0;
+	if (!s->compressed)
+		return;
+	s->machine.ratio = s->way.ratio;
+	s->machine.pack = s->way.pack / THREADS;
+	s->machine.unpack = s->way.unpack / THREADS;
 }
 
 static int parse_pair(
@@ -79,13 +129,16 @@ static int parse_pair(
 		return parse_order(value, &s->machine.shuffled, err);
 	if (strcmp(key, "queue") == 0)
 		return parse_queue(value, &s->machine.queued, err);
+	if (strcmp(key, "ratio") == 0 || strcmp(key, "compress") == 0 ||
+		strcmp(key, "uncompress") == 0)
+		return parse_way(&s->way, key, value, err);
 	if (strcmp(key, "algo") == 0)
 		return schedule_parse(value, &s->plan.algo, err);
 	if (strcmp(key, "parcel") != 0)
 		return ebt_failx(err, -EINVAL,
 			"'%s': must be one of nodes, bytes, readers, link, latency, "
 			"read, write, algo, parcel, handshake, poll, message, leaf, "
-			"trunk, memory, order, queue",
+			"trunk, memory, order, queue, ratio, compress, uncompress",
 			key);
 	r = text_parse_size(value, &s->plan.parcel, err);
 	if (r == 0 &&
@@ -113,6 +166,8 @@ static void print_text(const struct spec *s, const struct plan *p,
 	       "links and writing (%.6f s); predicted %.6f s\n",
 		res->seconds, res->seconds / bound, bound, res->seconds / p->bound,
 		p->bound, p->predicted);
+	if (s->way.known)
+		printf("compression %s\n", s->compressed ? "on" : "off: no faster");
 	printf("most loaded link: out %s (node %u), in %s (node %u)\n",
 		text_size((double)res->most_out, a), res->most_out_node,
 		text_size((double)res->most_in, b), res->most_in_node);
@@ -128,6 +183,7 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 				.latency = COST_LATENCY,
 				.read = COST_READ,
 				.write = COST_WRITE}},
+		.way = {.pack = 1 / 300e6, .unpack = 1 / 1e9},
 		.bytes = 10ull << 30,
 	};
 	double bound;
@@ -139,6 +195,8 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 	s.plan.cost.flat = !s.machine.leaf || s.machine.trunk <= 0 ||
 			   s.machine.trunk >= s.machine.leaf * s.plan.cost.link;
 	r = plan_bytes(s.bytes, &s.plan, &p, err);
+	if (r == 0)
+		decide(&s, p);
 	if (r == 0)
 		r = simulate_plan(p, &s.plan.cost, &s.machine, &res, err);
 	if (r < 0)
@@ -152,13 +210,13 @@ int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err)
 		       "seconds\":"
 		       "%.6f,\"bound\":%.6f,\"slowest\":%.6f,"
 		       "\"predicted\":%.6f,\"most_out\":%llu,\"most_out_node\":%u,"
-		       "\"most_in\":%llu,\"most_in_node\":%u}\n",
+		       "\"most_in\":%llu,\"most_in_node\":%u,\"compressed\":%s}\n",
 			p->nodes, (unsigned long long)p->bytes, s.plan.cost.link,
 			s.plan.cost.latency, p->n_streams, schedule_name(p->algo),
 			(unsigned long long)p->parcel, res.seconds, res.received, bound,
 			p->bound, p->predicted, (unsigned long long)res.most_out,
 			res.most_out_node, (unsigned long long)res.most_in,
-			res.most_in_node);
+			res.most_in_node, s.compressed ? "true" : "false");
 	else
 		print_text(&s, p, &res, bound);
 	return 0;
