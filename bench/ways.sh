@@ -23,7 +23,8 @@
 #                             equal=NODES, not_kept=WORDS
 #   cluster_down              all of it, also what a failure left; none is fine
 #
-# A KIND is file, tree or exe. An exe is a folder with bin/app and its libraries in lib/; its
+# A KIND is file, tree, archive or exe. An archive is one of a tree with the name of the archive
+# up to its first dot, which is what arrives. An exe is a folder with bin/app and its libraries in lib/; its
 # command also runs it once on every node, from FOLDER, so that all ways end at the same point.
 # Callers have $here (this folder) and set
 # LAB and EMUL; a signal they handle should end in cluster_down.
@@ -31,11 +32,12 @@
 # MPI programs run under srun --mpi=pmi2: MPICH's own PMI-1 client and Slurm's server of it
 # meet there. --mpi=none would start N jobs of one rank, pmix is not in Debian's MPICH.
 
-ways=(ebt-stage sbcast sbcast-F2 sbcast-F4 sbcast-F8 sbcast-lz4 srun-bcast
+ways=(ebt-stage ebt-stage-none sbcast sbcast-F2 sbcast-F4 sbcast-F8 sbcast-lz4 srun-bcast
 	mpibcast mpibcast-binomial mpibcast-doubling mpibcast-ring mpibcast-chain mpibcast-tree
-	tar+mpibcast tar+sbcast tar+sbcast-lz4 direct dbcast python-mpi-bcast spindle pdcp)
+	tar+mpibcast tar+sbcast tar+sbcast-lz4 mpibcast+untar direct dbcast python-mpi-bcast spindle pdcp)
 declare -A labels=(
 	[ebt-stage]="ebt-stage"
+	[ebt-stage-none]="ebt-stage --compress=none"
 	[sbcast]="sbcast"
 	[sbcast-F2]="sbcast --fanout=2"
 	[sbcast-F4]="sbcast --fanout=4"
@@ -51,6 +53,7 @@ declare -A labels=(
 	[tar+mpibcast]="tar, mpibcast, untar"
 	[tar+sbcast]="tar, sbcast, untar"
 	[tar+sbcast-lz4]="tar, sbcast --compress=lz4, untar"
+	[mpibcast+untar]="mpibcast of the archive, untar"
 	[direct]="every node reads the PFS"
 	[dbcast]="dbcast"
 	[python-mpi-bcast]="python-mpi-bcast"
@@ -180,7 +183,8 @@ clean_nodes() {
 # In KIND, is WAY of any use?
 way_does() {
 	case $1:$2 in
-	ebt-stage:* | direct:* | python-mpi-bcast:tree) ;;
+	ebt-stage*:* | direct:* | python-mpi-bcast:tree | mpibcast+untar:archive) ;;
+	mpibcast+*) return 1 ;;
 	sbcast*:file | sbcast:exe | sbcast-F2:exe | srun-bcast:exe | spindle:exe) ;;
 	mpibcast*:file | dbcast:file | pdcp:* | tar+*:tree) ;;
 	*) return 1 ;;
@@ -244,7 +248,7 @@ exe_command() {
 	local way=$1 source=$3 folder=$4 script
 	local -a args=()
 	case $way in
-	ebt-stage)
+	ebt-stage*)
 		script='
 			{ echo "$from/bin/app"; ldd "$from/bin/app" |
 				awk -v from="$from/" "index(\$3, from) == 1 { print \$3 }"; } >"$list"
@@ -283,17 +287,24 @@ way_command() {
 	case $way in
 	*-F*) option=("--fanout=${way##*-F}") ;;
 	*-lz4) option=(--compress=lz4) ;;
+	*-none) ours+=(--compress=none) ;;
 	esac
+	[[ $kind != archive ]] || ours+=(--unpack)
 	case $way:$kind in
 	*:exe) exe_command "$@" ;;
-	ebt-stage:*)
+	ebt-stage*:*)
 		cmd=("${ranks[@]}" "${probe[@]}" "${ours[@]}" "$source" "$folder/")
 		;;
 	sbcast*) cmd=("${probe[@]}" sbcast "${option[@]}" "$source" "$target") ;;
+	mpibcast+untar:*)
+		cmd=("${ranks[@]}" "${probe[@]}" "$ways_dir/control_bcast" "$source" "$tar" ""
+			"tar -xpf $tar -C $folder && rm -f $tar")
+		;;
 	mpibcast*)
 		cmd=(env "${algorithm[@]}" "${ranks[@]}" "${probe[@]}" "$ways_dir/control_bcast"
 			"$source" "$target")
 		;;
+	direct:archive) cmd=("${on_all[@]}" "${probe[@]}" tar -xpf "$source" -C "$folder") ;;
 	tar+mpibcast:*)
 		cmd=("${ranks[@]}" "${probe[@]}" "$ways_dir/control_bcast" "$tar.0" "$tar"
 			"tar -cf $tar.0 -C ${source%/*} ${source##*/}"
