@@ -69,6 +69,12 @@ int pfs_lustre_parse(const void *lov, size_t len, struct pfs_layout **out);
  * metadata server.
  */
 int pfs_layout_at(enum pfs_kind kind, const char *path, struct pfs_layout **out);
+/*
+ * What lies from byte @at of a file on, @len bytes, as if it were a file of its own: 1 and a layout
+ * with a part for each stripe, the caller's; 0 if it had more than @most; or -ENOMEM.
+ */
+int pfs_layout_range(const struct pfs_layout *l, uint64_t at, uint64_t len,
+	uint32_t most, struct pfs_layout **out);
 /* The same of an open file, also on BeeGFS: there "osts" are numbers of its targets. */
 int pfs_layout_of(enum pfs_kind kind, int fd, struct pfs_layout **out);
 

@@ -18,6 +18,7 @@
 
 #define LARGE	     (16u << 20) /* bytes: smaller ones are not worth a request */
 #define LAYOUT_BYTES (64u << 20)
+#define MEMBER_PARTS (1u << 16) /* stripes of a member of an archive */
 #define PATH_SIZE    (2 * MANIFEST_PATH_MAX + 3)
 
 void stage_layouts_release(struct plan_layouts *l)
@@ -118,6 +119,34 @@ struct asking {
 	struct buf *b;
 };
 
+/* The layout of an archive, which is asked for once for neighbours in it. */
+struct archive_layout {
+	uint32_t source;
+	bool asked;
+	struct pfs_layout *layout; /* NULL: not known */
+};
+
+static void archive_layout_release(struct archive_layout *a)
+{
+	pfs_layout_free(a->layout);
+}
+
+/* Of member @i, which lies in its archive as it is. */
+static void ask_member(const struct manifest *m, uint32_t i, enum pfs_kind kind,
+	struct archive_layout *a, struct pfs_layout **out)
+{
+	const struct manifest_entry *e = &m->entries[i];
+
+	if (!a->asked || a->source != e->source) {
+		pfs_layout_free(TAKE(a->layout));
+		a->asked = true;
+		a->source = e->source;
+		pfs_layout_at(kind, m->sources[e->source], &a->layout);
+	}
+	if (a->layout)
+		pfs_layout_range(a->layout, e->ino, e->size, MEMBER_PARTS, out);
+}
+
 static int ask(void *arg, struct ebt_err *err)
 {
 	const struct asking *a = arg;
@@ -125,6 +154,7 @@ static int ask(void *arg, struct ebt_err *err)
 	uint32_t first = (uint32_t)a->readers->rank, step = (uint32_t)a->readers->size;
 	struct buf *b = a->b;
 	const struct manifest *m = st->b.m;
+	SCOPED(archive_layout_release) struct archive_layout archive = {0};
 	SCOPED_FREE char *path = malloc(PATH_SIZE);
 	SCOPED_FREE bool *probed = calloc(m->n_sources + 1, sizeof(*probed));
 	SCOPED_FREE enum pfs_kind *kind = calloc(m->n_sources + 1, sizeof(*kind));
@@ -137,9 +167,9 @@ static int ask(void *arg, struct ebt_err *err)
 		SCOPED_LAYOUT struct pfs_layout *l = NULL;
 		uint32_t from = m->entries[i].source;
 
-		/* Archives are read from front to end, by one reader as far as they can. */
+		/* What its reader has or decodes is sent by that one. */
 		if (!manifest_moves(m, st->b.need, i) ||
-			m->entries[i].marks & MANIFEST_MEMBER ||
+			m->entries[i].marks & MANIFEST_AHEAD ||
 			manifest_data(&m->entries[i]) < LARGE)
 			continue;
 		if (n++ % step != first)
@@ -153,7 +183,11 @@ static int ask(void *arg, struct ebt_err *err)
 		if (kind[from] != PFS_LUSTRE ||
 			manifest_source_path(m, i, path, PATH_SIZE) < 0)
 			continue;
-		if (pfs_layout_at(kind[from], path, &l) > 0)
+		if (m->entries[i].marks & MANIFEST_MEMBER)
+			ask_member(m, i, kind[from], &archive, &l);
+		else
+			pfs_layout_at(kind[from], path, &l);
+		if (l)
 			put_layout(b, i, l);
 	}
 	return !buf_ok(b) && r == 0 ? ebt_fail(err, -ENOMEM, "layouts") : r;

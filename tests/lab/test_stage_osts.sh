@@ -64,6 +64,30 @@ done
 is "opens" $opens "$(awk '{s += $2} END {print s}' "$WORK/reads")"
 clear_nodes
 
+# Of a plain tar large members are read by all readers at their places, by OSTs, the small ones with
+# their headers by one, and nothing twice but the blocks in which members begin and end. What is
+# compressed one reader decodes, once.
+mkdir -p "$WORK/tree/d"
+head -c 40000000 /dev/urandom >"$WORK/tree/large"
+for k in $(seq 50); do head -c $((k * 777)) /dev/urandom >"$WORK/tree/d/$k"; done
+striped src/env.tar 0,1,2,3,4,5,6,7 1048576 0
+tar --format=pax -cf - -C "$WORK/tree" . | dd of="$O/src/env.tar" bs=1M conv=notrunc iflag=fullblock status=none
+gzip -1 <"$O/src/env.tar" >"$O/env.tar.gz"
+mv "$O/src/env.tar" "$O/env.tar"
+for archive in env.tar env.tar.gz; do
+	size=$(stat -c %s "$O/$archive")
+	reset
+	run 0 --readers=4 --json --unpack /lustre/$archive /local/job
+	reads >"$WORK/reads"
+	cat "$WORK/reads"
+	same_on_nodes "$WORK/tree" /local/job
+	check "$archive is read once: $(total) of $size bytes" \
+		test "$(total)" -ge $((size * 99 / 100)) -a "$(total)" -le $((size + 8 * 131072))
+	is "$archive: clients that read" $([ $archive = env.tar ] && echo 4 || echo 1) \
+		"$(awk '{s = 0; for (k = 3; k <= 10; k++) s += $k; n += s > 0} END {print n}' "$WORK/reads")"
+	clear_nodes
+done
+
 # With small files and one that cannot be dealt by OST, still every byte once, and the readers
 # are level.
 reset
