@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * libarchive writes the header into memory and is stopped before it would pad what never came.
+ * libarchive writes the header into memory and gets no further.
  * Then further pax records go in: behind those that are there, or else in a pax header of their
  * own in front, which is two blocks more.
  *
@@ -74,13 +74,24 @@ void header_maker_free(struct header_maker *m)
 	free(m);
 }
 
-static void free_writer(struct archive **a)
+/* Where libarchive writes to. */
+struct sink {
+	struct archive *a;
+	struct buf *out;
+	bool full; /* the header is there, and all else refused */
+};
+
+/*
+ * Closing would write the content that never came, padding, and the end of an archive, and is
+ * told off at the first byte. archive_write_fail would keep it from trying, but then it forgets
+ * to free what open took.
+ */
+static void sink_close(struct sink *s)
 {
 	int saved = errno;
 
-	/* Or freeing would write padding and the end of an archive. */
-	archive_write_fail(*a);
-	archive_write_free(*a);
+	s->full = true;
+	archive_write_free(s->a);
 	errno = saved;
 }
 
@@ -243,11 +254,13 @@ static int put_attributes(struct archive_entry *ae, const struct header *h,
 
 static la_ssize_t keep(struct archive *a, void *arg, const void *data, size_t len)
 {
-	struct buf *b = arg;
+	struct sink *s = arg;
 
-	buf_put(b, data, len);
-	if (buf_ok(b))
-		return (la_ssize_t)len;
+	if (!s->full) {
+		buf_put(s->out, data, len);
+		if (buf_ok(s->out))
+			return (la_ssize_t)len;
+	}
 	archive_set_error(a, ENOMEM, "out of memory");
 	return -1;
 }
@@ -264,7 +277,8 @@ static int write_header(const struct header *h, struct buf *out, struct buf *rec
 	struct ebt_err *err)
 {
 	SCOPED(free_entry) struct archive_entry *ae = archive_entry_new();
-	SCOPED(free_writer) struct archive *a = archive_write_new();
+	SCOPED(sink_close) struct sink sink = {.a = archive_write_new(), .out = out};
+	struct archive *a = sink.a;
 	const struct manifest_entry *e = h->e;
 	bool map = h->sparse && !h->link && e->kind == MANIFEST_FILE;
 	int r;
@@ -273,7 +287,7 @@ static int write_header(const struct header *h, struct buf *out, struct buf *rec
 		return fail_member(h, -ENOMEM, "out of memory", err);
 	if (archive_write_set_format_pax(a) != ARCHIVE_OK ||
 		archive_write_set_bytes_per_block(a, 0) != ARCHIVE_OK ||
-		archive_write_open2(a, out, NULL, keep, NULL, NULL) != ARCHIVE_OK)
+		archive_write_open2(a, &sink, NULL, keep, NULL, NULL) != ARCHIVE_OK)
 		return fail_writer(h, a, err);
 	r = put_attributes(ae, h, records, err);
 	if (r < 0)

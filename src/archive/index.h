@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The index beside an archive, NAME.idx: text that says where each member lies, so that nobody
- * has to go through the archive to find one. See share/man, ebt-index. It only helps: whoever
+ * has to go through the archive to find one. Its lines: see index.c. It only helps: whoever
  * uses it compares size and time of the archive, and looks at the header of what it reads.
  *
  * Pure, and a piece at a time: memory for one line.

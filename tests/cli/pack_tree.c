@@ -308,7 +308,7 @@ int main(int argc, char **argv)
 		{"stripe", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
 	static struct tree t;
 	size_t stripe = 1 << 20, n;
-	const char *archive;
+	SCOPED_FREE char *archive = NULL;
 	int c, fd;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -323,11 +323,10 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		errx(99, "usage: pack_tree [OPTION...] DIR ARCHIVE");
-	archive = argv[optind + 1];
-	fd = open(archive, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = open(argv[optind + 1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
-		err(99, "%s", archive);
-	archive = need(realpath(archive, NULL));
+		err(99, "%s", argv[optind + 1]);
+	archive = need(realpath(argv[optind + 1], NULL));
 	if (chdir(argv[optind]) < 0)
 		err(99, "%s", argv[optind]);
 	must(header_maker_new(&t.maker, &why));
