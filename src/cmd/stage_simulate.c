@@ -80,6 +80,7 @@ static void decide(struct spec *s, const struct plan *p)
 		.read = 1 / s->plan.cost.read,
 		.write = 1 / s->plan.cost.write,
 		.cores = 2 * THREADS,
+		.nodes = 1,
 		.read_threads = THREADS,
 		.write_threads = THREADS,
 	};

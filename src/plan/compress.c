@@ -11,7 +11,7 @@ static const struct compress_way ideal = {
 /* Time of one of @threads, as far as there are processors for them. */
 static double by_threads(double seconds, unsigned threads, double cores)
 {
-	return seconds / fmax(fmin(threads, cores), 1e-3);
+	return seconds / fmin(threads, cores);
 }
 
 /*
@@ -20,12 +20,12 @@ static double by_threads(double seconds, unsigned threads, double cores)
  */
 static double cpu_of(const struct compress_job *j, double plain)
 {
-	return fmin(j->cpu, plain * j->cores);
+	return fmin(j->cpu, plain * j->cores / j->nodes);
 }
 
 double compress_seconds(const struct compress_job *j, const struct compress_way *w)
 {
-	double sends = j->sends / j->link, cores = fmax(j->cores, 1e-3);
+	double sends = j->sends / j->link, packs = fmax(j->share, j->here);
 	double plain = fmax(sends, fmax(j->share * j->read, j->write)), cpu, with;
 
 	cpu = cpu_of(j, plain);
@@ -35,7 +35,7 @@ double compress_seconds(const struct compress_job *j, const struct compress_way 
 		j->share * (j->read + by_threads(w->pack, j->read_threads, j->cores)));
 	with = fmax(with, j->write + by_threads(w->unpack, j->write_threads, j->cores));
 	cpu -= cpu * COMPRESS_SENDS * (1 - w->ratio);
-	return fmax(with, (cpu + j->share * w->pack + w->unpack) / cores);
+	return fmax(with, (j->nodes * (cpu + w->unpack) + packs * w->pack) / j->cores);
 }
 
 int compress_choose(
@@ -59,9 +59,9 @@ int compress_choose(
 			best = i;
 		}
 	}
-	worth = now >= 0       ? COMPRESS_KEEP
-		: j->cores < 1 ? COMPRESS_WORTH_SHARED
-			       : COMPRESS_WORTH;
+	worth = now >= 0	      ? COMPRESS_KEEP
+		: j->cores < j->nodes ? COMPRESS_WORTH_SHARED
+				      : COMPRESS_WORTH;
 	return plain >= least * worth ? best : -1;
 }
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Is it worth while to compress what travels? A byte of content takes as long as the slowest of what
- * it goes through side by side: the link, reading, writing, and the processors of a node. Compressing
+ * it goes through side by side: the link, reading, writing, and the processors of a machine. Compressing
  * makes the link's part shorter and the others longer:
  *
- *	without   max(k/B,    s r,                W,       P/n)
- *	with      max(k q/B,  s (r + c/threads),  W + u/threads,  (P' + s c + u)/n)
+ *	without   max(k/B,    s r,                W)
+ *	with      max(k q/B,  s (r + c/threads),  W + u/threads,  (m (P' + u) + s' c)/n)
  *
  * B the link, k the times that it sends a byte, s the reader's share of the content, r and W reading
- * and writing, q the ratio, c and u what compressing and uncompressing take of a processor, n the
- * processors that a node has for itself, P what the rest takes of them; P' has its part of sending
- * reduced by q.
+ * and writing, q the ratio, c and u what compressing and uncompressing take of a processor. The machine
+ * has n of them and m nodes, each of which spends P in any case; P' has its part of sending reduced by
+ * q. All its readers together have the share s'.
  */
 #ifndef PLAN_COMPRESS_H
 #define PLAN_COMPRESS_H
@@ -25,7 +25,9 @@ struct compress_job {
 	double read;  /* of what a reader reads, by all of its threads */
 	double write; /* by all threads of a node */
 	double cpu;   /* of processors of a node, without compressing */
-	double cores; /* of a node; below 1 where several share one */
+	double cores; /* processors of the machine, */
+	double nodes; /* that so many nodes share, 1 with most, */
+	double here;  /* which are this part of all of them */
 	unsigned read_threads, write_threads;
 };
 

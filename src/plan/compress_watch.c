@@ -47,10 +47,9 @@ void compress_watch_renew(
 	for (int i = 0; i < w->n_ways; i++)
 		w->ways[i].known = false;
 	w->from = (struct compress_seen){.now = now};
-	w->filled = 0;
 	w->gap = w->wait = 0;
 	w->way = -1;
-	w->fresh = false;
+	w->filled = w->since = 0;
 	if (w->state == COMPRESS_ON)
 		w->state = COMPRESS_PLAIN;
 }
@@ -123,6 +122,18 @@ static void look_at_gain(struct compress_watch *w, const struct compress_seen *s
 	begin_probe(w, s);
 }
 
+static void decide(struct compress_watch *w)
+{
+	int way = compress_choose(&w->job, w->ways, w->n_ways, w->way);
+
+	if (way >= 0 && w->state == COMPRESS_PLAIN)
+		w->since = w->filled;
+	if (way < 0 && w->way >= 0)
+		w->gap = w->wait = 0;
+	w->way = way;
+	w->state = way < 0 ? COMPRESS_PLAIN : COMPRESS_ON;
+}
+
 void compress_watch_look(struct compress_watch *w, const struct compress_seen *s)
 {
 	double seconds = s->now - w->from.now;
@@ -140,12 +151,14 @@ void compress_watch_look(struct compress_watch *w, const struct compress_seen *s
 		w->plain = took(w, s);
 		if (w->ban)
 			w->ban--;
-	} else if (!w->fresh) {
+		/* As content was when it was last tried. */
+		else if (w->n_ways && w->ways[0].known)
+			decide(w);
+	} else if (w->from.parcels >= w->since) {
 		look_at_gain(w, s);
 	}
 	if (w->state == COMPRESS_PROBES)
 		return;
-	w->fresh = false;
 	w->from = *s;
 	if (w->state == COMPRESS_ON && ++w->age >= w->most) {
 		w->most = w->most < AGE_MOST ? 2 * w->most : AGE_MOST;
@@ -153,9 +166,11 @@ void compress_watch_look(struct compress_watch *w, const struct compress_seen *s
 	}
 }
 
-bool compress_watch_holds(const struct compress_watch *w, uint64_t sent)
+bool compress_watch_holds(const struct compress_watch *w, uint64_t taken, uint64_t sent)
 {
-	return w->state == COMPRESS_PROBES && w->filled >= sent + COMPRESS_AHEAD;
+	return w->state == COMPRESS_PROBES &&
+	       taken >= sent + (w->job.share > ALONE ? COMPRESS_AHEAD
+						     : COMPRESS_AHEAD_SHARE);
 }
 
 void compress_watch_next(struct compress_watch *w, bool *try)
@@ -171,18 +186,6 @@ void compress_watch_next(struct compress_watch *w, bool *try)
 		w->wait = w->gap;
 		*try = true;
 	}
-}
-
-static void decide(struct compress_watch *w)
-{
-	int way = compress_choose(&w->job, w->ways, w->n_ways, w->way);
-
-	if (way >= 0 && w->state == COMPRESS_PLAIN)
-		w->fresh = true;
-	if (way < 0 && w->way >= 0)
-		w->gap = w->wait = 0;
-	w->way = way;
-	w->state = way < 0 ? COMPRESS_PLAIN : COMPRESS_ON;
 }
 
 void compress_watch_tried(struct compress_watch *w, int way, uint64_t len,

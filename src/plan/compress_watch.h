@@ -21,9 +21,10 @@
 
 #include "plan/compress.h"
 
-#define COMPRESS_WAYS 3 /* at most */
-#define COMPRESS_AHEAD                                                                 \
-	4 /* parcels ahead of the link while it probes: less than a pool has */
+#define COMPRESS_WAYS	     3 /* at most */
+/* Parcels ahead of the link while it probes, less than a pool has: of one reader, and of each of several. */
+#define COMPRESS_AHEAD	     4
+#define COMPRESS_AHEAD_SHARE 2
 
 /* Sums since the batch began, of this node. */
 struct compress_seen {
@@ -47,13 +48,13 @@ struct compress_watch {
 	enum compress_state state;
 	int way;		   /* COMPRESS_ON: which */
 	struct compress_seen from; /* begin of the probe or window */
-	uint64_t filled;	   /* own parcels so far */
 	unsigned gap, wait;	   /* parcels between trials, and until the next one */
 	unsigned ban;		   /* windows in which nothing is compressed */
 	unsigned penalty;	   /* the next ban */
 	unsigned age, most;	   /* windows since the probe, until the next one */
-	double plain; /* seconds a byte that windows without took; 0: not known */
-	bool fresh;   /* the window has parcels of before in it */
+	double plain;	 /* seconds a byte that windows without took; 0: not known */
+	uint64_t filled; /* own parcels so far, */
+	uint64_t since; /* and when it began to compress: earlier ones go as they are */
 };
 
 /* @job without what is measured; @n ways, the cheapest first. */
@@ -65,8 +66,9 @@ void compress_watch_renew(
 
 /* A look at what has been done since; best whenever something was sent. */
 void compress_watch_look(struct compress_watch *w, const struct compress_seen *s);
-/* Should the next parcel wait, when so many are sent? */
-bool compress_watch_holds(const struct compress_watch *w, uint64_t sent);
+/* Should a reader wait, who has taken so many parcels, of which so many are sent? */
+bool compress_watch_holds(
+	const struct compress_watch *w, uint64_t taken, uint64_t sent);
 /*
  * There is a further parcel. *try: a piece of it is to be compressed in each way, for
  * compress_watch_tried. It goes as w->way says then, -1: as it is.
@@ -75,7 +77,6 @@ void compress_watch_next(struct compress_watch *w, bool *try);
 /* Is it worth while to try way @way, after what the cheaper ones came to? If not, nor are others. */
 bool compress_watch_wants(const struct compress_watch *w, int way);
 /* A piece of @len bytes became @packed. Processor seconds. */
-
 void compress_watch_tried(struct compress_watch *w, int way, uint64_t len,
 	uint64_t packed, double pack, double unpack);
 /* All that were worth a try were tried: it is decided. */

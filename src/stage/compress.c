@@ -126,7 +126,9 @@ int stage_compress_open_all(struct stage *st, struct ebt_err *err)
 	st->contexts = contexts(st);
 	if (!st->compress.automatic)
 		return 0;
-	job.cores = processors() / neighbours_all(st);
+	job.cores = processors();
+	job.nodes = neighbours_all(st);
+	job.here = job.nodes / st->job.n_nodes;
 	compress_watch_start(&st->watch, &job, tuner_ways(ways));
 	return 0;
 }
@@ -141,9 +143,9 @@ void stage_compress_note(const struct stage *st)
 	log_debug(&st->job.log,
 		"compression %s: link %.3g B/s, ns a byte: read %.2f, write %.2f, "
 		"processors "
-		"%.2f of %.2f",
+		"%.2f of %.2f for a node",
 		w->state == COMPRESS_ON ? "on" : "off", j->link, j->read * 1e9,
-		j->write * 1e9, j->cpu * 1e9, j->cores);
+		j->write * 1e9, j->cpu * 1e9, j->cores / j->nodes);
 	for (int i = 0; i < w->n_ways && w->ways[i].known; i++)
 		log_debug(&st->job.log, "  way %d: to %.3f, ns a byte: %.2f, back %.2f",
 			i, w->ways[i].ratio, w->ways[i].pack * 1e9,

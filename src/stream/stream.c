@@ -76,11 +76,14 @@ static void fill_all(struct channel *c, struct pack_place *from, struct block *b
 	int r;
 
 	while (!stream_failed(s) && !__atomic_load_n(&s->ending, __ATOMIC_ACQUIRE)) {
-		if (s->tuner)
-			tuner_wait(s->tuner);
 		{
 			SCOPED_LOCK(&c->order);
-			if (c->next_fill == n || !(p = pool_wait(c->pool)))
+			if (c->next_fill == n)
+				return;
+			if (s->tuner)
+				tuner_wait(s->tuner, c->next_fill);
+			p = pool_wait(c->pool);
+			if (!p)
 				return;
 			seq = c->next_fill++;
 		}

@@ -11,7 +11,7 @@
 
 #define TRIAL	   (64u << 10) /* bytes of a parcel, from its middle */
 #define LIKELY	   0.8	       /* of a ratio of late, that the next one shrinks too */
-#define EARLY	   8	       /* sends at first that tell no rate */
+#define EARLY	   4	       /* sends at first that tell no rate */
 #define TELLS_RATE (64u << 10) /* bytes of a send, at least */
 
 static const struct block_way ways[] = {
@@ -77,10 +77,10 @@ void tuner_free(struct tuner *t)
 	free(t);
 }
 
-void tuner_wait(struct tuner *t)
+void tuner_wait(struct tuner *t, uint64_t taken)
 {
 	SCOPED_LOCK(&t->lock);
-	while (!t->closed && compress_watch_holds(t->watch, t->seen.parcels))
+	while (!t->closed && compress_watch_holds(t->watch, taken, t->seen.parcels))
 		pthread_cond_wait(&t->moved, &t->lock);
 }
 

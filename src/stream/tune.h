@@ -23,8 +23,8 @@ int tuner_new(struct compress_watch *watch, struct tuner **out, struct ebt_err *
 void tuner_free(struct tuner *t);
 DEFINE_SCOPED(struct tuner, tuner_free)
 
-/* Waits while enough is on its way to tell the link's rate. */
-void tuner_wait(struct tuner *t);
+/* Waits while enough of @taken parcels is on its way to tell the link's rate. */
+void tuner_wait(struct tuner *t, uint64_t taken);
 /* Ends all waiting. */
 void tuner_close(struct tuner *t);
 /*

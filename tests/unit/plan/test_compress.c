@@ -20,16 +20,23 @@ static const struct compress_way text[] = {
 static const struct compress_way noise[] = {
 	{true, 1, 0.3e-9, 0}, {true, 1, 0.6e-9, 0}, {true, 1, 0.9e-9, 0}};
 
-/* A node of a cluster: many cores for itself, a reader of the page cache, a store in memory. */
+/*
+ * A node of a cluster: many cores for itself, a reader of the page cache, a store in memory. Below one
+ * core: eight of them on one machine, all of the job.
+ */
 static struct compress_job node(double link, double cores)
 {
+	bool shared = cores < 1;
+
 	return (struct compress_job){.link = link,
 		.sends = 1,
 		.share = 1,
 		.read = 0.1e-9,
 		.write = 0.2e-9,
 		.cpu = 1.5e-9,
-		.cores = cores,
+		.cores = shared ? 8 * cores : cores,
+		.nodes = shared ? 8 : 1,
+		.here = shared,
 		.read_threads = 4,
 		.write_threads = 4};
 }
@@ -136,15 +143,12 @@ struct run {
 static void open_run(
 	struct run *r, double link, double cores, const struct compress_way *ways)
 {
+	struct compress_job job = node(0, cores);
+
 	memset(r, 0, sizeof(*r));
 	r->m = (struct machine){.is = node(link, cores), .ways = ways};
-	compress_watch_start(&r->w,
-		&(struct compress_job){.sends = 1,
-			.share = 1,
-			.cores = cores,
-			.read_threads = 4,
-			.write_threads = 4},
-		3);
+	job.read = job.write = job.cpu = 0;
+	compress_watch_start(&r->w, &job, 3);
 }
 
 /* One parcel all the way: it takes what the slowest takes. */
@@ -292,15 +296,15 @@ static void few_parcels_wait_ahead_of_a_link_that_is_not_known(void)
 
 	open_run(&r, 200 * MBIT, 64, text);
 	for (unsigned i = 0; i < COMPRESS_AHEAD; i++) {
-		CU_ASSERT(!compress_watch_holds(&r.w, 0));
+		CU_ASSERT(!compress_watch_holds(&r.w, i, 0));
 		compress_watch_next(&r.w, &try);
 		CU_ASSERT(!try && r.w.way == -1);
 	}
-	CU_ASSERT(compress_watch_holds(&r.w, 0));
-	CU_ASSERT(!compress_watch_holds(&r.w, 1));
+	CU_ASSERT(compress_watch_holds(&r.w, COMPRESS_AHEAD, 0));
+	CU_ASSERT(!compress_watch_holds(&r.w, COMPRESS_AHEAD, 1));
 	go(&r, 16);
 	CU_ASSERT_EQUAL(r.w.state, COMPRESS_ON);
-	CU_ASSERT(!compress_watch_holds(&r.w, 0));
+	CU_ASSERT(!compress_watch_holds(&r.w, 100, 0));
 }
 
 static void the_next_batch_knows_the_link_but_not_the_content(void)
