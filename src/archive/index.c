@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Lines are parsed where they lie; only one that a piece of input cuts is put together first. Names
+ *	EBT-INDEX 1 SIZE UNPACKED SECONDS.NANOSECONDS MEMBERS
+ *	HEADER DATA PACKED SIZE f|d|l PATH
+ *	HEADER DATA 0 0 h PATH TARGET
+ *
+ * as struct index_head and struct index_member have it, one space between words, names as
+ * text_percent writes them. Lines are parsed where they lie; only one that a piece of input cuts is put together first. Names
  * are decoded into memory that was taken for the longest of them.
  */
 #include "archive/index.h"
@@ -90,25 +95,6 @@ static const char *member_flaw(const struct index_member *m)
 	return NULL;
 }
 
-static void put_name(struct buf *out, const char *name)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t n;
-
-	for (const char *p = name; *p; p += n) {
-		for (n = 0; plain((unsigned char)p[n]); n++)
-			;
-		buf_put(out, p, n);
-		if (!p[n])
-			break;
-		buf_put(out,
-			(const char[]){'%', hex[(unsigned char)p[n] >> 4],
-				hex[(unsigned char)p[n] & 15]},
-			3);
-		n++;
-	}
-}
-
 static int finish_put(struct buf *out, struct ebt_err *err)
 {
 	return buf_ok(out) ? 0 : ebt_fail(err, -ENOMEM, "index of an archive");
@@ -135,10 +121,10 @@ int index_put(struct buf *out, const struct index_member *m, struct ebt_err *err
 		return ebt_failx(err, -EINVAL, "index of an archive: %s", flaw);
 	buf_printf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %c ",
 		m->header, m->data, m->packed, m->size, m->type);
-	put_name(out, m->path);
+	buf_put_percent(out, m->path);
 	if (m->link) {
 		buf_put8(out, ' ');
-		put_name(out, m->link);
+		buf_put_percent(out, m->link);
 	}
 	buf_put8(out, '\n');
 	return finish_put(out, err);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 void buf_release(struct buf *b)
 {
 	free(b->data);
@@ -156,4 +158,15 @@ struct ebt_digest reader_get_digest(struct reader *r)
 	d.lo = reader_get64(r);
 	d.hi = reader_get64(r);
 	return d;
+}
+
+void buf_put_percent(struct buf *b, const char *name)
+{
+	size_t len = text_percent(name, NULL);
+	unsigned char *at = buf_extend(b, len + 1);
+
+	if (!at)
+		return;
+	text_percent(name, (char *)at);
+	b->len--; /* the NUL */
 }

@@ -33,6 +33,8 @@ void buf_free_array(struct buf *b, size_t n);
 /* Room for @len more bytes, counted as written; NULL when memory is short. */
 void *buf_extend(struct buf *b, size_t len);
 void buf_put(struct buf *b, const void *data, size_t len);
+/* A name as text_percent writes it. */
+void buf_put_percent(struct buf *b, const char *name);
 void buf_put8(struct buf *b, uint8_t v);
 void buf_put16(struct buf *b, uint16_t v);
 void buf_put32(struct buf *b, uint32_t v);

@@ -6,7 +6,7 @@
  *
  *	frame | frame | ... | frame | seek table
  *
- * The table has Facebook's seekable format (share/man, ebt-index). Its arithmetic is pure and
+ * The table has Facebook's seekable format, see frames.c. Its arithmetic is pure and
  * there in every build; frames themselves need the library, and without it say so.
  */
 #ifndef CODEC_FRAMES_H

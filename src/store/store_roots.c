@@ -36,15 +36,8 @@ void store_roots_release(struct store_roots *r)
 
 static void put_word(struct buf *out, const char *name)
 {
-	size_t len = text_percent(name, NULL);
-	unsigned char *at;
-
 	buf_put8(out, ' ');
-	at = buf_extend(out, len + 1);
-	if (!at)
-		return;
-	text_percent(name, (char *)at);
-	out->len--; /* the NUL */
+	buf_put_percent(out, name);
 }
 
 static void put_text(struct buf *out, const char *text)
