@@ -34,7 +34,11 @@ bool block_has(uint32_t codec)
 
 uint32_t block_at(unsigned i)
 {
-	return i < sizeof(kinds) / sizeof(kinds[0]) - 1 ? kinds[i]->codec : BLOCK_NONE;
+	const struct block_kind *const *k = kinds;
+
+	while (*k && i--)
+		k++;
+	return *k ? (*k)->codec : BLOCK_NONE;
 }
 
 const char *block_name(uint32_t codec)
