@@ -33,15 +33,23 @@ static bool find_brought(
 	return true;
 }
 
+uint32_t archives_count(const struct buf *names)
+{
+	const char *begin = (const char *)names->data, *end = begin + names->len;
+	uint32_t n = 0;
+
+	for (const char *p = begin; p < end; p += strlen(p) + 1)
+		n++;
+	return n;
+}
+
 /* Archives of this reader: every so-manieth, and what only one can read is the first one's. */
 static int deal(const struct archives_input *from, struct unpack_input *in)
 {
 	const char *begin = (const char *)from->names->data, **paths;
 	const char *end = begin + from->names->len;
-	uint32_t *numbers, total = 0;
+	uint32_t *numbers, total = archives_count(from->names);
 
-	for (const char *p = begin; p < end; p += strlen(p) + 1)
-		total++;
 	in->archives = paths = calloc((size_t)total + 1, sizeof(*paths));
 	in->numbers = numbers = calloc((size_t)total + 1, sizeof(*numbers));
 	if (!paths || !numbers)

@@ -23,6 +23,8 @@ struct archives {
 	bool more;		  /* will come after what was taken */
 };
 
+uint32_t archives_count(const struct buf *names); /* as stage_roots has them */
+
 struct archives_input {
 	const struct buf *names; /* of all archives, as stage_roots has them */
 	uint32_t rank, readers;	 /* this one of how many */

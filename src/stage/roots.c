@@ -215,6 +215,16 @@ struct root roots_next(struct reader *r)
 	return root;
 }
 
+uint32_t roots_count(const struct buf *list)
+{
+	struct reader r = reader_of(list->data, list->len);
+	uint32_t bases = reader_get32(&r);
+
+	for (uint32_t i = 0; i < bases; i++)
+		next_text(&r);
+	return reader_get32(&r);
+}
+
 bool roots_meet(const struct buf *list)
 {
 	struct reader r = reader_of(list->data, list->len);

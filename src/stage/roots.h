@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "ebt/err.h"
@@ -33,6 +34,8 @@ struct root {
 	const char *name;
 };
 struct root roots_next(struct reader *r);
+/* How many there are, those above others counted. */
+uint32_t roots_count(const struct buf *list);
 /*
  * May two roots of an encoded list give the same name below DEST, other than of directories above
  * them? True also if that cannot be told.

@@ -584,7 +584,9 @@ static int open_walk_all(struct stage *st, struct walk *w, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	/* Archives come in as many batches as it takes: what meets is found as it comes. */
-	w->meets = st->archives.len && !st->o->dry_run;
+	w->meets = !st->o->dry_run &&
+		   archives_count(&st->archives) + roots_count(&st->roots) > 1 &&
+		   st->archives.len;
 	w->whole = st->o->dry_run || (!st->archives.len && roots_meet(&st->roots));
 	w->reads = has_memory(st, w->n_readers);
 	w->readers = stage_open_readers(st, w->n_readers, nodes);
