@@ -78,7 +78,19 @@ static int grow(struct ancestors *a)
 	return 0;
 }
 
-/* Directory @e is in the batch at hand. */
+static bool looks_alike(const struct manifest_entry *a, const struct manifest_entry *b)
+{
+	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+	       a->no_owner == b->no_owner && a->mtime == b->mtime &&
+	       a->mtime_ns == b->mtime_ns && a->atime == b->atime &&
+	       a->atime_ns == b->atime_ns && a->xattrs_len == b->xattrs_len &&
+	       (!a->xattrs_len || memcmp(a->xattrs, b->xattrs, a->xattrs_len) == 0);
+}
+
+/*
+ * Directory @e is in the batch at hand. An archive may name it anew with other attributes: those
+ * count from here on, and the entry that had the others is but memory that is lost.
+ */
 static int remember(struct ancestors *a, const struct manifest *m,
 	const struct manifest_entry *e, struct ebt_err *err)
 {
@@ -91,7 +103,7 @@ static int remember(struct ancestors *a, const struct manifest *m,
 	if (r < 0)
 		return ebt_fail(err, r, "directories");
 	slot = slot_of(a, a->slots, a->n_slots, e->name, strlen(e->name));
-	if (*slot) {
+	if (*slot && looks_alike(&a->dirs->entries[*slot - 1], e)) {
 		a->batch[*slot - 1] = a->now;
 		return 0;
 	}

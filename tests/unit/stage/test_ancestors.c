@@ -102,8 +102,37 @@ static void many_directories_are_told_apart(void)
 	}
 }
 
+/* As an archive does that lists it twice. Enough of them that the table grows meanwhile. */
+static void a_directory_is_remembered_as_it_was_last(void)
+{
+	SCOPED(ancestors_freep) struct ancestors *a = NULL;
+	char name[64];
+
+	CU_ASSERT_FATAL(ancestors_new(&a, NULL) == 0);
+	for (unsigned mode = 0700; mode < 0703; mode++) {
+		SCOPED_MANIFEST struct manifest *dirs = batch();
+		SCOPED_MANIFEST struct manifest *m = batch();
+
+		for (int i = 0; i < 300; i++) {
+			snprintf(name, sizeof(name), "d%d", i);
+			add(dirs, MANIFEST_DIR, name, 0777);
+			add(dirs, MANIFEST_DIR, name, mode);
+		}
+		CU_ASSERT_EQUAL(ancestors_complete(a, dirs, NULL), 0);
+		for (int i = 0; i < 300; i++) {
+			snprintf(name, sizeof(name), "d%d/f", i);
+			add(m, MANIFEST_FILE, name, 0600);
+		}
+		CU_ASSERT_EQUAL(ancestors_complete(a, m, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(m->count, 600);
+		for (uint32_t i = 300; i < m->count; i++)
+			CU_ASSERT_EQUAL(m->entries[i].mode, mode);
+	}
+}
+
 static const struct test tests[] = {
 	TEST(a_batch_gets_the_directories_that_it_lacks),
+	TEST(a_directory_is_remembered_as_it_was_last),
 	TEST(a_directory_that_nobody_found_is_missed),
 	TEST(many_directories_are_told_apart),
 };
