@@ -61,9 +61,39 @@ static int check(struct stage *st, const uint64_t *need, enum store_overwrite ho
 		names, n > CONFLICTS_NAMED ? ", ..." : "");
 }
 
+/*
+ * What an archive gives a name may be replaced by what it gives it later, and that be what an
+ * earlier run brought: such names are looked at when all is here, and no member any more.
+ */
+static void defer_members(const struct stage *st, uint64_t *lacks)
+{
+	const struct manifest *m = st->b.m;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		if (m->entries[i].marks & MANIFEST_MEMBER &&
+			manifest_needed(lacks, i) && known_entry(st->old, m, i))
+			lacks[i / 64] &= ~(1ull << i % 64);
+	}
+}
+
+static int check_lacks(struct stage *st, struct ebt_err *err)
+{
+	size_t size = ((size_t)st->b.m->count / 64 + 1) * sizeof(uint64_t);
+	SCOPED_FREE uint64_t *lacks = NULL;
+
+	if (!st->archives.len)
+		return check(st, st->b.lacks, STORE_REFUSE, err);
+	lacks = malloc(size);
+	if (!lacks)
+		return ebt_fail(err, -ENOMEM, "comparison");
+	memcpy(lacks, st->b.lacks, size);
+	defer_members(st, lacks);
+	return check(st, lacks, STORE_REFUSE, err);
+}
+
 int stage_check_conflicts(struct stage *st, struct ebt_err *err)
 {
-	int r = st->b.lacks ? check(st, st->b.lacks, STORE_REFUSE, err) : 0;
+	int r = st->b.lacks ? check_lacks(st, err) : 0;
 
 	/* What comes again for the sake of other nodes replaces its like. */
 	return r == 0 && (!st->b.lacks || st->b.renews)
@@ -133,22 +163,40 @@ static int find_changed(struct stage *st, struct ebt_err *err)
 /* With a file all names of its inode: groups are needed whole. */
 static void need_groups(struct stage *st)
 {
-	/* What takes the place of what was brought is needed, as that was perhaps. */
-	for (uint32_t i = 0; i < st->b.m->count; i++) {
-		const struct manifest_entry *e = &st->b.m->entries[i];
-
-		if (!(e->marks & MANIFEST_AGAIN))
-			continue;
-		manifest_need(st->b.need, i);
-		if (e->group != MANIFEST_NONE)
-			manifest_need(st->b.need, e->group);
-	}
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		uint32_t head = st->b.m->entries[i].group;
 
 		if (head != MANIFEST_NONE && manifest_needed(st->b.need, head))
 			manifest_need(st->b.need, i);
 	}
+}
+
+/* Did an earlier batch bring something by the name of entry @i? The same on all nodes. */
+static bool was_brought(const struct stage *st, uint32_t i)
+{
+	const struct manifest *was;
+	char path[PATH_MAX];
+	uint32_t at;
+
+	if (manifest_path(st->b.m, i, path, sizeof(path)) < 0)
+		return false;
+	was = stage_kept_find(&st->before, path, &at);
+	return was && was->entries[at].marks & MANIFEST_NEEDED;
+}
+
+/* What takes the place of what was brought is needed, although the store may have it. */
+static void need_replacements(struct stage *st)
+{
+	for (uint32_t i = 0; i < st->b.m->count; i++) {
+		const struct manifest_entry *e = &st->b.m->entries[i];
+
+		if (!(e->marks & MANIFEST_AGAIN) || !was_brought(st, i))
+			continue;
+		manifest_need(st->b.need, i);
+		if (e->group != MANIFEST_NONE)
+			manifest_need(st->b.need, e->group);
+	}
+	need_groups(st);
 }
 
 static int compare_here(void *arg, struct ebt_err *err)
@@ -225,7 +273,8 @@ static void weigh_lacks_all(struct stage *st, size_t words)
 			  !manifest_needed(st->b.need, i);
 	transport_reduce_all(&st->job.nodes, some, 2, MPI_INT, MPI_MAX);
 	st->b.renews = some[0];
-	if (some[0] || some[1])
+	/* Of archives there may be more to it, see defer_members. */
+	if (some[0] || some[1] || st->archives.len)
 		return;
 	free(TAKE(st->b.lacks));
 	free(TAKE(st->b.need));
@@ -238,6 +287,8 @@ static int share_needs_all(struct stage *st, struct ebt_err *err)
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
 	int r = automatic ? note_lacks_all(st, words, err) : 0;
 
+	if (r == 0)
+		need_replacements(st);
 	for (size_t at = 0, n; r == 0 && at < words; at += n) {
 		n = words - at < (1 << 20) ? words - at : 1 << 20;
 		transport_reduce_all(
@@ -272,12 +323,19 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 		if (st->b.m->entries[i].kind == MANIFEST_DIR ||
 			manifest_needed(st->b.need, i))
 			continue;
-		st->unchanged++;
+		st->unchanged += !(st->b.m->entries[i].marks & MANIFEST_HERE);
 		keep_known(st, i);
 	}
 	if (st->old)
 		manifest_let_go(st->old);
 	return r;
+}
+
+int stage_compare_end_all(struct stage *st, struct ebt_err *err)
+{
+	return st->archives.len && st->b.lacks
+		       ? job_away_all(&st->job, conflicts, st, err)
+		       : 0;
 }
 
 /*

@@ -218,7 +218,9 @@ static int bring_batches_all(
 	}
 	stage_scan_close(st);
 	manifest_free(TAKE(st->old));
-	return r < 0 ? r : job_away_all(&st->job, join, st, err);
+	if (r == 0)
+		r = job_away_all(&st->job, join, st, err);
+	return r < 0 ? r : stage_compare_end_all(st, err);
 }
 
 /* The store is open. Whatever fails before the commit leaves the node as it was. */

@@ -191,6 +191,8 @@ const struct manifest *stage_kept_find(
 	const struct stage_kept *k, const char *path, uint32_t *entry);
 /* check.c: targets in the way, what is needed (st->b.need, st->unchanged). */
 int stage_compare_all(struct stage *st, struct ebt_err *err);
+/* check.c: of all batches together, targets in the way that could not be told before. */
+int stage_compare_end_all(struct stage *st, struct ebt_err *err);
 /* check.c: the first half of it on this node alone: -EEXIST names the first few. */
 int stage_check_conflicts(struct stage *st, struct ebt_err *err);
 /* check.c: space and inodes for what is needed, on every node. */
