@@ -272,9 +272,12 @@ static int take_member(struct unpack *u, const struct member *m, struct ebt_err 
 	bool placed = m->at != UNARCHIVE_NOWHERE;
 	struct manifest_entry e = m->e;
 	bool again = m->again && e.kind != MANIFEST_DIR;
+	bool wanted = wants(u, e.name, e.kind == MANIFEST_DIR);
+	/* Of cpio the last name has the content, of all: whether that name is wanted or not. */
+	bool fills = m->link && m->content && e.size && wants(u, m->link, false);
 	int r = 0;
 
-	if (!wants(u, e.name, e.kind == MANIFEST_DIR))
+	if (!wanted && !fills)
 		return 0;
 	/* Numbers of content that is placed are bytes of the archive, others are not. */
 	e.dev = manifest_dev(u->in->node, 2 * u->in->numbers[u->index] + placed);
@@ -282,13 +285,16 @@ static int take_member(struct unpack *u, const struct member *m, struct ebt_err 
 	e.changed = manifest_time(u->st.st_ctim);
 	e.marks = MANIFEST_MEMBER | (again ? MANIFEST_AGAIN : 0);
 	if (m->link)
-		r = unpack_links_add(&u->links, e.name, m->link, again, err);
+		r = unpack_links_add(&u->links, e.name, m->link,
+			(again ? UNPACK_LINK_AGAIN : 0u) |
+				(fills ? UNPACK_LINK_FILLS : 0u) |
+				(wanted ? 0u : UNPACK_LINK_UNWANTED),
+			err);
 	else if (again && e.kind == MANIFEST_FILE)
 		r = unpack_links_replaced(&u->links, e.name, err);
-	if (r < 0 || (m->link && (!m->content || !e.size)))
+	if (r < 0 || (m->link && !fills))
 		return r;
 	if (m->link) {
-		/* Of cpio the last name has the content, of all. */
 		e.name = m->link;
 		e.marks |= MANIFEST_AGAIN;
 	}

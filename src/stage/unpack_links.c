@@ -25,12 +25,12 @@ void unpack_links_release(struct unpack_links *l)
 }
 
 int unpack_links_add(struct unpack_links *l, const char *path, const char *target,
-	bool again, struct ebt_err *err)
+	unsigned flags, struct ebt_err *err)
 {
 	struct unpack_link link = {.path = strdup(path),
 		.target = target ? strdup(target) : NULL,
 		.seq = l->n,
-		.again = again};
+		.flags = flags};
 	size_t room = l->room ? 2 * l->room : 64;
 	struct unpack_link *of = l->of;
 
@@ -50,7 +50,7 @@ int unpack_links_add(struct unpack_links *l, const char *path, const char *targe
 
 int unpack_links_replaced(struct unpack_links *l, const char *path, struct ebt_err *err)
 {
-	return unpack_links_add(l, path, NULL, false, err);
+	return unpack_links_add(l, path, NULL, 0, err);
 }
 
 static int by_path(const void *a, const void *b)
@@ -117,6 +117,24 @@ static int find_file(const struct unpack_links *l, const char *name,
 		       : 0;
 }
 
+/*
+ * Content of a link goes to the name that it is a link to, as a file. If that is a link too, the
+ * file is another one: no archiver writes that, so nobody has to miss it.
+ */
+static int check_filling(const struct unpack_links *l, const char *name,
+	const struct unpack_link *link, struct ebt_err *err)
+{
+	const struct unpack_link *target;
+
+	if (!(link->flags & UNPACK_LINK_FILLS))
+		return 0;
+	target = last_before(l, link->target, link->seq);
+	return target && target->target
+		       ? refuse(name, link, "is one too, and brings content for it",
+				 err)
+		       : 0;
+}
+
 /* The last word on each path, as far as that is a link; sorted by files. */
 static int want(const struct unpack_links *l, const char *name, struct wanted *w,
 	size_t *n, struct ebt_err *err)
@@ -127,7 +145,8 @@ static int want(const struct unpack_links *l, const char *name, struct wanted *w
 	for (size_t i = 0; i < l->n && r == 0; i++) {
 		const struct unpack_link *link = &l->of[i];
 
-		if (!link->target ||
+		r = check_filling(l, name, link, err);
+		if (r < 0 || !link->target || link->flags & UNPACK_LINK_UNWANTED ||
 			(i + 1 < l->n && strcmp(l->of[i + 1].path, link->path) == 0))
 			continue;
 		w[*n].link = link;
@@ -190,7 +209,7 @@ static int make(const char *name, struct manifest *to, const struct wanted *w, s
 	for (size_t i = 0; i < n && r == 0; i++) {
 		e.name = w[i].link->path;
 		e.marks &= (uint8_t) ~(MANIFEST_HERE | MANIFEST_AGAIN);
-		e.marks |= w[i].link->again ? MANIFEST_AGAIN : 0;
+		e.marks |= w[i].link->flags & UNPACK_LINK_AGAIN ? MANIFEST_AGAIN : 0;
 		r = manifest_add(to, &e, err);
 	}
 	return r;
