@@ -78,6 +78,7 @@ struct member {
 	uint64_t where; /* above 0, ascending: a number that no other member has */
 };
 
+bool unarchive_built_in(void); /* false: all that follows fails */
 /*
  * Of open @fd, which stays the caller's: a regular file, read from its first byte on without moving
  * its offset, or a stream. @name is for messages. The options are copied.

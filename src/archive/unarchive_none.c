@@ -4,6 +4,11 @@
 
 #include <errno.h>
 
+bool unarchive_built_in(void)
+{
+	return false;
+}
+
 int unarchive_open(int fd, const char *name, const struct unarchive_options *o,
 	struct unarchive **out, struct ebt_err *err)
 {

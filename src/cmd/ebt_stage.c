@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "archive/unarchive.h"
 #include "base/scope.h"
 #include "cmd/stage_cmd.h"
+#include "codec/decode.h"
 #include "manifest/manifest.h"
 #include "transport/transport.h"
 
@@ -111,6 +113,25 @@ static int run(void *arg, int rank, struct ebt_err *err)
 	}
 }
 
+/* Formats that --unpack reads, and what it decodes. */
+static void print_archives(void)
+{
+	const char *comma = "";
+
+	if (!unarchive_built_in()) {
+		puts("archives not built in");
+		return;
+	}
+	fputs("archives tar, cpio, zip, 7z; compressed by ", stdout);
+	for (int i = CODEC_NONE + 1; i <= CODEC_LZ4; i++) {
+		if (!codec_decodes((enum codec)i))
+			continue;
+		printf("%s%s", comma, codec_name((enum codec)i));
+		comma = ", ";
+	}
+	puts(*comma ? "" : "nothing");
+}
+
 static void print_version(void)
 {
 	const char *name = ebt_stage_compression(0);
@@ -120,6 +141,7 @@ static void print_version(void)
 	for (unsigned i = 1; (name = ebt_stage_compression(i)); i++)
 		printf(", %s", name);
 	putchar('\n');
+	print_archives();
 }
 
 /* What needs no other node, and so no MPI: answers at once, also outside a job. */

@@ -171,26 +171,27 @@ static void need_groups(struct stage *st)
 	}
 }
 
-/* Did an earlier batch bring something by the name of entry @i? The same on all nodes. */
-static bool was_brought(const struct stage *st, uint32_t i)
+/* What an earlier batch had by the name of entry @i, or NULL. Needed there: on all nodes. */
+static const struct manifest_entry *had_before(const struct stage *st, uint32_t i)
 {
 	const struct manifest *was;
 	char path[PATH_MAX];
 	uint32_t at;
 
 	if (manifest_path(st->b.m, i, path, sizeof(path)) < 0)
-		return false;
+		return NULL;
 	was = stage_kept_find(&st->before, path, &at);
-	return was && was->entries[at].marks & MANIFEST_NEEDED;
+	return was ? &was->entries[at] : NULL;
 }
 
 /* What takes the place of what was brought is needed, although the store may have it. */
 static void need_replacements(struct stage *st)
 {
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
-		const struct manifest_entry *e = &st->b.m->entries[i];
+		const struct manifest_entry *e = &st->b.m->entries[i], *was;
 
-		if (!(e->marks & MANIFEST_AGAIN) || !was_brought(st, i))
+		was = e->marks & MANIFEST_AGAIN ? had_before(st, i) : NULL;
+		if (!was || !(was->marks & MANIFEST_NEEDED))
 			continue;
 		manifest_need(st->b.need, i);
 		if (e->group != MANIFEST_NONE)
@@ -304,6 +305,14 @@ static int conflicts(void *arg, struct ebt_err *err)
 	return stage_check_conflicts(arg, err);
 }
 
+/* An unchanged name that was one in an earlier batch, too. */
+static bool counted_before(const struct stage *st, uint32_t i)
+{
+	uint8_t marks = st->b.m->entries[i].marks;
+
+	return marks & MANIFEST_HERE || (marks & MANIFEST_AGAIN && had_before(st, i));
+}
+
 int stage_compare_all(struct stage *st, struct ebt_err *err)
 {
 	bool automatic = st->o->overwrite == EBT_OVERWRITE_AUTO;
@@ -323,7 +332,7 @@ int stage_compare_all(struct stage *st, struct ebt_err *err)
 		if (st->b.m->entries[i].kind == MANIFEST_DIR ||
 			manifest_needed(st->b.need, i))
 			continue;
-		st->unchanged += !(st->b.m->entries[i].marks & MANIFEST_HERE);
+		st->unchanged += !counted_before(st, i);
 		keep_known(st, i);
 	}
 	if (st->old)
