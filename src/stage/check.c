@@ -184,13 +184,17 @@ static const struct manifest_entry *had_before(const struct stage *st, uint32_t 
 	return was ? &was->entries[at] : NULL;
 }
 
-/* What takes the place of what was brought is needed, although the store may have it. */
+/*
+ * What takes the place of what was brought, or is a further name of it, is needed, although the store
+ * may have it.
+ */
 static void need_replacements(struct stage *st)
 {
 	for (uint32_t i = 0; i < st->b.m->count; i++) {
 		const struct manifest_entry *e = &st->b.m->entries[i], *was;
 
-		was = e->marks & MANIFEST_AGAIN ? had_before(st, i) : NULL;
+		was = e->marks & (MANIFEST_AGAIN | MANIFEST_HERE) ? had_before(st, i)
+								  : NULL;
 		if (!was || !(was->marks & MANIFEST_NEEDED))
 			continue;
 		manifest_need(st->b.need, i);
