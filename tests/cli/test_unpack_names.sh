@@ -20,24 +20,37 @@ held() {
 	(cd "$1" && find . -mindepth 1 -path ./.ebt -prune -o -type f -printf '%P:%s:%n ' -o -type l -printf '%P->%l ' -o -type d -printf '%P/:%m:%Ts ') |
 		tr ' ' '\n' | sed 's/:1000000000$//; s/:755$//; s/:1$//' | sort | tr '\n' ' ' | sed 's/ $//'
 }
-# unpacks NAME WANT MEMBER...: two nodes hold that, and a further run leaves it as it is. So it is in one
-# batch, in batches of one member, and in batches of two.
+# unpacks NAME WANT MEMBER...: nodes will hold that. Each goes below a directory of its own, its number, and
+# all into one archive; unpack_all sees what came of it.
+names=() wants=() members=()
 unpacks() {
-	local want=$2 batch
-	what=$1
+	local n=${#names[@]} fields m
+	names+=("$1")
+	wants+=("$2")
 	shift 2
-	make t.tar pax "$@"
-	for batch in 1 2 1000; do
-		wipe
-		expect 0 2 --batch=$batch --unpack t.tar "$WORK/d.%r" || continue
-		is "on node 0, batches of $batch" "$want" "$(held d.0)"
-		is "on node 1, batches of $batch" "$want" "$(held d.1)"
-		expect 0 2 --json --batch=$batch --unpack t.tar "$WORK/d.%r"
-		[ $batch = 1000 ] && is "bytes that come again" 0 "$(field bytes)"
-		is "after a second run, batches of $batch" "$want" "$(held d.1)"
+	for m; do
+		IFS=, read -ra fields <<<"$m"
+		[ "${fields[0]}" = h ] && fields[2]=$n/${fields[2]}
+		fields[1]=$n/${fields[1]}
+		members+=("$(IFS=, && echo "${fields[*]}")")
 	done
-	expect 0 2 --verify "$WORK/d.%r"
-	wipe
+}
+unpack_all() {
+	local batch i r
+	make t.tar pax "${members[@]}"
+	for batch in 1 2 1000; do
+		for run in first second; do
+			expect 0 2 --json --batch=$batch --unpack t.tar "$WORK/d.%r"
+			[ $batch = 1000 ] && [ $run = second ] && is "bytes that come again" 0 "$(field bytes)"
+			for i in "${!names[@]}"; do
+				what="${names[i]}, batches of $batch, $run run"
+				for r in 0 1; do is "on node $r" "${wants[i]}" "$(held d.$r/$i)"; done
+			done
+			what="batches of $batch, $run run"
+		done
+		expect 0 2 --verify "$WORK/d.%r"
+		wipe
+	done
 	what=
 }
 # refused NAME TEXT MEMBER...
@@ -69,11 +82,6 @@ unpacks "links to links" "a:1:4 b:1:4 c:1:4 d:1:4 z:1" f,a,A h,b,a f,z,Z h,c,b h
 unpacks "links with content" "a:5:3 b:5:3 c:5:3 z:1" f,a,AAA h,b,a,BBBBB,comment=x h,c,a f,z,x
 unpacks "links in other directories" "x/ x/y/ x/y/f:1:4 z/ z/a:1:4 z/b:1:4 z/q:1:4" \
 	f,x/y/f,A f,z/b,BB h,z/a,./x//y/f h,z/q,z/a h,z/b,z/a
-refused "a file that is replaced after it was linked" "b is a hard link to a, which was replaced afterwards" \
-	f,a,A h,b,a f,c,C f,a,AA
-refused "the same by a link" "c is a hard link to b, which was replaced afterwards" f,a,A f,b,B h,c,b f,d,D h,b,a
-refused "content of a link to a link" "which is one too, and brings content for it" f,a,A h,b,a h,c,b,CC,comment=x
-
 # Directories: after what is in them, never, without rights, twice.
 unpacks "directories that come late" "x/:711:8 x/y/:500:7 x/y/z:1" f,x/y/z,A d,x/y,mode=0500,time=7 d,x,mode=0711,time=8
 unpacks "directories that never come" "x/ x/y/ x/y/z:1 x/y/zz:2" f,x/y/z,A f,x/y/zz,AA
@@ -81,9 +89,22 @@ unpacks "directories without rights" "x/:555:7 x/q:1 x/y/:0:9 x/y/z:1" d,x,mode=
 	f,x/y/z,A f,x/q,B
 unpacks "a directory twice" "x/:555:5 x/a:1 x/b:1" d,x,mode=0700 f,x/a,A d,x,mode=0555,time=5 f,x/b,B
 unpacks "names that are the same" "x/ x/y/ x/y/a:3" f,./x/y/a,A f,x//y/./a,AA f,x/y/a,AAA d,./x/ d,.
-unpacks "nothing" ""
-unpacks "nothing but the directory itself" "" d,.,mode=0700
 unpacks "odd names" "%41:1 -x:1 ..a:1 .ebt2:1 a.ebt/ a.ebt/.ebt/ a.ebt/.ebt/x:1" f,%2541,a f,-x,a f,..a,a f,.ebt2,a f,a.ebt/.ebt/x,a
+unpack_all
+
+# Of links only such are made as name the file that they were made of.
+refused "a file that is replaced after it was linked" "b is a hard link to a, which was replaced afterwards" \
+	f,a,A h,b,a f,c,C f,a,AA
+refused "the same by a link" "c is a hard link to b, which was replaced afterwards" f,a,A f,b,B h,c,b f,d,D h,b,a
+refused "content of a link to a link" "which is one too, and brings content for it" f,a,A h,b,a h,c,b,CC,comment=x
+
+what="nothing"
+for m in "" d,.,mode=0700; do
+	make t.tar pax $m
+	expect 0 2 --unpack t.tar "$WORK/d.%r"
+	nothing_visible d.0 d.1
+	wipe
+done
 what="what cannot be unpacked is left out"
 make t.tar pax f,a,A p,fifo c,dev p,x/fifo2 f,x/b,B
 expect 0 2 --batch=1 --unpack t.tar "$WORK/d.%r"
