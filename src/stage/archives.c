@@ -174,7 +174,7 @@ int archives_meet(
 	for (uint32_t i = 0; i < m->count; i++) {
 		const struct manifest_entry *e = &m->entries[i];
 
-		if (e->marks & (MANIFEST_HERE | MANIFEST_AGAIN) ||
+		if (e->marks & MANIFEST_HERE ||
 			manifest_path(m, i, path, MANIFEST_PATH_SIZE) < 0)
 			continue;
 		was = stage_kept_find(before, path, &at);
