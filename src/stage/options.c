@@ -2,6 +2,7 @@
 /* What options of a run come to: values with their defaults, and what the user named. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,8 @@
 #include "stage/roots.h"
 #include "stage/stage_internal.h"
 #include "stage/archives.h"
+
+#define DOUBLE '=' /* in place of an enum archive_kind: named before */
 
 unsigned stage_io_threads(const struct ebt_stage_options *o)
 {
@@ -85,7 +88,7 @@ static int load_patterns(
 static int put_archive(
 	const char *path, const char *cwd, struct buf *out, struct ebt_err *err)
 {
-	char name[512];
+	char name[512], whole[PATH_MAX];
 	struct stat st;
 
 	if (strlen(cwd) + 1 + strlen(path) >= PATH_MAX)
@@ -93,11 +96,48 @@ static int put_archive(
 			err, -ENAMETOOLONG, "%s", text_name(path, name, sizeof(name)));
 	buf_put8(out, stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? ARCHIVE_PIPED
 								   : ARCHIVE_FILE);
-	if (path[0] != '/') {
-		buf_put(out, cwd, strlen(cwd));
-		buf_put8(out, '/');
+	snprintf(whole, sizeof(whole), "%s/%s", path[0] == '/' ? "" : cwd, path);
+	roots_normalise(whole + 1, true);
+	buf_put(out, whole, strlen(whole) + 1);
+	return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	int c = strcmp(x + 1, y + 1);
+
+	return c ? c : x < y ? -1 : x > y;
+}
+
+/* An archive that is named several times is unpacked where it is named first. */
+static int drop_doubles(struct buf *archives)
+{
+	char *begin = (char *)archives->data, *end = begin + archives->len, *to = begin;
+	SCOPED_FREE char **all = NULL;
+	size_t n = 0, len;
+
+	for (char *p = begin; p < end; p += strlen(p) + 1)
+		n++;
+	all = calloc(n + 1, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	n = 0;
+	for (char *p = begin; p < end; p += strlen(p) + 1)
+		all[n++] = p;
+	qsort(all, n, sizeof(*all), by_path);
+	for (size_t i = 1; i < n; i++) {
+		if (strcmp(all[i] + 1, all[i - 1] + 1) == 0)
+			all[i][0] = DOUBLE;
 	}
-	buf_put(out, path, strlen(path) + 1);
+	for (char *p = begin; p < end; p += len) {
+		len = strlen(p) + 1;
+		if (*p == DOUBLE)
+			continue;
+		memmove(to, p, len);
+		to += len;
+	}
+	archives->len = (size_t)(to - begin);
 	return 0;
 }
 
@@ -131,7 +171,7 @@ int stage_roots(const struct ebt_stage_options *o, struct buf *out,
 		else
 			roots[n++] = o->sources[i];
 	}
-	if (r == 0 && !buf_ok(archives))
+	if (r == 0 && (!buf_ok(archives) || drop_doubles(archives) < 0))
 		r = ebt_fail(err, -ENOMEM, "list of sources");
 	return r < 0 ? r
 		     : roots_encode(roots, n, o->relative, cwd ? cwd : "/", out, err);

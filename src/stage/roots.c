@@ -47,11 +47,7 @@ static void put_root(
 	r->n_roots++;
 }
 
-/*
- * Removes empty and "." components of @path in place, so that one place has one name. With a
- * link before it, ".." is more than text: -EINVAL if there is one, unless @up lets it stay.
- */
-static int normalise(char *path, bool up)
+int roots_normalise(char *path, bool up)
 {
 	char *out = path, *p = path;
 	size_t len;
@@ -100,7 +96,7 @@ static int add_relative(
 	char name[PATH_MAX];
 
 	memcpy(name, source, len + 1);
-	if (normalise(name, false) < 0)
+	if (roots_normalise(name, false) < 0)
 		return ebt_failx(err, -EINVAL, "%s: '..' cannot be kept below DEST",
 			text_name(source, name, sizeof(name)));
 	if (r->last_absolute != (source[0] == '/'))
@@ -124,7 +120,7 @@ static void add_named(struct roots *r, char *path)
 	}
 	name = strrchr(path, '/') + 1;
 	content = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !*name;
-	normalise(path + 1, true);
+	roots_normalise(path + 1, true);
 	if (content) {
 		put_root(r, path, SCAN_FOLLOW, "");
 		return;

@@ -24,6 +24,12 @@ int roots_encode(const char *const *sources, size_t n, bool relative, const char
 	struct buf *out, struct ebt_err *err);
 
 /*
+ * Removes empty and "." components of @path in place, so that one place has one name. With a
+ * link before it, ".." is more than text: -EINVAL if there is one, unless @up lets it stay.
+ */
+int roots_normalise(char *path, bool up);
+
+/*
  * Reading an encoded list, from its begin: the bases, an array that the caller frees, or -ENOMEM;
  * then the count of roots (reader_get32), then each of them. Strings stay in the list.
  */
