@@ -173,7 +173,7 @@ for archives in a.tar b.tar l.tar.gz r.tar "a.tar b.tar"; do
 	expect 0 1 --unpack $archives "$WORK/d.%r"
 	alone 0 --list "$WORK/d.0"
 	# But for digests: nothing is decoded in vain.
-	digests='s/ [0-9a-f]\{32\} / - /; s/"digest":"[0-9a-f]*"/"digest":null/'
+	digests='s/ [0-9a-f]\{32\} / - /; s/"digest":"[0-9a-f]*",//'
 	sed "$digests" out >listed
 	alone 0 --unpack --list $archives
 	check "$archives: the same list" diff listed out
