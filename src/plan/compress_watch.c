@@ -62,7 +62,7 @@ static void mix(double *old, double new, double weight)
 /* Seconds for a byte of all content, since the window began. */
 static double took(const struct compress_watch *w, const struct compress_seen *s)
 {
-	return (s->now - w->from.now) * w->job.share / (double)(s->sent - w->from.sent);
+	return (s->now - w->from.now) / (double)(s->moved - w->from.moved);
 }
 
 /* What ended windows tell of this machine, all of them without compressing. */
@@ -82,8 +82,8 @@ static void learn(struct compress_watch *w, const struct compress_seen *s)
 	if (s->written > f->written)
 		j->write = (s->write_seconds - f->write_seconds) /
 			   (double)(s->written - f->written) / j->write_threads;
-	if (s->came > f->came)
-		j->cpu = (s->cpu - f->cpu) / (double)(s->came - f->came);
+	if (s->moved > f->moved)
+		j->cpu = (s->cpu - f->cpu) / (double)(s->moved - f->moved);
 }
 
 static void look_at_probe(struct compress_watch *w, const struct compress_seen *s)

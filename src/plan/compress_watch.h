@@ -33,9 +33,9 @@ struct compress_seen {
 	double plain_seconds;	/* which took so long */
 	uint64_t read, written; /* bytes of content, */
 	double read_seconds,
-		write_seconds;	/* of all threads: written without uncompressing */
-	uint64_t came;		/* content that was here, from wherever */
-	double cpu;		/* of this process */
+		write_seconds; /* of all threads: written without uncompressing */
+	uint64_t moved; /* content that came from others, and own that was sent */
+	double cpu;	/* of this process */
 	uint64_t sent, parcels; /* own ones that are sent: content, and how many */
 };
 

@@ -40,7 +40,7 @@ int tuner_compress(struct tuner *t, struct parcel *p, struct parcel *spare,
 void tuner_read(struct tuner *t, uint64_t bytes, double seconds);
 void tuner_written(struct tuner *t, uint64_t bytes, double seconds);
 
-/* Main: content is here, from wherever, to be sent so often. */
+/* Main: a parcel is here, from wherever, to be sent so often. */
 void tuner_came(struct tuner *t, const struct parcel *p, unsigned sends);
 /* Main: a send begins, and ends; @last: of those of a parcel from here. */
 void tuner_sends(struct tuner *t, const struct parcel *p);

@@ -186,7 +186,7 @@ static void step(struct run *r)
 	}
 	r->s.read += PARCEL;
 	r->s.read_seconds += PARCEL * m->is.read * m->is.read_threads;
-	r->s.came += PARCEL;
+	r->s.moved += PARCEL;
 	r->s.cpu += PARCEL * m->is.cpu;
 	r->s.now += took;
 	r->s.sent += PARCEL;
