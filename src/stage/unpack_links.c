@@ -218,11 +218,15 @@ static int make(const char *name, struct manifest *to, const struct wanted *w, s
 int unpack_links_resolve(struct unpack_links *l, const char *name, struct manifest *to,
 	const struct unpack_brought *b, struct ebt_err *err)
 {
-	SCOPED_FREE struct wanted *w = calloc(l->n + 1, sizeof(*w));
-	SCOPED_FREE uint32_t *at = calloc(l->n + 1, sizeof(*at));
+	SCOPED_FREE struct wanted *w = NULL;
+	SCOPED_FREE uint32_t *at = NULL;
 	size_t n, end;
 	int r;
 
+	if (!l->n)
+		return 0;
+	w = calloc(l->n, sizeof(*w));
+	at = calloc(l->n, sizeof(*at));
 	if (!w || !at)
 		return ebt_fail(err, -ENOMEM, "hard links");
 	qsort(l->of, l->n, sizeof(*l->of), by_path);
