@@ -7,7 +7,6 @@
 
 #include "suite.h"
 
-DEFINE_SCOPED(struct unpack_links, unpack_links_release)
 #define SCOPED_LINKS SCOPED(unpack_links_release)
 
 static struct manifest *batch(void)
