@@ -32,6 +32,7 @@ enum doing {
 
 struct feed {
 	struct source_feed source; /* first: who reads has only this */
+	const char *path; /* of the archive: the thread may be at another one */
 	struct manifest_entry e;
 	struct manifest_extent *extents; /* ours, of e */
 	uint64_t off;			 /* lock: all before it was read */
@@ -126,7 +127,7 @@ static int wait_turn(struct unpack *u, uint64_t off, struct ebt_err *err)
 	struct feed *f = &u->feed;
 	char name[512];
 
-	text_name(path_of(u), name, sizeof(name));
+	text_name(f->path, name, sizeof(name));
 	while (u->doing == FEEDS && !u->ending &&
 		(f->reading || data_before(&f->e, f->off) < data_before(&f->e, off))) {
 		if (f->source.stopped && f->source.stopped(f->source.stopped_arg))
@@ -237,7 +238,7 @@ static int feed(struct unpack *u, const struct manifest_entry *e, struct ebt_err
 	size_t bytes = e->n_extents * sizeof(*e->extents);
 
 	free(TAKE(f->extents));
-	*f = (struct feed){.e = *e};
+	*f = (struct feed){.path = path_of(u), .e = *e};
 	f->extents = bytes ? malloc(bytes) : NULL;
 	if (bytes && !f->extents)
 		return ebt_fail(err, -ENOMEM, "archives");
