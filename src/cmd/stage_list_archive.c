@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "cmd/stage_cmd.h"
 #include "job/job.h"
-#include "stage/unpack.h"
+#include "stage/archives.h"
 
 static int go_on(void *arg, struct ebt_err *err)
 {
@@ -32,27 +32,23 @@ static void say(void *arg, enum log_level level, const char *text)
 	fprintf(stderr, "%s: %s\n", cmd_program.name, text);
 }
 
-/* Absolute, as sources are; what is given as "-" comes from standard input. */
-static int name_all(
-	const struct cmd_stage *o, char **names, uint32_t *n, struct ebt_err *err)
+/* As a run would name them: all operands are archives here, whatever the patterns say. */
+static int name_all(const struct cmd_stage *o, struct buf *names, struct ebt_err *err)
 {
-	SCOPED_FREE char *cwd = getcwd(NULL, 0);
+	struct ebt_stage_options all = o->stage;
+	SCOPED_FREE const char **unpack = calloc(o->n_unpack + 1, sizeof(*unpack));
+	SCOPED_BUF struct buf none = {0};
 
-	for (size_t i = 0; i < o->n_unpack && !*n; i++) {
-		if (strcmp(o->unpack[i], "-") == 0)
-			names[(*n)++] = strdup(UNPACK_STDIN);
-	}
-	for (size_t i = 0; i < o->n_sources; i++) {
-		const char *s = o->sources[i];
-
-		if (s[0] == '/')
-			names[*n] = strdup(s);
-		else if (!cwd || asprintf(&names[*n], "%s/%s", cwd, s) < 0)
-			names[*n] = NULL;
-		if (!names[(*n)++])
-			return ebt_fail(err, cwd ? -ENOMEM : -ENOENT, "%s", s);
-	}
-	return 0;
+	if (!unpack)
+		return ebt_fail(err, -ENOMEM, "options");
+	for (size_t i = 0; i < o->n_unpack; i++)
+		unpack[i] = strcmp(o->unpack[i], "-") == 0 ? "-" : "";
+	unpack[o->n_unpack] = "";
+	all.unpack = unpack;
+	all.n_unpack = o->n_unpack + 1;
+	all.sources = o->sources;
+	all.n_sources = o->n_sources;
+	return stage_roots(&all, &none, names, err);
 }
 
 static int list_all(
@@ -97,9 +93,8 @@ static int load_filter(
 
 int cmd_stage_list_archive(const struct cmd_stage *o, struct ebt_err *err)
 {
-	SCOPED_FREE char **names = calloc(o->n_sources + 1, sizeof(*names));
-	SCOPED_FREE uint32_t *numbers = calloc(o->n_sources + 1, sizeof(*numbers));
 	SCOPED(filter_freep) struct filter *filter = NULL;
+	SCOPED_BUF struct buf names = {0};
 	struct log log = {.fn = say, .max = LOG_LEVEL_WARN};
 	uint64_t found = 0;
 	struct unpack_input in = {
@@ -112,20 +107,16 @@ int cmd_stage_list_archive(const struct cmd_stage *o, struct ebt_err *err)
 		.log = &log,
 		.brought = nothing,
 	};
-	int r = names && numbers ? 0 : ebt_fail(err, -ENOMEM, "options");
+	int r = name_all(o, &names, err);
 
 	if (r == 0)
-		r = name_all(o, names, &in.n, err);
-	for (uint32_t i = 0; r == 0 && i < in.n; i++)
-		numbers[i] = i;
+		r = archives_deal(&names, 0, 1, &in, err);
 	if (r == 0)
 		r = load_filter(o, &filter, err);
 	in.filter = filter;
-	in.archives = (const char **)names;
-	in.numbers = numbers;
 	if (r == 0)
 		r = list_all(o, &in, err);
-	for (uint32_t i = 0; names && i < in.n; i++)
-		free(names[i]);
+	free(in.archives);
+	free(in.numbers);
 	return r;
 }

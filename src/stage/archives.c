@@ -43,22 +43,22 @@ uint32_t archives_count(const struct buf *names)
 	return n;
 }
 
-/* Archives of this reader: every so-manieth, and what only one can read is the first one's. */
-static int deal(const struct archives_input *from, struct unpack_input *in)
+int archives_deal(const struct buf *names, uint32_t rank, uint32_t readers,
+	struct unpack_input *in, struct ebt_err *err)
 {
-	const char *begin = (const char *)from->names->data, **paths;
-	const char *end = begin + from->names->len;
-	uint32_t *numbers, total = archives_count(from->names);
+	const char *begin = (const char *)names->data, **paths;
+	const char *end = begin + names->len;
+	uint32_t *numbers, total = archives_count(names);
 
 	in->archives = paths = calloc((size_t)total + 1, sizeof(*paths));
 	in->numbers = numbers = calloc((size_t)total + 1, sizeof(*numbers));
 	if (!paths || !numbers)
-		return -ENOMEM;
+		return ebt_fail(err, -ENOMEM, "list of sources");
 	total = 0;
 	for (const char *p = begin; p < end; p += strlen(p) + 1, total++) {
 		bool single = *p++ == ARCHIVE_PIPED;
 
-		if (single ? from->rank != 0 : total % from->readers != from->rank)
+		if (single ? rank != 0 : total % readers != rank)
 			continue;
 		paths[in->n] = p;
 		numbers[in->n++] = total;
@@ -69,6 +69,8 @@ static int deal(const struct archives_input *from, struct unpack_input *in)
 int archives_open(struct archives *a, struct stage *st, const struct archives_input *in,
 	struct ebt_err *err)
 {
+	int r;
+
 	a->in = (struct unpack_input){
 		.node = (uint32_t)st->job.node,
 		.filter = st->job.filter,
@@ -87,8 +89,9 @@ int archives_open(struct archives *a, struct stage *st, const struct archives_in
 		.brought = find_brought,
 		.brought_arg = st,
 	};
-	if (deal(in, &a->in) < 0)
-		return ebt_fail(err, -ENOMEM, "list of sources");
+	r = archives_deal(in->names, in->rank, in->readers, &a->in, err);
+	if (r < 0)
+		return r;
 	a->more = a->in.n > 0;
 	return a->more ? unpack_start(&a->in, in->ahead, &a->unpack, err) : 0;
 }

@@ -24,6 +24,12 @@ struct archives {
 };
 
 uint32_t archives_count(const struct buf *names); /* as stage_roots has them */
+/*
+ * Of @names every so-manieth, and what only one can read to the first: in->archives, which point
+ * there, and in->numbers. Both are the caller's to free, also after a failure.
+ */
+int archives_deal(const struct buf *names, uint32_t rank, uint32_t readers,
+	struct unpack_input *in, struct ebt_err *err);
 
 struct archives_input {
 	const struct buf *names; /* of all archives, as stage_roots has them */

@@ -104,6 +104,17 @@ static int fail_at(const struct manifest *m, uint32_t i, int code, const char *w
 		text_name(path ? path : "", name, sizeof(name)), what);
 }
 
+/* @why knows all but the path. */
+static int fail_for(const struct manifest *m, uint32_t i, const struct ebt_err *why,
+	struct ebt_err *err)
+{
+	SCOPED_FREE char *path = manifest_path_new(m, i);
+	char name[512];
+
+	return ebt_failx(err, why->code, "%s: %.400s",
+		text_name(path ? path : "", name, sizeof(name)), why->text);
+}
+
 /* All of @from to @to, which is new: the digest of what was read. */
 static int copy_all(int from, int to, const struct manifest_entry *e, char *data,
 	struct ebt_digest *sum)
@@ -163,7 +174,7 @@ static int copy_here(
 		return fail_at(m, i, r, "copy", err);
 	r = attr_set(to, e, NULL, &why);
 	if (r < 0)
-		return ebt_failx(err, r, "%.400s", why.text);
+		return fail_for(m, i, &why, err);
 	r = close(TAKE_FD(to));
 	return r < 0 ? fail_at(m, i, -errno, "close", err) : 0;
 }

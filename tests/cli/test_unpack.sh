@@ -4,14 +4,9 @@
 # the batches and the memory; what is there already does not come again.
 # Usage: test_unpack.sh BIN
 . "$(dirname "$0")/lib.sh"
-cli=$(cd "$(dirname "$0")" && pwd)
-cd "$WORK" || exit 99
-command -v python3 >/dev/null || skip "no python3"
+. "$(dirname "$0")/archives.sh"
 [ "$(id -u)" = 0 ] || skip "not root: owners of archives cannot be given"
-"$STAGE" --version | grep -q "^archives tar" || skip "built without libarchive"
 
-make() { python3 "$cli/archive.py" "$@" || exit 99; }
-field() { sed -n "s/.*\"type\":\"result\".*\"$1\":\([0-9]*\).*/\1/p" out; }
 # listed DIR: what is there, hard links by the number of the first of them in order
 listed() {
 	(cd "$1" && find . -mindepth 1 -path ./.ebt -prune -o -mindepth 1 -printf '%P|%y|%m|%U:%G|%T@|%n|%i|%s|%l\n') | sort |

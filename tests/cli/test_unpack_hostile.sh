@@ -4,12 +4,8 @@
 # visible, nothing left, nothing outside of DEST. What a rank's death leaves the next run removes.
 # Usage: test_unpack_hostile.sh BIN
 . "$(dirname "$0")/lib.sh"
-cli=$(cd "$(dirname "$0")" && pwd)
-cd "$WORK" || exit 99
-command -v python3 >/dev/null || skip "no python3"
-"$STAGE" --version | grep -q '^archives tar' || skip "built without libarchive"
+. "$(dirname "$0")/archives.sh"
 
-make() { python3 "$cli/archive.py" "$@" || exit 99; }
 # gone: nothing of the run is left, nor anything beside its stores
 mkdir store
 gone() {

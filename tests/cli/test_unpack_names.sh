@@ -4,13 +4,8 @@
 # sources; and runs into stores that have some of it. Small batches come to what one batch does.
 # Usage: test_unpack_names.sh BIN
 . "$(dirname "$0")/lib.sh"
-cli=$(cd "$(dirname "$0")" && pwd)
-cd "$WORK" || exit 99
-command -v python3 >/dev/null || skip "no python3"
-"$STAGE" --version | grep -q '^archives tar' || skip "built without libarchive"
+. "$(dirname "$0")/archives.sh"
 
-make() { python3 "$cli/archive.py" "$@" || exit 99; }
-field() { sed -n "s/.*\"type\":\"result\".*\"$1\":\([0-9]*\).*/\1/p" out; }
 wipe() {
 	chmod -R u+rwX d.* 2>/dev/null
 	rm -rf d.*

@@ -4,13 +4,8 @@
 # dry runs, .ebt/roots.
 # Usage: test_unpack_sources.sh BIN
 . "$(dirname "$0")/lib.sh"
-cli=$(cd "$(dirname "$0")" && pwd)
-cd "$WORK" || exit 99
-command -v python3 >/dev/null || skip "no python3"
-"$STAGE" --version | grep -q '^archives tar' || skip "built without libarchive"
+. "$(dirname "$0")/archives.sh"
 
-make() { python3 "$cli/archive.py" "$@" || exit 99; }
-field() { sed -n "s/.*\"type\":\"result\".*\"$1\":\([0-9]*\).*/\1/p" out; }
 wipe() { rm -rf d.*; }
 # held DIR: files with their sizes, directories and links
 held() {
@@ -191,6 +186,8 @@ check "bytes of the plan" grep -q '"bytes":3000001' out
 alone 0 --unpack --list --exclude=k --exclude=l.bin r.tar
 check "rules hold for lists" test -z "$(grep a.txt out)"
 make cut.tar pax-end f,a,A
+alone 0 --unpack --list a.tar ./a.tar
+is "an archive that is named twice is listed once" "$(timeout "$LIMIT" "$STAGE" --unpack --list a.tar)" "$(cat out)"
 alone 1 --unpack --list cut.tar
 says "ends without its end mark"
 alone 1 --unpack --list nosuch.tar
