@@ -21,7 +21,7 @@
 #include "manifest/manifest.h"
 
 #define HEADER_BLOCK	  512 /* bytes: of multiples of that an archive is made */
-#define HEADER_SUFFIX	  12  /* bytes that a name may become longer: ".ebt-missing" */
+#define HEADER_SUFFIX	  16 /* bytes that a name may become longer: ".ebt-missing.999" */
 #define HEADER_HOLES	  (1u << 20) /* bytes that a sparse map must save */
 #define HEADER_HOLES_PART 8	     /* and the part of the size, one of so many */
 

@@ -34,16 +34,25 @@ static int fail_large(struct ebt_err *err)
 		(uint64_t)INT64_MAX);
 }
 
+int members_end(uint64_t *end, uint64_t room, uint64_t packed, struct ebt_err *err)
+{
+	if (!fits(*end, room) || !fits(*end + room, packed) ||
+		!fits(*end + room, padded(packed)))
+		return fail_large(err);
+	*end += room + padded(packed);
+	return 0;
+}
+
 static int add(struct members *m, uint64_t room, struct members_place place,
 	struct ebt_err *err)
 {
 	struct members_place *p;
+	uint64_t end = m->end;
 	size_t cap;
 
 	assert(room % BLOCK == 0);
-	if (!fits(m->end, room) || !fits(m->end + room, place.packed) ||
-		!fits(m->end + room, padded(place.packed)))
-		return fail_large(err);
+	if (members_end(&end, room, place.packed, err) < 0)
+		return -EOVERFLOW;
 	if (m->n == m->cap) {
 		cap = m->cap * 2 + 64;
 		p = realloc(m->places, cap * sizeof(*p));
@@ -56,7 +65,7 @@ static int add(struct members *m, uint64_t room, struct members_place place,
 	place.header = m->end;
 	place.data = m->end + room;
 	m->places[m->n++] = place;
-	m->end = place.data + padded(place.packed);
+	m->end = end;
 	return 0;
 }
 

@@ -40,6 +40,8 @@ struct members {
 void members_release(struct members *m);
 #define SCOPED_MEMBERS SCOPED(members_release)
 
+/* *end, where a member begins, becomes where the next one does. -EOVERFLOW where offsets end. */
+int members_end(uint64_t *end, uint64_t room, uint64_t packed, struct ebt_err *err);
 /*
  * One more behind the others: @room bytes of header, a multiple of 512, and @packed bytes of
  * content. -EOVERFLOW where offsets end.
