@@ -64,6 +64,13 @@ struct ebt_drain_options {
 	bool no_owner;	 /* do not set owners and groups */
 	bool keep_group; /* as ordinary user: the group, too, not the one open(2) gives */
 	bool free_local; /* remove local files once they are durable in dest */
+	/*
+	 * "PATTERN=NAME": what matches goes into one archive, NAME below dest, which ends in .tar,
+	 * with an index NAME.idx beside it. Patterns as those of rules; the first that matches
+	 * decides. With watch what matches is left for a last drain without.
+	 */
+	const char *const *pack;
+	size_t n_pack;
 
 	/* Where to: a directory on the parallel file system, made if needed with those above. */
 	const char *dest;
@@ -160,7 +167,9 @@ struct ebt_drain_report {
 	unsigned passes;
 	struct ebt_drain_target *target; /* first rank only, else NULL */
 	uint32_t n_targets;
-	char *plan;	   /* dry run: the plan as text, first rank only */
+	char *plan; /* dry run: the plan as text, first rank only */
+	uint64_t archives,
+		packed;	   /* archives, also in place before, and what is in them */
 	uint64_t reopened; /* opens of outputs tried again: leases, stale handles */
 	uint64_t looks[EBT_LOOKS]; /* how many of each kind */
 	/* First rank only: the first of them on each node, EBT_DRAIN_NAMED bytes in all or so. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -13,6 +14,7 @@ enum {
 	OPT_NO_XATTRS,
 	OPT_MISSING_OK,
 	OPT_DELETE,
+	OPT_PACK,
 	OPT_CONFLICT,
 	OPT_OVERWRITE,
 	OPT_STRICT,
@@ -46,6 +48,7 @@ static const struct option long_options[] = {
 	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
 	{"missing-ok", no_argument, NULL, OPT_MISSING_OK},
 	{"delete", no_argument, NULL, OPT_DELETE},
+	{"pack", required_argument, NULL, OPT_PACK},
 	{"conflict", required_argument, NULL, OPT_CONFLICT},
 	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
 	{"strict", no_argument, NULL, OPT_STRICT},
@@ -193,6 +196,24 @@ static int parse_tuning(
 	return ebt_failx(err, -EINVAL, "unknown option");
 }
 
+/* Looked at here, so that a wrong one is a matter of usage. */
+static int add_pack(struct cmd_drain *o, const char *value, struct ebt_err *err)
+{
+	const char **more;
+	int r = o->patterns ? 0 : patterns_new(&o->patterns, err);
+
+	if (r == 0)
+		r = patterns_add(o->patterns, value, err);
+	if (r < 0)
+		return r;
+	more = reallocarray(o->pack, o->drain.n_pack + 1, sizeof(*more));
+	if (!more)
+		return ebt_fail(err, -ENOMEM, "patterns");
+	o->drain.pack = o->pack = more;
+	o->pack[o->drain.n_pack++] = value;
+	return 0;
+}
+
 static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 {
 	struct cmd_drain *o = arg;
@@ -217,6 +238,8 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	case OPT_DELETE:
 		d->free_local = true;
 		return 0;
+	case OPT_PACK:
+		return add_pack(o, value, err);
 	case OPT_CONFLICT:
 		return parse_conflict(value, &d->conflict, err);
 	case OPT_OVERWRITE:
@@ -296,6 +319,13 @@ static const char *undone(const struct cmd_drain *o)
 	if (o->drain.watch > 0)
 		return "--watch";
 	return o->drain.dry_run ? "--dry-run" : NULL;
+}
+
+void cmd_drain_release(struct cmd_drain *o)
+{
+	free(o->pack);
+	patterns_free(o->patterns);
+	cmd_common_release(&o->common);
 }
 
 int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *err)

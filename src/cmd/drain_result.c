@@ -170,7 +170,8 @@ static void json_result(const struct ebt_drain_report *rep)
 		{"renames", rep->renames}, {"mkdirs", rep->mkdirs},
 		{"others", rep->others}, {"avoided", avoided(rep)},
 		{"unused", unused(rep)}, {"passes", rep->passes},
-		{"max_rss", rep->max_rss}, {"reopened", rep->reopened}};
+		{"max_rss", rep->max_rss}, {"reopened", rep->reopened},
+		{"archives", rep->archives}, {"packed", rep->packed}};
 
 	for (uint32_t i = 0; i < rep->n_targets; i++)
 		json_target(&rep->target[i]);
@@ -262,6 +263,8 @@ static void text_calls(const struct ebt_drain_report *rep)
 static void text_events(const struct ebt_drain_report *rep)
 {
 	const struct count events[] = {
+		{"archives", rep->archives},
+		{"packed into archives", rep->packed},
 		{"directories made", rep->mkdirs},
 		{"in place before", rep->in_place},
 		{"left out, staged and unchanged", rep->unchanged},

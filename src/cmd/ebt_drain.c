@@ -91,12 +91,12 @@ int main(int argc, char **argv)
 	if (usage == 0 && (o.common.help || o.common.version || o.simulate)) {
 		cmd_unblock_signals();
 		status = run_alone(&o);
-		cmd_common_release(&o.common);
+		cmd_drain_release(&o);
 		return status;
 	}
 	rank = cmd_start(&argc, &argv, &o.common);
 	status = cmd_run_all(&o.common, rank, usage, drain, &o, &err);
 	/* Does not return, so what scopes would release is released here. */
-	cmd_common_release(&o.common);
+	cmd_drain_release(&o);
 	transport_leave_all(status, cmd_is_good(status), cmd_stopped, NULL);
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "drain/drain_internal.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 #include "transport/transport.h"
 
@@ -206,11 +207,26 @@ static int new_done_all(struct drain *d, uint64_t **done, struct ebt_err *err)
 		&d->job, *done ? 0 : ebt_fail(err, -ENOMEM, "results"), err);
 }
 
+/* What --pack says, the same on all nodes. */
+static int open_patterns(struct drain *d, struct ebt_err *err)
+{
+	int r = d->o->n_pack ? patterns_new(&d->pack.patterns, err) : 0;
+
+	for (size_t i = 0; i < d->o->n_pack && r == 0; i++)
+		r = patterns_add(d->pack.patterns, d->o->pack[i], err);
+	if (r == 0 && d->o->n_pack)
+		r = header_maker_new(&d->pack.maker, err);
+	return r;
+}
+
 static int open_all(struct drain *d, struct ebt_err *err)
 {
 	int r;
 
 	name_node(d);
+	r = job_agree_all(&d->job, open_patterns(d, err), err);
+	if (r < 0)
+		return r;
 	/*
 	 * A project's directory says which group pays for what is in it. The user's own may have
 	 * no room there at all.
@@ -235,6 +251,7 @@ static int open_all(struct drain *d, struct ebt_err *err)
 /* What belongs to one pass. */
 static void pass_release(struct drain *d)
 {
+	pack_release(d);
 	for (uint32_t i = 0; d->out.was && i < d->out.m->count; i++)
 		free(d->out.was[i]);
 	free(TAKE(d->out.was));
@@ -282,6 +299,8 @@ static void drain_close(struct drain *d)
 		MPI_Comm_free(&d->calls.comm);
 		MPI_Comm_free(&d->data.comm);
 	}
+	header_maker_free(d->pack.maker);
+	patterns_free(d->pack.patterns);
 	job_close(&d->job);
 }
 
@@ -300,6 +319,8 @@ static int scan(void *arg, struct ebt_err *err)
 		r = drain_settle(d, err);
 	if (r == 0)
 		r = drain_mark_unread(d, err);
+	if (r == 0 && d->o->watch <= 0)
+		r = pack_pick(d, err);
 	return r;
 }
 
@@ -320,7 +341,9 @@ static int plan_all(struct drain *d, struct ebt_err *err)
 	int r;
 
 	watch_doing(d->job.nodes.watch, "merging");
-	r = drain_merge_all(d, err);
+	r = d->pack.patterns ? pack_names_all(d, err) : 0;
+	if (r == 0)
+		r = drain_merge_all(d, err);
 	drain_note(d, "merged");
 	if (r == 0)
 		drain_lose_before(d);
@@ -352,6 +375,8 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 		drain_drop_missing(d);
 	if (r == 0)
 		r = drain_move_all(d, done, err);
+	if (r == 0)
+		r = pack_finish_all(d, done, err);
 	d->rep->move += job_lap_all(&d->job);
 	v[0] = unfinished(d->rep) +
 	       d->pass.n_waiting; /* in this pass, the merge included */

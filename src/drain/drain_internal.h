@@ -41,6 +41,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "archive/pattern.h"
 #include "attr/attr.h"
 #include "base/buf.h"
 #include "journal/journal.h"
@@ -204,6 +205,20 @@ struct drain_at {
 	uint64_t total_bytes; /* of all nodes, as planned */
 };
 
+/* What goes into archives: see pack/pack.h. All but the first two is of this pass. */
+struct drain_pack {
+	struct patterns *patterns; /* NULL: none are asked for */
+	struct header_maker *maker;
+	char **name; /* of each archive, below dest */
+	uint32_t *
+		of; /* an archive an entry, or PATTERN_NONE; NULL: there are no archives */
+	uint8_t *state;		  /* enum pack_state an entry */
+	struct pack_part *parts;  /* of each archive: what this node has of it */
+	struct pack_owned *owned; /* a list: archives whose name's hash is ours */
+	struct buf
+		named; /* lost_lock: of those that have their names, see pack/finish.c */
+};
+
 struct drain {
 	const struct ebt_drain_options *o;
 	struct job job;
@@ -219,6 +234,7 @@ struct drain {
 	struct drain_pass pass;
 	struct drain_dest dest;
 	struct drain_own own;
+	struct drain_pack pack;
 	struct drain_missing missing;
 	struct drain_at at;
 	struct drain_task *tasks; /* a list: what this node leads */
@@ -468,8 +484,14 @@ static inline struct place *drain_place_of(
 int drain_plan_all(struct drain *d, struct ebt_err *err);
 /* plan/tasks.c. Local. What this node has the content of, and d->own.shared. */
 int drain_make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *err);
-/* report.c. The plan as text, on the first node. @files and @big of all nodes. */
-int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err *err);
+/* Of all nodes. */
+struct drain_summary {
+	uint64_t files, archives, packed;
+	uint32_t big;
+};
+/* report.c. The plan as text, on the first node. */
+int drain_describe(
+	struct drain *d, const struct drain_summary *all, struct ebt_err *err);
 /*
  * looks.c. Any thread. Something needs a look: counted, kept by name, and told as a warning
  * or, where it is missing, an error, with the words of @fmt. @path below dest; @as: the name

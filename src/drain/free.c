@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "drain/drain_internal.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 static bool is_set(const uint64_t *bits, uint32_t i)
@@ -55,15 +56,15 @@ static void add_links(
 	for (uint32_t i = 0; i < d->out.m->count; i++) {
 		if (d->out.verdict[i] == DRAIN_IN_PLACE)
 			set(bits, i);
-		/* A piece of a shared file speaks for its own name only. */
-		if (e[i].group != MANIFEST_NONE && is_set(done, i) &&
+		/* A piece of a shared file, or of an archive, speaks for its own name only. */
+		if (e[i].group != MANIFEST_NONE && is_set(done, i) && !pack_has(d, i) &&
 			(d->out.verdict[i] == DRAIN_WRITE ||
 				d->out.verdict[i] == DRAIN_IN_PLACE))
 			set(groups, e[i].group);
 	}
 	for (uint32_t i = 0; i < d->out.m->count; i++) {
 		if (e[i].group != MANIFEST_NONE && d->out.verdict[i] == DRAIN_WRITE &&
-			is_set(groups, e[i].group))
+			!pack_has(d, i) && is_set(groups, e[i].group))
 			set(bits, i);
 	}
 }

@@ -249,6 +249,7 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 	SCOPED(scan_release) struct scan s = {
 		.filter = d->job.filter,
 		.no_xattrs = d->o->no_xattrs,
+		.map_sparse = d->pack.patterns != NULL,
 		.shrinks = true, /* the job may still run */
 		.deep = true,
 		.found = &d->job.entries_found,

@@ -60,16 +60,21 @@ static void say_targets(struct buf *b, const struct drain_at *at)
 		buf_printf(b, "  ... and %u more\n", n - LINES);
 }
 
-int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err *err)
+int drain_describe(
+	struct drain *d, const struct drain_summary *all, struct ebt_err *err)
 {
 	struct ebt_drain_report *rep = d->rep;
 	SCOPED_BUF struct buf b = {0};
 	char size[TEXT_SIZE];
 
 	buf_printf(&b, "%llu files, %s, from %d node%s to %s (%s)\n",
-		(unsigned long long)files, text_size((double)d->at.total_bytes, size),
-		d->job.n_nodes, d->job.n_nodes == 1 ? "" : "s", d->dest.path,
-		pfs_name(d->dest.pfs));
+		(unsigned long long)all->files,
+		text_size((double)d->at.total_bytes, size), d->job.n_nodes,
+		d->job.n_nodes == 1 ? "" : "s", d->dest.path, pfs_name(d->dest.pfs));
+	if (all->archives)
+		buf_printf(&b, "%llu archive%s of %llu outputs\n",
+			(unsigned long long)all->archives,
+			all->archives == 1 ? "" : "s", (unsigned long long)all->packed);
 	buf_printf(&b,
 		"%u writer%s, %s; predicted %.3f s with an owner for each target, %.3f "
 		"s from "
@@ -81,7 +86,7 @@ int drain_describe(struct drain *d, uint64_t files, uint32_t big, struct ebt_err
 		rep->predicted_owners, rep->predicted_direct);
 	buf_printf(&b,
 		"%u big file%s placed one by one, largest target by its share %.3f\n",
-		big, big == 1 ? "" : "s", level(&d->at));
+		all->big, all->big == 1 ? "" : "s", level(&d->at));
 	if (d->at.tiered)
 		buf_printf(&b,
 			"layouts of files are those of the directory; targets are "
@@ -137,7 +142,7 @@ void drain_report_all(struct drain *d)
 		&rep->in_place, &rep->dropped, &rep->conflicts, &rep->retries,
 		&rep->refused, &rep->freed, &rep->moved, &rep->creates, &rep->layouts,
 		&rep->opens, &rep->setattrs, &rep->renames, &rep->mkdirs, &rep->others,
-		&rep->reopened};
+		&rep->reopened, &rep->archives, &rep->packed};
 	enum { N = sizeof(fields) / sizeof(fields[0]) };
 	uint64_t v[N];
 	struct rusage use;

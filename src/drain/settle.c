@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "drain/drain_internal.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 static bool open_for_writing(const struct drain *d, const char *path)
@@ -37,6 +38,9 @@ static bool settled(const struct drain *d, const struct manifest_entry *e,
 	double age = (double)(now->tv_sec - e->mtime) +
 		     ((double)now->tv_nsec - (double)e->mtime_ns) * 1e-9;
 
+	/* Archives are made when the job is over, of all that there is then. */
+	if (pack_match(d->pack.patterns, path, e->kind == MANIFEST_DIR) != PATTERN_NONE)
+		return false;
 	if (e->kind != MANIFEST_FILE)
 		return true;
 	/* It may be a piece, whose others come yet: the last drain sees them together. */

@@ -15,8 +15,8 @@
 #include "base/text.h"
 
 #define NS_PER_S   1000000000u
-#define SOURCE_LEN (JOURNAL_SOURCE_LEN + 8)
-#define PIECE_LEN  21
+#define SOURCE_LEN (JOURNAL_SOURCE_LEN + 9)
+#define PIECE_LEN  29
 
 static int damaged(struct ebt_err *err, const char *what)
 {
@@ -190,15 +190,18 @@ void drain_task_encode(const struct drain_task *t, struct buf *out)
 	buf_put8(out, t->early);
 	buf_put32(out, t->early_target);
 	buf_put64(out, t->stripe_size);
+	buf_put32(out, t->archive);
 	drain_entry_encode(&t->e, t->e.name, out);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
 		journal_put_source(out, &t->sources[i].file);
 		buf_put32(out, t->sources[i].node);
 		buf_put32(out, t->sources[i].entry);
+		buf_put8(out, t->sources[i].of);
 	}
 	for (uint32_t i = 0; i < t->n_pieces; i++) {
 		buf_put64(out, t->pieces[i].off);
 		buf_put64(out, t->pieces[i].len);
+		buf_put64(out, t->pieces[i].from);
 		buf_put32(out, t->pieces[i].source);
 		buf_put8(out, t->pieces[i].overlaps);
 	}
@@ -234,6 +237,7 @@ static int get_head(struct reader *r, struct head *h, struct ebt_err *err)
 	t->early = reader_get8(r);
 	t->early_target = reader_get32(r);
 	t->stripe_size = reader_get64(r);
+	t->archive = reader_get32(r);
 	t->in_place = in_place;
 	t->contested = contested;
 	t->big = big;
@@ -311,6 +315,9 @@ static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *er
 			return damaged(err, "time of a source");
 		s->node = reader_get32(r);
 		s->entry = reader_get32(r);
+		s->of = reader_get8(r);
+		if (s->of > DRAIN_OF_PART)
+			return damaged(err, "kind of a source");
 	}
 	for (uint32_t i = 0; i < t->n_pieces; i++) {
 		struct drain_piece *p = &t->pieces[i];
@@ -318,11 +325,13 @@ static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *er
 
 		p->off = reader_get64(r);
 		p->len = reader_get64(r);
+		p->from = reader_get64(r);
 		p->source = reader_get32(r);
 		overlaps = reader_get8(r);
 		p->overlaps = overlaps;
 		if (p->source >= t->n_sources || overlaps > 1 || p->off < before ||
-			p->off > t->e.size || p->len > t->e.size - p->off)
+			p->off > t->e.size || p->len > t->e.size - p->off ||
+			p->from > INT64_MAX - p->len)
 			return damaged(err, "pieces");
 		before = p->off;
 	}

@@ -15,16 +15,25 @@
 #include "journal/journal.h"
 #include "manifest/manifest.h"
 
-/* Where content comes from: an entry of that node's outputs. */
+/* What a node has content of. */
+enum drain_of {
+	DRAIN_OF_FILE, /* an entry of its outputs */
+	DRAIN_OF_PART, /* its members of an archive, headers and all: pack/part.h */
+};
+
+/* Where content comes from. */
 struct drain_source {
 	struct journal_source file; /* a file that changed since is not drained */
 	uint32_t node;
-	uint32_t entry; /* in the outputs of that node */
+	uint32_t
+		entry; /* in the outputs of that node; of a part: number of the archive */
+	uint8_t of;    /* enum drain_of */
 };
 
 /* A range of the file's data. What no piece covers is hole. */
 struct drain_piece {
 	uint64_t off, len;
+	uint64_t from;	 /* byte of the source that is at off */
 	uint32_t source; /* index */
 	/*
 	 * Covers bytes that another piece covers too. All agree where none is zero, so the
@@ -83,7 +92,8 @@ struct drain_task {
 	uint32_t *targets;
 	uint8_t tier, pool, early;
 	uint32_t early_target;
-	bool big; /* known to all nodes; goes first */
+	bool big;	  /* known to all nodes; goes first */
+	uint32_t archive; /* number of the archive that it is, plus 1; 0: it is none */
 };
 
 /*
@@ -103,8 +113,9 @@ const char *drain_name_next(const char *at, struct drain_name *out);
  */
 int drain_beside(
 	const char *path, const char *ending, unsigned k, char *out, size_t cap);
-#define DRAIN_NEW  ".ebt-new"  /* of what would replace something */
-#define DRAIN_TORN ".ebt-torn" /* of what changed while it was read */
+#define DRAIN_NEW  ".ebt-new"	  /* of what would replace something */
+#define DRAIN_TORN ".ebt-torn"	  /* of what changed while it was read */
+#define DRAIN_GAP  ".ebt-missing" /* of a member of an archive that could not be read */
 
 /* Data in [start, end): holes do not count, what two pieces cover does so twice. */
 uint64_t drain_task_bytes(const struct drain_task *t, uint64_t start, uint64_t end);

@@ -17,6 +17,7 @@ static void check_pieces(const struct drain_task *t)
 
 		FUZZ_CHECK(p->source < t->n_sources && p->off >= before);
 		FUZZ_CHECK(p->off <= t->e.size && p->len <= t->e.size - p->off);
+		FUZZ_CHECK(p->from <= INT64_MAX && p->len <= INT64_MAX - p->from);
 		before = p->off;
 	}
 }
@@ -40,7 +41,8 @@ static void use(const struct drain_task *t)
 		FUZZ_CHECK(!*n.was || manifest_path_ok(n.was));
 	}
 	for (uint32_t i = 0; i < t->n_sources; i++)
-		FUZZ_CHECK(t->sources[i].file.mtime_ns < 1000000000);
+		FUZZ_CHECK(t->sources[i].file.mtime_ns < 1000000000 &&
+			   t->sources[i].of <= DRAIN_OF_PART);
 	for (uint32_t i = 0; i < t->stripe_count; i++)
 		sum += t->targets[i]; /* all of them can be read */
 	for (uint32_t i = 0; i < t->e.xattrs_len; i++)
@@ -85,8 +87,8 @@ bool fuzz_seed(unsigned n, struct buf *out)
 			.node = 3,
 			.entry = 17},
 		{.file = {.size = 5, .mtime = 6, .mtime_ns = 7}, .entry = 1}};
-	static struct drain_piece pieces[] = {
-		{0, 4096, 0, false}, {4096, 8192, 1, true}, {1 << 19, 9, 0, false}};
+	static struct drain_piece pieces[] = {{0, 4096, 0, 0, false},
+		{4096, 8192, 9, 1, true}, {1 << 19, 9, 0, 0, false}};
 	static uint32_t targets[] = {5, 0, 7};
 	struct drain_task t = {.e = {.name = "d/file",
 				       .kind = MANIFEST_FILE,

@@ -117,8 +117,8 @@ void merge_give_up(struct merge *g, struct merge_file *f, const char *text)
 	if (f->bad || f->split)
 		return;
 	f->bad = true;
-	drain_look_of(g->d, DRAIN_NODES, EBT_LOOK_MISSING, f->spot->c->path, NULL, "%s",
-		text);
+	drain_look_of(g->d, DRAIN_NODES, EBT_LOOK_MISSING,
+		merge_plain(f->spot->c->path), NULL, "%s", text);
 }
 
 static int take_stash(void *arg, int peer, struct buf *b, struct ebt_err *err)

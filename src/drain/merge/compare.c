@@ -336,6 +336,8 @@ int merge_compare_all(struct merge *g, struct ebt_err *err)
 	for (size_t i = 0; i < f.n && r == 0; i++) {
 		if (f.file[i].split)
 			split(f.file[i].spot);
+		else if (!f.file[i].bad && merge && f.file[i].spot->c->in)
+			r = merge_join(g, &f.file[i], err);
 		else if (!f.file[i].bad)
 			r = merge ? add_task(g, &f.file[i], err)
 				  : complain(g, &f.file[i], err);

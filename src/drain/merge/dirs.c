@@ -90,7 +90,7 @@ int merge_dirs_all(struct merge *g, struct ebt_err *err)
 		bool ours = false;
 		struct buf *b;
 
-		if (s->c->kind != MANIFEST_DIR)
+		if (s->c->kind != MANIFEST_DIR || s->c->in)
 			continue;
 		/* The last one counts: with an inode somebody else made it after all. */
 		for (const struct merge_seal *seal = s->seals; seal;

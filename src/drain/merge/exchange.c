@@ -9,6 +9,27 @@
 
 #include "drain/merge/merge.h"
 
+void merge_put_claim(struct buf *b, const struct merge_claim *c)
+{
+	buf_put32(b, c->node);
+	buf_put64(b, c->where);
+	buf_put64(b, c->ino);
+	buf_put32(b, c->entry);
+	buf_put8(b, c->kind);
+	buf_put8(b, c->suffixed);
+	buf_put8(b, c->made);
+	buf_put32(b, c->in);
+	buf_put32(b, c->part);
+	buf_put64(b, c->size);
+	buf_put64(b, (uint64_t)c->mtime);
+	buf_put32(b, c->mtime_ns);
+	merge_put_string(b, c->path);
+	merge_put_string(b, c->of);
+	merge_put_string(b, c->target ? c->target : "");
+	buf_put32(b, c->entry_len);
+	buf_put(b, c->entry_bytes, c->entry_len);
+}
+
 uint64_t merge_hash(const char *path)
 {
 	return digest_bytes(path, strlen(path)).lo;

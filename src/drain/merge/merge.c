@@ -9,6 +9,7 @@
  *   compare         owners ask for extents, then digests of overlaps      (compare.c)
  *   all             is anything wrong anywhere? Then nothing happens
  *   every owner     verdicts back to the nodes, directories to their creators
+ *   archives        members to the owners of their archives             (packed.c)
  *
  * A node holds what it has, and what belongs to the paths that it owns, each a few hundred
  * bytes.
@@ -21,6 +22,7 @@
 
 #include "base/text.h"
 #include "drain/merge/merge.h"
+#include "drain/pack/pack.h"
 
 static void merge_release(struct merge *g)
 {
@@ -41,27 +43,10 @@ static void merge_release(struct merge *g)
 	buf_release(&g->splits);
 	buf_release(&g->new_splits);
 	buf_release(&g->detours);
+	buf_release(&g->joins);
 	free(g->node_names);
 	free(g->claims);
 	free(g->spots);
-}
-
-static void put_claim(struct buf *b, const struct merge_claim *c)
-{
-	buf_put32(b, c->node);
-	buf_put64(b, c->where);
-	buf_put64(b, c->ino);
-	buf_put32(b, c->entry);
-	buf_put8(b, c->kind);
-	buf_put8(b, c->suffixed);
-	buf_put64(b, c->size);
-	buf_put64(b, (uint64_t)c->mtime);
-	buf_put32(b, c->mtime_ns);
-	merge_put_string(b, c->path);
-	merge_put_string(b, c->of);
-	merge_put_string(b, c->target ? c->target : "");
-	buf_put32(b, c->entry_len);
-	buf_put(b, c->entry_bytes, c->entry_len);
 }
 
 static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
@@ -78,6 +63,9 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		c.entry = reader_get32(&r);
 		c.kind = reader_get8(&r);
 		c.suffixed = reader_get8(&r);
+		c.made = reader_get8(&r);
+		c.in = reader_get32(&r);
+		c.part = reader_get32(&r);
 		c.size = reader_get64(&r);
 		c.mtime = (int64_t)reader_get64(&r);
 		c.mtime_ns = reader_get32(&r);
@@ -87,7 +75,9 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		c.entry_len = reader_get32(&r);
 		c.entry_bytes = reader_take(&r, c.entry_len);
 		if (r.failed || !c.path || !c.of || !c.target ||
-			c.node >= (uint32_t)g->d->job.n_nodes)
+			c.node >= (uint32_t)g->d->job.n_nodes ||
+			c.in > patterns_count(g->d->pack.patterns) ||
+			c.part > patterns_count(g->d->pack.patterns))
 			return ebt_failx(
 				err, -EBADMSG, "damaged message of node %d", peer);
 		p = merge_grow(g->claims, g->n_claims, &g->cap_claims, sizeof(*p));
@@ -99,51 +89,91 @@ static int take_claims(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	return merge_keep(g, b, err);
 }
 
+/* What output entries become claims with. */
+struct encoding {
+	struct merge *g;
+	uint64_t where;
+	struct buf bytes;
+	char *path, *of; /* DRAIN_NAME_SIZE bytes each */
+};
+
+static void encoding_release(struct encoding *x)
+{
+	buf_release(&x->bytes);
+	free(x->path);
+}
+
+/* Where output @i goes, and of what it is then called another way. */
+static int set_path(struct encoding *x, uint32_t i, bool packed, struct merge_claim *c)
+{
+	struct drain *d = x->g->d;
+	const struct manifest *m = d->out.m;
+	int r = manifest_path(m, i, packed ? x->of : x->path, DRAIN_NAME_SIZE);
+
+	if (r >= 0 && packed)
+		return merge_key(d, c->in - 1, x->of, x->path, DRAIN_NAME_SIZE);
+	if (r >= 0 && d->out.n_detours) {
+		memcpy(x->of, x->path, (size_t)r + 1);
+		r = drain_detour(d, c->kind == MANIFEST_DIR, x->path, DRAIN_NAME_SIZE);
+		c->of = r > 0 ? x->of : "";
+	}
+	return r;
+}
+
+/* By itself, or @packed into its archive. */
+static int put_output(struct encoding *x, uint32_t i, bool packed, struct ebt_err *err)
+{
+	struct drain *d = x->g->d;
+	const struct manifest_entry *e = &d->out.m->entries[i];
+	struct merge_claim c = {.path = x->path,
+		.of = "",
+		.target = e->target,
+		.size = e->size,
+		.mtime = e->mtime,
+		.mtime_ns = e->mtime_ns,
+		.where = x->where,
+		.ino = e->ino,
+		.node = (uint32_t)d->job.node,
+		/* A directory that is both has its verdict for what it is in the archive. */
+		.entry = packed || !pack_has(d, i) ? i : MANIFEST_NONE,
+		.in = packed ? d->pack.of[i] + 1 : 0,
+		.kind = e->kind};
+
+	if (set_path(x, i, packed, &c) < 0)
+		return ebt_fail(
+			err, -ENAMETOOLONG, "%s/.../%s", d->store_path, e->name);
+	x->bytes.len = 0;
+	if (e->kind == MANIFEST_DIR)
+		drain_entry_encode(e, e->name, &x->bytes);
+	if (!buf_ok(&x->bytes))
+		return ebt_fail(err, -ENOMEM, "merge");
+	c.entry_bytes = x->bytes.data;
+	c.entry_len = (uint32_t)x->bytes.len;
+	merge_put_claim(&x->g->out[merge_owner(x->g, x->path)], &c);
+	return 0;
+}
+
 static int encode_outputs(struct merge *g, struct ebt_err *err)
 {
-	const struct manifest *m = g->d->out.m;
-	SCOPED_BUF struct buf bytes = {0};
-	uint64_t where = drain_where(g->d);
-	SCOPED_FREE char *path = malloc(2 * (size_t)DRAIN_NAME_SIZE);
-	char *of = path ? path + DRAIN_NAME_SIZE : NULL;
-	int r;
+	struct drain *d = g->d;
+	SCOPED(encoding_release)
+	struct encoding x = {.g = g,
+		.where = drain_where(d),
+		.path = malloc(2 * (size_t)DRAIN_NAME_SIZE)};
+	int r = 0;
 
-	if (!path)
+	if (!x.path)
 		return ebt_fail(err, -ENOMEM, "merge");
-	for (uint32_t i = 0; i < m->count; i++) {
-		const struct manifest_entry *e = &m->entries[i];
-		struct merge_claim c = {.path = path,
-			.of = "",
-			.target = e->target,
-			.size = e->size,
-			.mtime = e->mtime,
-			.mtime_ns = e->mtime_ns,
-			.where = where,
-			.ino = e->ino,
-			.node = (uint32_t)g->d->job.node,
-			.entry = i,
-			.kind = e->kind};
+	x.of = x.path + DRAIN_NAME_SIZE;
+	for (uint32_t i = 0; i < d->out.m->count && r == 0; i++) {
+		bool packed = pack_has(d, i);
 
-		r = manifest_path(m, i, path, DRAIN_NAME_SIZE);
-		if (r >= 0 && g->d->out.n_detours) {
-			memcpy(of, path, (size_t)r + 1);
-			r = drain_detour(
-				g->d, e->kind == MANIFEST_DIR, path, DRAIN_NAME_SIZE);
-			c.of = r > 0 ? of : "";
-		}
-		if (r < 0)
-			return ebt_fail(err, -ENAMETOOLONG, "%s/.../%s",
-				g->d->store_path, e->name);
-		bytes.len = 0;
-		if (e->kind == MANIFEST_DIR)
-			drain_entry_encode(e, e->name, &bytes);
-		if (!buf_ok(&bytes))
-			return ebt_fail(err, -ENOMEM, "merge");
-		c.entry_bytes = bytes.data;
-		c.entry_len = (uint32_t)bytes.len;
-		put_claim(&g->out[merge_owner(g, path)], &c);
+		if (packed)
+			r = put_output(&x, i, true, err);
+		if (r == 0 && (!packed || (pack_state(d, i) & PACK_ABOVE)))
+			r = put_output(&x, i, false, err);
 	}
-	return 0;
+	return r < 0 ? r : merge_put_archives(g, err);
 }
 
 /*
@@ -192,6 +222,27 @@ static void note_splits(struct merge *g)
 	}
 }
 
+/*
+ * What nodes have of an archive. No output has its name (pack_names_all), but one may get it here,
+ * with that of its node added.
+ */
+static bool rule_archive(struct merge_spot *s)
+{
+	uint32_t parts = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		parts += s->c[i].part != 0;
+	s->ruling = MERGE_PACK;
+	for (uint32_t i = 0; i < s->n && parts; i++) {
+		s->c[i].verdict = DRAIN_PART;
+		if (s->c[i].part == s->c->part)
+			continue;
+		s->ruling = MERGE_CLASH;
+		s->b = i;
+	}
+	return parts > 0;
+}
+
 /* Claims, some of which may have gone elsewhere, become spots, and these get their rulings. */
 static int rule_spots(struct merge *g, struct ebt_err *err)
 {
@@ -220,6 +271,8 @@ static int rule_spots(struct merge *g, struct ebt_err *err)
 		s = &g->spots[g->n_spots++];
 		s->c = &g->claims[i];
 		s->n = (uint32_t)(end - i);
+		if (rule_archive(s))
+			continue;
 		s->ruling = merge_rule(
 			s->c, s->n, g->d->o->conflict, &s->a, &s->b, &dropped);
 		/* All or nothing: what only other names could tell apart cannot be. */
@@ -261,7 +314,7 @@ static int rename_spots(struct merge *g, struct ebt_err *err)
 			}
 			c.path = path;
 			c.suffixed = true;
-			put_claim(&g->out[merge_owner(g, path)], &c);
+			merge_put_claim(&g->out[merge_owner(g, path)], &c);
 		}
 	}
 	return buf_ok(&g->new_splits) ? 0 : ebt_fail(err, -ENOMEM, "merge");
@@ -289,7 +342,7 @@ static const char *kind_name(const struct merge_claim *c)
 	case MANIFEST_SYMLINK:
 		return "symlink";
 	default:
-		return "file";
+		return c->part ? "archive" : "file";
 	}
 }
 
@@ -311,7 +364,7 @@ static void complain_clashes(struct merge *g)
 				"%s: a new name on %.30s that %.30s has too", shown,
 				merge_node(g, (a->suffixed ? a : b)->node),
 				merge_node(g, (a->suffixed ? b : a)->node));
-		else if (a->kind != b->kind)
+		else if (a->kind != b->kind || a->part != b->part)
 			merge_complain(&g->wrong, MERGE_VERSIONS,
 				"%s is a %s on %.20s and a %s on %.20s", shown,
 				kind_name(a), merge_node(g, a->node), kind_name(b),
@@ -435,7 +488,8 @@ static void put_verdict(
 		(contested ? DRAIN_CONTESTED : 0) | (c->in_way ? DRAIN_IN_WAY : 0) |
 		(c->by_node ? DRAIN_BY_NODE : 0);
 
-	if (c->verdict == DRAIN_WRITE && !marks && !c->was)
+	if (c->entry == MANIFEST_NONE || c->part ||
+		(c->verdict == DRAIN_WRITE && !marks && !c->was))
 		return;
 	buf_put32(&g->out[c->node], c->entry);
 	buf_put8(&g->out[c->node], c->verdict);
@@ -512,6 +566,8 @@ static int merge_once_all(struct drain *d, struct ebt_err *err)
 		r = job_agree_all(&d->job, merge_write_splits(&g, err), err);
 	if (r == 0)
 		r = tell_all(&g, err);
+	if (r == 0)
+		r = merge_pack_all(&g, err);
 	return r ? r : merge_dirs_all(&g, err);
 }
 

@@ -34,6 +34,12 @@ struct merge_claim {
 	uint8_t lacks;	 /* in place, without: enum journal_lack */
 	bool in_way;	 /* what is there stays, this one may go beside it */
 	bool by_node;	 /* with its node's name added, decided here */
+	/*
+	 * Number of an archive plus 1, or 0. In that one: path is a key, see merge_key. Or what a
+	 * node has of it, as one version of a file of several nodes; entry is its number.
+	 */
+	uint32_t in, part;
+	bool made;	 /* a directory that only the name of an archive needs */
 	const char *was; /* where an older version of it is, or NULL */
 	const char *as;	 /* where it is in place, or NULL */
 };
@@ -46,6 +52,7 @@ enum merge_ruling {
 	MERGE_SPLIT,   /* the same without another owner; directories keep the name */
 	MERGE_WAIT,    /* for a later drain: the job still writes */
 	MERGE_CLASH,   /* two of them cannot both be */
+	MERGE_PACK,    /* an archive, with what nodes have of it: packed.c */
 };
 
 /* What is in dest under a path. */
@@ -99,7 +106,9 @@ struct merge_wrongs {
 };
 void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* @path, short enough for one of several in a line. @out holds MERGE_PATH bytes. */
+/* A path as it is to be shown: of a key the archive's name, and the path in it. */
+const char *merge_plain(const char *path);
+/* The same, short enough for one of several in a line. @out holds MERGE_PATH bytes. */
 #define MERGE_PATH 100
 const char *merge_shown(const char *path, char *out);
 
@@ -134,6 +143,7 @@ void merge_step_aside(struct merge_claim *c, uint32_t n);
 /* By path, directories first, then by node. */
 int merge_compare_claims(const void *a, const void *b);
 
+struct merge_file;
 struct merge {
 	struct drain *d;
 	struct buf *out;  /* to each node */
@@ -148,7 +158,8 @@ struct merge {
 		new_splits; /* paths that are split now, NUL-terminated one after the other */
 	uint32_t n_new_splits;
 	struct buf
-		detours; /* found here: path and where it goes, one after the other */
+		detours;  /* found here: path and where it goes, one after the other */
+	struct buf joins; /* members of archives that pieces make up: see packed.c */
 	struct merge_spot *spots; /* ascending by path */
 	size_t n_spots;
 	struct merge_wrongs wrong;
@@ -160,6 +171,7 @@ static inline const char *merge_node(const struct merge *g, uint32_t node)
 }
 
 /* exchange.c */
+void merge_put_claim(struct buf *b, const struct merge_claim *c);
 uint64_t merge_hash(const char *path);
 uint32_t merge_owner(const struct merge *g, const char *path);
 /* Collective: agrees on @r, then what is in g->out goes out. */
@@ -172,6 +184,31 @@ int merge_keep(struct merge *g, struct buf *b, struct ebt_err *err);
 /* A string with its length and NUL; back: in place, NULL for damaged bytes. */
 void merge_put_string(struct buf *b, const char *s);
 const char *merge_get_string(struct reader *r);
+
+/*
+ * packed.c. Where the claims of what goes into archive @archive meet: below a directory that no output
+ * can have, as it is a store's own.
+ */
+#define MERGE_KEYS ".ebt/"
+/* In @cap bytes, or -ENAMETOOLONG. */
+int merge_key(const struct drain *d, uint32_t archive, const char *path, char *out,
+	size_t cap);
+/* Local. Claims of the archives that this node has members for, and of directories above them. */
+int merge_put_archives(struct merge *g, struct ebt_err *err);
+/* @f, pieces of a member, is joined: for merge_pack_all. */
+int merge_join(struct merge *g, struct merge_file *f, struct ebt_err *err);
+struct pack_owned;
+/* Attributes of an archive, of those of what is in it. */
+struct merge_look {
+	uint32_t uid, gid, mode;
+	bool uids, gids, any;
+};
+
+/* packed_task.c. Local. The task of archive @o, whose spot is @s: in d->own.shared. */
+int merge_add_archive(struct merge *g, const struct merge_spot *s, struct pack_owned *o,
+	const struct merge_look *look, struct ebt_err *err);
+/* Collective, verdicts are known. Parts of all nodes, and a task for each archive: d->own.shared. */
+int merge_pack_all(struct merge *g, struct ebt_err *err);
 
 /* split.c. Collective. The owners of paths that earlier runs split learn of it. */
 int merge_splits_all(struct merge *g, struct ebt_err *err);

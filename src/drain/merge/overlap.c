@@ -206,8 +206,11 @@ int merge_or(const unsigned char *const *version, uint32_t n, uint32_t len,
 void merge_add_piece(
 	struct buf *pieces, uint64_t off, uint64_t len, uint32_t source, bool overlaps)
 {
-	struct drain_piece p = {
-		.off = off, .len = len, .source = source, .overlaps = overlaps};
+	struct drain_piece p = {.off = off,
+		.from = off,
+		.len = len,
+		.source = source,
+		.overlaps = overlaps};
 
 	buf_put(pieces, &p, sizeof(p));
 }

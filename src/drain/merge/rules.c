@@ -20,9 +20,11 @@ int merge_compare_claims(const void *a, const void *b)
 
 	if (r)
 		return r;
-	/* Directories first: the name is theirs. */
+	/* Directories first: the name is theirs. Of those the first one's attributes count. */
 	if ((c->kind == MANIFEST_DIR) != (k->kind == MANIFEST_DIR))
 		return c->kind == MANIFEST_DIR ? -1 : 1;
+	if (c->made != k->made)
+		return c->made ? 1 : -1;
 	return c->node < k->node ? -1 : c->node > k->node;
 }
 
@@ -343,9 +345,16 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n,
 	return MERGE_WRONGS;
 }
 
+const char *merge_plain(const char *path)
+{
+	size_t len = strlen(MERGE_KEYS);
+
+	return strncmp(path, MERGE_KEYS, len) == 0 ? path + len : path;
+}
+
 const char *merge_shown(const char *path, char *out)
 {
-	return text_name(path, out, MERGE_PATH);
+	return text_name(merge_plain(path), out, MERGE_PATH);
 }
 
 void merge_complain(struct merge_wrongs *w, enum merge_wrong kind, const char *fmt, ...)

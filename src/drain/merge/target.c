@@ -412,6 +412,20 @@ static int find_target(struct listing *l, const char *path, struct merge_target 
 	return 0;
 }
 
+/* An archive is in place as a whole, or is made again as a whole, in place of an older one. */
+static void unsettle(struct merge_spot *s)
+{
+	const char *was = NULL;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		was = s->c[i].as ? s->c[i].as : s->c[i].was ? s->c[i].was : was;
+		s->c[i].verdict = DRAIN_PART;
+		s->c[i].as = NULL;
+	}
+	for (uint32_t i = 0; i < s->n; i++)
+		s->c[i].was = was;
+}
+
 /* What has another name by an earlier run. */
 static int settle_aliases(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 {
@@ -428,6 +442,8 @@ static int settle_aliases(struct listing *l, struct merge_spot *s, struct ebt_er
 			found += merge_settle_alias(s->c, s->n, a, &t);
 	}
 	s->settled = found == s->n;
+	if (s->ruling == MERGE_PACK && !s->settled)
+		unsettle(s);
 	/* Those that are left go for themselves, as the others did. */
 	for (uint32_t i = 0; i < s->n && found && s->ruling == MERGE_COMPARE; i++) {
 		s->settled = true;
@@ -479,12 +495,15 @@ static int find_detour(struct listing *l, const char *path, struct ebt_err *err)
 
 static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 {
-	const struct merge_policy how = policy(l->g->d);
+	struct merge_policy how = policy(l->g->d);
 	struct merge_target t = {.kind = kind_of(s->d_type)};
 	char says[PATH_MAX], shown[MERGE_PATH];
 	enum merge_wrong wrong;
 	int r;
 
+	/* How an archive would look is not known yet. */
+	if (s->ruling == MERGE_PACK && how.overwrite == EBT_OVERWRITE_UPDATE)
+		how.overwrite = EBT_OVERWRITE_ALWAYS;
 	if (t.kind != MANIFEST_DIR && s->c->kind != MANIFEST_DIR &&
 		(s->seals || how.overwrite == EBT_OVERWRITE_UPDATE ||
 			(how.overwrite == EBT_OVERWRITE_AUTO &&

@@ -8,8 +8,17 @@
 
 #include "drain/move/lead.h"
 
+/* To be asked, and elsewhere. Parts of archives are asked by themselves. */
+static bool is_remote(const struct lead *c, uint32_t i)
+{
+	const struct drain_source *s = &c->t->sources[i];
+
+	return s->of != DRAIN_OF_PART && s->node != (uint32_t)c->m->d->job.node;
+}
+
 /* Remote sources are asked all at once. */
-int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *err)
+int lead_check_sources(
+	struct lead *c, enum net_refused *how, bool *changed, struct ebt_err *err)
 {
 	const struct drain_task *t = c->t;
 	SCOPED_FREE struct net_fetch *f = calloc(t->n_sources, sizeof(*f));
@@ -21,24 +30,25 @@ int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *er
 	if (!f)
 		return drain_fail(c->m->d, t->e.name, -ENOMEM, "sources", err);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
-		if (t->sources[i].node == (uint32_t)c->m->d->job.node)
-			continue;
 		f[i].op.node = (int)t->sources[i].node;
 		f[i].want.entry = t->sources[i].entry;
-		f[i].want.check = true;
+		f[i].want.what = NET_CHECK;
 		f[i].to = &f[i].want; /* nothing comes */
-		net_start(&c->m->net, &f[i]);
+		if (is_remote(c, i))
+			net_start(&c->m->net, &f[i]);
 	}
 	for (uint32_t i = 0; i < t->n_sources; i++) {
-		if (f[i].to) {
+		if (t->sources[i].of == DRAIN_OF_PART)
+			continue;
+		if (is_remote(c, i)) {
 			code = net_wait(&c->m->net, &f[i]);
 			refused = f[i].refused;
 			if (code < 0 && r == 0)
 				r = net_fail(&f[i], code,
 					drain_path(c->m->d, t->e.name, name), err);
 		} else {
-			code = move_read(c->m, &c->l->source, t->sources[i].entry, 0,
-				NULL, 0, true, r == 0 ? err : NULL);
+			code = move_serve(c->m, &c->l->source, &f[i].want, f[i].to,
+				r == 0 ? err : NULL);
 			refused = c->l->source.refused;
 			if (code < 0 && r == 0)
 				r = code;
@@ -47,6 +57,8 @@ int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *er
 			refused = NET_ODD;
 		if (refused > *how)
 			*how = refused;
+		if (changed)
+			changed[i] = code < 0;
 	}
 	return r;
 }
@@ -80,7 +92,7 @@ int lead_take_changed(struct lead *c, enum net_refused how, struct move_result *
 	}
 	/* Also of the second reading nothing was missing. */
 	if (again.code == 0) {
-		lead_check_sources(c, &how, NULL);
+		lead_check_sources(c, &how, NULL, NULL);
 		if (how <= NET_GREW)
 			c->taken = MOVE_GREW;
 	}

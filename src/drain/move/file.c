@@ -429,7 +429,9 @@ static int finish_file(struct lead *c, struct move_result *res)
 	if (d->o->no_xattrs)
 		e.xattrs_len = 0;
 	e.no_owner = d->dest.inherits;
-	r = lead_check_sources(c, &how, err);
+	how = NET_ODD;
+	r = c->t->archive ? lead_check_archive(c, res)
+			  : lead_check_sources(c, &how, NULL, err);
 	if (r < 0 && how != NET_ODD) {
 		res->side = MOVE_UNSTEADY;
 		if (d->pass.turn == DRAIN_LAST)

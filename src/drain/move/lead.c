@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "drain/move/lead.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 /* What is under @name, beside the file's own, as what it has to be. */
@@ -155,6 +156,20 @@ static void tell_taken(const struct lead *c)
 			drain_path(d, c->as ? c->as : "", as));
 }
 
+/* Nodes that have members of it are to know. */
+static void name_archive(const struct lead *c)
+{
+	const char *slash = strrchr(c->t->e.name, '/');
+	int above = slash ? (int)(slash + 1 - c->t->e.name) : 0;
+	SCOPED_FREE char *path = NULL;
+
+	/* Without memory to say so nothing of it is freed, and it has no index. */
+	if (asprintf(&path, "%.*s%s", above, c->t->e.name, c->at.base) < 0)
+		path = NULL;
+	if (path)
+		pack_named(c->m->d, c->t, path, c->unproven);
+}
+
 static void run_task(struct move_lane *l, struct drain_task *t, struct move_result *res)
 {
 	struct lead c = {.l = l, .m = l->m, .t = t, .fd = -1};
@@ -199,8 +214,10 @@ static void run_task(struct move_lane *l, struct drain_task *t, struct move_resu
 	res->lacks = drain_lacks(&c.loss) || t->lacks;
 	res->unproven = c.unproven;
 	res->taken = c.taken;
-	if (c.taken != MOVE_WHOLE && !c.kept)
+	if ((c.taken == MOVE_GREW || c.taken == MOVE_TORN) && !c.kept)
 		tell_taken(&c);
+	if (t->archive && !c.kept && res->code == 0)
+		name_archive(&c);
 	free(c.as);
 	/* Told already, and not in dest. */
 	if (c.kept && res->code == 0) {
@@ -272,6 +289,8 @@ static void finish_task(struct move_lane *l, struct drain_task *t, uint32_t queu
 		res->code == 0 && !res->lacks && res->taken == MOVE_WHOLE && !t->some;
 
 	for (uint32_t i = 0; i < t->n_sources && whole; i++) {
+		if (t->sources[i].of == DRAIN_OF_PART)
+			continue;
 		o = calloc(1, sizeof(*o));
 		if (!o)
 			break; /* its source is kept, which is never wrong */

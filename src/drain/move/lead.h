@@ -93,14 +93,23 @@ void lead_turns_learn(struct move *m, const uint64_t *v);
 void lead_file(struct lead *c, struct move_result *res);
 /*
  * changed.c. No source has changed since it was scanned. If one has: *how, the worst of them;
- * NET_ODD where it is another failure.
+ * NET_ODD where it is another failure; and in @changed, if not NULL, which they are. Parts of
+ * archives are not asked.
  */
-int lead_check_sources(struct lead *c, enum net_refused *how, struct ebt_err *err);
+int lead_check_sources(
+	struct lead *c, enum net_refused *how, bool *changed, struct ebt_err *err);
 /*
  * Then, in a last pass: what there is of it is taken, c->taken says as what. Negative: not that
  * either, *res says why.
  */
 int lead_take_changed(struct lead *c, enum net_refused how, struct move_result *res);
+/*
+ * archive.c. The same of an archive, whose members are asked. Those that are not what was scanned get
+ * names that tell; or, if there may be a further pass, it fails.
+ */
+int lead_check_archive(struct lead *c, struct move_result *res);
+/* All members are as they were scanned. */
+bool lead_is_steady(struct lead *c);
 /*
  * names.c. The journal gets to know that inode c->ino is complete, and all names that it will
  * have and can have: of a file that is in place only the further ones.

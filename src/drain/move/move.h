@@ -47,6 +47,7 @@ enum move_taken {
 	MOVE_WHOLE, /* what was scanned */
 	MOVE_GREW,  /* what it was at one moment: it has changed since */
 	MOVE_TORN,  /* what was read of it, under a name that tells */
+	MOVE_HOLED, /* an archive: of some members, with names that tell */
 };
 struct move_result {
 	int code;
@@ -205,6 +206,15 @@ uint64_t move_other_layout(struct move_lane *l);
 int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off,
 	void *to, uint32_t len, bool check, struct ebt_err *err);
 void move_source_close(struct move_source *s);
+/* member.c. The same of this node's part of an archive, and what else is asked of one. */
+int move_serve_part(struct move *m, struct move_source *s, const struct net_wanted *w,
+	void *to, struct ebt_err *err);
+/* serve.c. What @w asks of this node, whoever does, into @to. */
+int move_serve(struct move *m, struct move_source *s, const struct net_wanted *w,
+	void *to, struct ebt_err *err);
+/* What @w asks of source @s, which says where and of what; it waits. @mine: where that is here. */
+int move_ask(struct move *m, struct move_source *mine, const struct drain_source *s,
+	const struct net_wanted *w, void *to, struct ebt_err *err);
 /* Its buffers: nothing that a reader could still lack while others wait for it. */
 int move_reader_init(struct move_reader *t, struct move *m, struct ebt_err *err);
 void move_reader_release(struct move_reader *t);

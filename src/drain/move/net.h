@@ -33,12 +33,28 @@ struct net_op {
 	int node;
 };
 
+enum net_what {
+	NET_READ, /* [off, off + len) */
+	NET_CHECK, /* is it still as it was scanned? A part answers: struct net_checked */
+	/* Of a part: the headers that are others since, from number off on: struct net_mended */
+	NET_MENDED,
+	NET_TEAR, /* of a part: the member whose header is at off is torn */
+};
 /* Notes on fetches. Nodes of a job are of one kind: they travel as they lie in memory. */
 struct net_wanted {
 	uint64_t off;
 	uint32_t entry, len;
-	uint32_t check; /* and see that the file is still as it was scanned */
+	uint8_t of;   /* enum drain_of */
+	uint8_t what; /* enum net_what */
 	uint32_t slot;
+};
+struct net_checked {
+	uint64_t mended; /* headers that are others than they were */
+	uint64_t
+		unsteady; /* members that are not what was scanned; the rest cannot be read */
+};
+struct net_mended {
+	uint64_t off, len; /* bytes of the part; 0: there are no more */
 };
 enum net_refused {
 	NET_TAKEN = 0, /* or an errno says why not */

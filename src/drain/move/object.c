@@ -177,14 +177,16 @@ static int start_part(struct writing *w, struct range *r, struct part *p)
 		if (!p->own)
 			return -ENOMEM;
 	}
-	if (!p->remote)
-		return 0;
 	p->fetch = (struct net_fetch){
 		.op.node = (int)s->node,
-		.want = {.entry = s->entry, .off = p->off, .len = p->len},
+		.want = {.entry = s->entry,
+			.of = s->of,
+			.off = p->piece->from + (p->off - p->piece->off),
+			.len = p->len},
 		.to = p->own ? p->own : r->data + (p->off - r->off),
 	};
-	net_start(&m->net, &p->fetch);
+	if (p->remote)
+		net_start(&m->net, &p->fetch);
 	return 0;
 }
 
@@ -231,7 +233,6 @@ static void start_range(struct writing *w, uint64_t off, uint32_t len)
 
 static void finish_part(struct writing *w, struct range *r, struct part *p)
 {
-	const struct drain_source *s = &w->o->t->sources[p->piece->source];
 	unsigned char *to = r->data + (p->off - r->off);
 	struct move *m = w->l->m;
 	struct ebt_err err = {0};
@@ -245,10 +246,9 @@ static void finish_part(struct writing *w, struct range *r, struct part *p)
 				text_name(w->o->t->e.name, name, sizeof(name)), &err);
 		__atomic_add_fetch(&m->moved, p->len, __ATOMIC_RELAXED);
 	} else {
-		code = w->res->code < 0
-			       ? 0
-			       : move_read(m, &w->l->source, s->entry, p->off,
-					 p->own ? p->own : to, p->len, false, &err);
+		code = w->res->code < 0 ? 0
+					: move_serve(m, &w->l->source, &p->fetch.want,
+						  p->fetch.to, &err);
 	}
 	if (code < 0)
 		fail_source(w, code,
@@ -501,23 +501,39 @@ void move_compare_object(
 		finish_range(&w);
 }
 
-/* Pieces that the object has a share in; sources stay as they are. */
+/* Pieces that the object has a share in, and the sources of those. */
 static void put_pieces(const struct move_object *o, struct buf *out)
 {
 	const struct drain_task *t = o->t;
 	SCOPED_FREE struct drain_piece *some = calloc(t->n_pieces + 1, sizeof(*some));
+	SCOPED_FREE struct drain_source *sources =
+		calloc(t->n_sources, sizeof(*sources));
+	SCOPED_FREE uint32_t *number = calloc(t->n_sources, sizeof(*number));
 	struct drain_task part = *t;
 	uint64_t end, off;
 
-	part.n_pieces = 0;
+	part.n_pieces = part.n_sources = 0;
 	part.n_names = 1;
-	for (uint32_t i = 0; some && i < t->n_pieces; i++) {
-		off = in_object(o, t->pieces[i].off, &end);
-		if (off < piece_end(&t->pieces[i]))
-			some[part.n_pieces++] = t->pieces[i];
+	for (uint32_t i = 0; some && sources && number && i < t->n_pieces; i++) {
+		const struct drain_piece *p = &t->pieces[i];
+
+		off = in_object(o, p->off, &end);
+		if (off >= piece_end(p))
+			continue;
+		if (!number[p->source]) {
+			sources[part.n_sources] = t->sources[p->source];
+			number[p->source] = ++part.n_sources;
+		}
+		some[part.n_pieces] = *p;
+		some[part.n_pieces++].source = number[p->source] - 1;
 	}
-	if (!some)
+	if (!some || !sources || !number)
 		out->failed = true;
+	/* A task has one. */
+	if (!part.n_sources)
+		part.n_sources = 1;
+	else
+		part.sources = sources;
 	part.pieces = some;
 	drain_task_encode(&part, out);
 }

@@ -18,16 +18,9 @@
 static int read_source(struct lead *c, const struct drain_piece *p, uint64_t off,
 	uint32_t len, void *to, struct ebt_err *err)
 {
-	const struct drain_source *s = &c->t->sources[p->source];
-	struct net_fetch f = {.op.node = (int)s->node,
-		.want = {.entry = s->entry, .off = off, .len = len},
-		.to = to};
+	const struct net_wanted w = {.off = p->from + (off - p->off), .len = len};
 
-	if (s->node == (uint32_t)c->m->d->job.node)
-		return move_read(
-			c->m, &c->l->source, s->entry, off, to, len, false, err);
-	net_start(&c->m->net, &f);
-	return net_wait(&c->m->net, &f);
+	return move_ask(c->m, &c->l->source, &c->t->sources[p->source], &w, to, err);
 }
 
 /* 1: the same, 0: not, negative: the source cannot be read. */
@@ -129,5 +122,6 @@ int lead_same(struct lead *c, int dirfd, const char *base, struct stat *st)
 	/* It may be what is freed next: durable it has to be. */
 	return fd >= 0 && fsio_stat_now(fd, "", st) == 0 && S_ISREG(st->st_mode) &&
 	       (uint64_t)st->st_size == e->size && same_content(c, fd) == 1 &&
-	       lead_check_sources(c, &how, NULL) == 0 && fsync(fd) == 0;
+	       lead_check_sources(c, &how, NULL, NULL) == 0 &&
+	       (!c->t->archive || lead_is_steady(c)) && fsync(fd) == 0;
 }

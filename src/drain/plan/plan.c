@@ -26,15 +26,17 @@ static uint64_t weight(const struct drain_task *t)
 	return sum < t->e.size ? sum : t->e.size;
 }
 
-#define AMOUNTS 2
+#define AMOUNTS 4
 /* What one node has to drain, and sums over all. */
 struct amount {
-	uint64_t bytes, files; /* AMOUNTS */
+	uint64_t bytes, files;	   /* AMOUNTS */
+	uint64_t archives, packed; /* those of its names, and what is in them */
 };
 
-static void count(const struct drain_task *list, struct amount *a)
+static void count(
+	const struct drain *d, const struct drain_task *list, struct amount *a)
 {
-	*a = (struct amount){0};
+	*a = (struct amount){.archives = d->rep->archives, .packed = d->rep->packed};
 	for (const struct drain_task *t = list; t; t = t->next) {
 		if (!plan_has_content(t))
 			continue;
@@ -255,7 +257,7 @@ int drain_plan_all(struct drain *d, struct ebt_err *err)
 	r = job_agree_all(&d->job, r, err);
 	if (r < 0)
 		return r;
-	count(list, &all);
+	count(d, list, &all);
 	most = all;
 	transport_reduce_all(&d->job.nodes, &all, AMOUNTS, MPI_UINT64_T, MPI_SUM);
 	transport_reduce_all(&d->job.nodes, &most, AMOUNTS, MPI_UINT64_T, MPI_MAX);
@@ -288,7 +290,12 @@ int drain_plan_all(struct drain *d, struct ebt_err *err)
 		r = job_agree_all(&d->job, report_targets(d, err), err);
 	if (r == 0 && d->o->dry_run) {
 		if (d->job.node == 0)
-			r = drain_describe(d, all.files, n_big, err);
+			r = drain_describe(d,
+				&(struct drain_summary){.files = all.files,
+					.big = n_big,
+					.archives = all.archives,
+					.packed = all.packed},
+				err);
 		r = job_agree_all(&d->job, r, err);
 	}
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "drain/drain_internal.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 struct maker {
@@ -70,7 +71,7 @@ static int find_data(struct drain *d, uint32_t i, struct buf *out)
 		r = fsio_next_data(fd, at, e->size, &start, &stop);
 		if (r)
 			return r < 0 ? r : 0;
-		p.off = start;
+		p.off = p.from = start;
 		p.len = stop - start;
 		buf_put(out, &p, sizeof(p));
 	}
@@ -122,7 +123,8 @@ static void sort_names(struct maker *k)
 			const struct manifest_entry *e = &m->entries[i];
 			uint32_t g = e->group == MANIFEST_NONE ? i : e->group;
 
-			if (e->kind == MANIFEST_FILE && k->heads[g] == MANIFEST_NONE &&
+			if (e->kind == MANIFEST_FILE && !pack_has(k->d, i) &&
+				k->heads[g] == MANIFEST_NONE &&
 				fit_of(v[i], k->d->out.marks[i]) == want)
 				k->heads[g] = i;
 		}
@@ -133,7 +135,8 @@ static void sort_names(struct maker *k)
 		uint32_t g = e->group == MANIFEST_NONE ? i : e->group;
 		uint32_t head = k->heads[g];
 
-		if (e->kind != MANIFEST_FILE || v[i] != DRAIN_WRITE || head == i)
+		if (e->kind != MANIFEST_FILE || v[i] != DRAIN_WRITE || head == i ||
+			pack_has(k->d, i))
 			continue;
 		k->links[i] = k->links[head];
 		k->links[head] = i;
@@ -220,6 +223,8 @@ int drain_make_tasks(struct drain *d, struct drain_task **list, struct ebt_err *
 		if (e->kind != MANIFEST_DIR && (d->out.verdict[i] == DRAIN_IN_PLACE ||
 						       d->out.verdict[i] == DRAIN_SAME))
 			d->rep->in_place++;
+		if (pack_has(d, i))
+			continue;
 		if (e->kind == MANIFEST_SYMLINK && d->out.verdict[i] == DRAIN_WRITE)
 			r = make_task(&k, i, err);
 		else if (e->kind == MANIFEST_FILE && heads[g] == i &&

@@ -17,9 +17,13 @@ static struct drain_source sources[] = {{.file = {.where = 1ull << 63,
 						 .mtime_ns = 999999999},
 						.node = 3,
 						.entry = 17},
-	{.file = {.size = 5, .mtime = 6, .mtime_ns = 7}, .node = 0, .entry = 1}};
-static struct drain_piece pieces[] = {{0, 4096, 0, false}, {4096, 8192, 1, true},
-	{4096, 100, 0, true}, {1 << 19, 1 << 19, 0, false}};
+	{.file = {.size = 5, .mtime = 6, .mtime_ns = 7},
+		.node = 0,
+		.entry = 1,
+		.of = DRAIN_OF_PART}};
+static struct drain_piece pieces[] = {{0, 4096, 0, 0, false},
+	{4096, 8192, 1ull << 40, 1, true}, {4096, 100, 4096, 0, true},
+	{1 << 19, 1 << 19, 512, 0, false}};
 static uint32_t targets[] = {5, 0, UINT32_MAX};
 
 static struct drain_task full(void)
@@ -53,7 +57,8 @@ static struct drain_task full(void)
 		.early = 2,
 		.early_target = 70000,
 		.pool = 2,
-		.big = true};
+		.big = true,
+		.archive = 7};
 }
 
 static void encode(const struct drain_task *t, struct buf *b)
@@ -109,6 +114,7 @@ static void a_task_comes_back_with_all_it_points_to(void)
 	CU_ASSERT_FALSE(got->in_place);
 	CU_ASSERT_TRUE(got->contested);
 	CU_ASSERT_EQUAL(got->lacks, 5);
+	CU_ASSERT_EQUAL(got->archive, 7);
 	CU_ASSERT_EQUAL(got->n_names, 3);
 	CU_ASSERT_EQUAL(memcmp(got->names, names, sizeof(names)), 0);
 	at = drain_name_next(got->names, &n);
@@ -126,6 +132,7 @@ static void a_task_comes_back_with_all_it_points_to(void)
 	for (int i = 0; i < 2; i++) {
 		CU_ASSERT_EQUAL(got->sources[i].node, sources[i].node);
 		CU_ASSERT_EQUAL(got->sources[i].entry, sources[i].entry);
+		CU_ASSERT_EQUAL(got->sources[i].of, sources[i].of);
 		CU_ASSERT_EQUAL(got->sources[i].file.where, sources[i].file.where);
 		CU_ASSERT_EQUAL(got->sources[i].file.ino, sources[i].file.ino);
 		CU_ASSERT_EQUAL(got->sources[i].file.size, sources[i].file.size);
@@ -137,6 +144,7 @@ static void a_task_comes_back_with_all_it_points_to(void)
 	for (int i = 0; i < 4; i++) {
 		CU_ASSERT_EQUAL(got->pieces[i].off, pieces[i].off);
 		CU_ASSERT_EQUAL(got->pieces[i].len, pieces[i].len);
+		CU_ASSERT_EQUAL(got->pieces[i].from, pieces[i].from);
 		CU_ASSERT_EQUAL(got->pieces[i].source, pieces[i].source);
 		CU_ASSERT_EQUAL(got->pieces[i].overlaps, pieces[i].overlaps);
 	}
@@ -241,10 +249,10 @@ static void any_byte_may_be_wrong(void)
 
 static void what_contradicts_itself_is_damaged(void)
 {
-	struct drain_piece beyond[] = {{1 << 20, 1, 0, false}};
-	struct drain_piece wraps[] = {{8, UINT64_MAX, 0, false}};
-	struct drain_piece stranger[] = {{0, 1, 2, false}};
-	struct drain_piece backwards[] = {{4096, 1, 0, false}, {0, 1, 0, false}};
+	struct drain_piece beyond[] = {{1 << 20, 1, 0, 0, false}};
+	struct drain_piece wraps[] = {{8, UINT64_MAX, 0, 0, false}};
+	struct drain_piece stranger[] = {{0, 1, 0, 2, false}};
+	struct drain_piece backwards[] = {{4096, 1, 0, 0, false}, {0, 1, 0, 0, false}};
 	struct drain_task bad[20];
 	size_t n = 0;
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The part of an archive that this node has, as if it were a file: headers, content and padding
+ * are put together where they are asked for. A member that cannot be read is no reason not to
+ * write all others: it is zeros, and its state says so, which its header then tells.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/move/move.h"
+#include "drain/pack/pack.h"
+
+static const struct pack_part *part_of(
+	const struct move *m, const struct net_wanted *w, struct ebt_err *err)
+{
+	if (w->entry < patterns_count(m->d->pack.patterns))
+		return &m->d->pack.parts[w->entry];
+	ebt_failx(err, -EPROTO, "part %u is asked for, which is none", w->entry);
+	return NULL;
+}
+
+static int read_header(const struct move *m, const struct pack_part *p,
+	const struct members_piece *piece, unsigned char *to, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf b = {0};
+	int r = pack_header(m->d, p, piece->member, &b, err);
+
+	if (r == 0)
+		memcpy(to, b.data + piece->from, piece->len);
+	return r;
+}
+
+/* The words are of a warning: its node is told what became of the member in the end. */
+static int read_content(struct move *m, struct move_source *s,
+	const struct pack_part *p, const struct members_piece *piece, unsigned char *to,
+	struct ebt_err *err)
+{
+	uint32_t entry = p->member[piece->member].entry;
+	struct ebt_err why = {0};
+	int r = move_read(
+		m, s, entry, piece->from, to, (uint32_t)piece->len, false, &why);
+
+	if (r == -ENOMEM)
+		return ebt_failx(err, r, "%s", why.text);
+	if (r == 0)
+		return 0;
+	log_info(&m->d->job.log, "%s", why.text);
+	pack_note(m->d, entry,
+		s->refused == NET_CHANGED && !drain_output_gone(r) ? PACK_TORN
+								   : PACK_LOST);
+	memset(to, 0, piece->len);
+	return 0;
+}
+
+static int read_part(struct move *m, struct move_source *s, const struct pack_part *p,
+	const struct net_wanted *w, unsigned char *to, struct ebt_err *err)
+{
+	struct members_walk walk = members_walk(&p->places, w->off, w->len);
+	struct members_piece piece;
+	int r = 0;
+
+	while (r == 0 && members_next(&walk, &piece)) {
+		unsigned char *at = to + (piece.at - w->off);
+
+		if (piece.kind == MEMBERS_HEADER)
+			r = read_header(m, p, &piece, at, err);
+		else if (piece.kind == MEMBERS_CONTENT)
+			r = read_content(m, s, p, &piece, at, err);
+		else
+			memset(at, 0, piece.len);
+	}
+	return r;
+}
+
+/* Is member @k, a file with its content here, what was scanned? */
+static int check_member(struct move *m, struct move_source *s,
+	const struct pack_part *p, size_t k, uint64_t *unsteady, struct ebt_err *err)
+{
+	const struct pack_member *one = &p->member[k];
+	struct ebt_err why = {0};
+	int r;
+
+	if (m->d->out.m->entries[one->entry].kind != MANIFEST_FILE || one->joined ||
+		one->head != PACK_NONE)
+		return 0;
+	r = move_read(m, s, one->entry, 0, NULL, 0, true, &why);
+	if (r == -ENOMEM)
+		return ebt_failx(err, r, "%s", why.text);
+	if (r < 0) {
+		pack_note(m->d, one->entry, s->refused ? PACK_TORN : PACK_LOST);
+		*unsteady += s->refused && s->refused != NET_ODD;
+	}
+	return 0;
+}
+
+static int check_part(struct move *m, struct move_source *s, const struct pack_part *p,
+	struct net_checked *out, struct ebt_err *err)
+{
+	int r = 0;
+
+	*out = (struct net_checked){0};
+	for (size_t k = 0; k < p->places.n && r == 0; k++)
+		r = check_member(m, s, p, k, &out->unsteady, err);
+	for (size_t k = 0; k < p->places.n; k++) {
+		out->mended += pack_member_state(m->d, p, k) != 0;
+		out->unsteady += p->member[k].joined && pack_member_state(m->d, p, k);
+	}
+	return r;
+}
+
+/* Headers from number @w->off on, as many as there is room for. */
+static void put_mended(const struct move *m, const struct pack_part *p,
+	const struct net_wanted *w, struct net_mended *to)
+{
+	size_t room = w->len / sizeof(*to), n = 0;
+	uint64_t number = 0;
+
+	memset(to, 0, w->len);
+	for (size_t k = 0; k < p->places.n && n < room; k++) {
+		const struct members_place *place = &p->places.places[k];
+
+		if (!pack_member_state(m->d, p, k) || number++ < w->off)
+			continue;
+		to[n++] = (struct net_mended){
+			.off = place->header, .len = place->data - place->header};
+	}
+}
+
+static int tear(
+	struct move *m, const struct pack_part *p, uint64_t off, struct ebt_err *err)
+{
+	size_t k = members_find(&p->places, off);
+
+	if (k >= p->places.n)
+		return ebt_failx(err, -EPROTO, "no member is at that byte");
+	pack_note(m->d, p->member[k].entry, PACK_TORN);
+	return 0;
+}
+
+int move_serve_part(struct move *m, struct move_source *s, const struct net_wanted *w,
+	void *to, struct ebt_err *err)
+{
+	const struct pack_part *p = part_of(m, w, err);
+
+	s->refused = NET_TAKEN;
+	if (!p)
+		return -EPROTO;
+	switch (w->what) {
+	case NET_READ:
+		return read_part(m, s, p, w, to, err);
+	case NET_CHECK:
+		if (w->len != sizeof(struct net_checked))
+			break;
+		return check_part(m, s, p, to, err);
+	case NET_MENDED:
+		put_mended(m, p, w, to);
+		return 0;
+	case NET_TEAR:
+		return tear(m, p, w->off, err);
+	}
+	return ebt_failx(err, -EPROTO, "a part cannot answer that");
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Indexes of archives, NAME.idx: written beside those that have their names, and read to find out
+ * what an archive holds that is to be replaced.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "drain/pack/pack.h"
+#include "fsio/fsio.h"
+
+#define BLOCK	   (256u << 10) /* bytes read or written at a time */
+#define FIRST_LINE 256		/* bytes that it has at most */
+
+/* Length of @path without @ending and a number behind it; 0: it does not end so. */
+static size_t without(const char *path, const char *ending)
+{
+	size_t len = strlen(path), n = strlen(ending), end = len;
+
+	while (end && path[end - 1] >= '0' && path[end - 1] <= '9')
+		end--;
+	if (end == len || !end || path[end - 1] != '.')
+		end = len;
+	else
+		end--;
+	return end > n && memcmp(path + end - n, ending, n) == 0 ? end - n : 0;
+}
+
+static bool has_member(const struct pack_owned *o, const char *path)
+{
+	if (pack_is_key(o, pack_find(o, path), path))
+		return true;
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->item[i].path != o->item[i].key &&
+			strcmp(o->item[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Not 0: what is in the archive is not in this one. */
+static int find(void *arg, const struct index_head *head, const struct index_member *m,
+	struct ebt_err *err)
+{
+	const struct pack_owned *o = arg;
+	size_t torn = without(m->path, DRAIN_TORN);
+	SCOPED_FREE char *path = NULL;
+
+	(void)head;
+	(void)err;
+	/* A directory is nothing to lose, and neither is what never was read. */
+	if (m->type == INDEX_DIR || without(m->path, DRAIN_GAP))
+		return 0;
+	path = torn ? strndup(m->path, torn) : strdup(m->path);
+	return path && has_member(o, path) ? 0 : 1;
+}
+
+static int feed_all(int fd, struct index_reader *r, struct ebt_err *err)
+{
+	SCOPED_FREE void *block = malloc(BLOCK);
+	uint64_t at = 0;
+	ssize_t n;
+	int code = 0;
+
+	if (!block)
+		return ebt_fail(err, -ENOMEM, "index");
+	while (code == 0 && (n = fsio_read(fd, block, BLOCK, at)) > 0) {
+		code = index_feed(r, block, (size_t)n, err);
+		at += (uint64_t)n;
+	}
+	if (code == 0 && n < 0)
+		code = ebt_fail(err, (int)n, "index");
+	return code == 0 ? index_finish(r, err) : code;
+}
+
+static int open_index(const struct drain *d, const char *path)
+{
+	SCOPED_FREE char *name = malloc(DRAIN_NAME_SIZE);
+
+	if (!name)
+		return -ENOMEM;
+	if (snprintf(name, DRAIN_NAME_SIZE, "%s" PATTERN_INDEX, path) >=
+		DRAIN_NAME_SIZE)
+		return -ENAMETOOLONG;
+	return fsio_open_beneath(
+		d->dest.fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+}
+
+/* It is of the archive that @st is of. */
+static bool is_of(const struct index_head *h, const struct stat *st)
+{
+	const struct timespec t = {.tv_sec = h->mtime, .tv_nsec = h->mtime_ns};
+
+	return h->size == (uint64_t)st->st_size && fsio_time_could_be(t, st->st_mtim);
+}
+
+static int look_at(const struct drain *d, const char *path, struct stat *st)
+{
+	SCOPED_FD int fd = fsio_open_beneath(d->dest.fd, path, O_PATH | O_NOFOLLOW);
+
+	if (fd < 0)
+		return fd;
+	return fstat(fd, st) < 0 ? -errno : S_ISREG(st->st_mode) ? 0 : -EINVAL;
+}
+
+bool pack_keeps_all(const struct drain *d, const struct pack_owned *o, const char *path)
+{
+	SCOPED(index_reader_freep) struct index_reader *r = NULL;
+	SCOPED_FD int fd = open_index(d, path);
+	struct stat st;
+
+	return fd >= 0 && look_at(d, path, &st) == 0 &&
+	       index_reader_new(find, (void *)o, &r, NULL) == 0 &&
+	       feed_all(fd, r, NULL) == 0 && is_of(index_head(r), &st);
+}
+
+/* What is under the name of the index of @o: 1, it is this one; 0, there is none, or an older one. */
+static int is_listed(const struct drain *d, const char *path, const struct stat *st,
+	struct ebt_err *err)
+{
+	SCOPED(index_reader_freep) struct index_reader *r = NULL;
+	SCOPED_FD int fd = open_index(d, path);
+	char line[FIRST_LINE], *end;
+	struct ebt_err why = {0};
+	ssize_t n;
+	int code;
+
+	if (fd == -ENOENT)
+		return 0;
+	n = fd < 0 ? fd : fsio_read(fd, line, sizeof(line), 0);
+	code = n < 0 ? (int)n : index_reader_new(NULL, NULL, &r, &why);
+	end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+	if (code == 0 && end)
+		code = index_feed(r, line, (size_t)(end + 1 - line), &why);
+	if (code == 0 && end && index_head(r))
+		return is_of(index_head(r), st);
+	return ebt_failx(err, code < 0 ? code : -EEXIST,
+		"%s" PATTERN_INDEX ": is there already, and no index of an archive",
+		path);
+}
+
+struct writing {
+	int fd;
+	uint64_t at;
+	struct buf b;
+};
+
+static int flush(struct writing *w, size_t most)
+{
+	int r = 0;
+
+	if (!buf_ok(&w->b))
+		return -ENOMEM;
+	if (w->b.len > most) {
+		r = fsio_write(w->fd, w->b.data, w->b.len, w->at);
+		w->at += w->b.len;
+		w->b.len = 0;
+	}
+	return r;
+}
+
+static const char *link_of(const struct pack_owned *o, const struct pack_item *m,
+	const uint32_t *const *number)
+{
+	return m->type == INDEX_HARDLINK ? o->item[number[m->node][m->head]].path
+					 : NULL;
+}
+
+/* Items by node and number: what hard links name. */
+static uint32_t **number_items(const struct drain *d, const struct pack_owned *o)
+{
+	size_t nodes = (size_t)d->job.n_nodes, total = 0;
+	uint32_t **number = calloc(nodes + 1, sizeof(*number)), *all;
+	SCOPED_FREE uint32_t *count = calloc(nodes, sizeof(*count));
+
+	all = calloc(o->n + 1, sizeof(*all));
+	if (!number || !count || !all) {
+		free(number);
+		free(all);
+		return NULL;
+	}
+	for (size_t i = 0; i < o->n; i++)
+		count[o->item[i].node]++;
+	for (size_t k = 0; k < nodes; k++) {
+		number[k] = all + total;
+		total += count[k];
+	}
+	for (size_t i = 0; i < o->n; i++)
+		number[o->item[i].node][o->item[i].number] = (uint32_t)i;
+	return number;
+}
+
+static int put_all(const struct drain *d, const struct pack_owned *o,
+	const struct stat *st, struct writing *w, struct ebt_err *err)
+{
+	uint32_t **number = number_items(d, o);
+	struct index_head head = {.size = (uint64_t)st->st_size,
+		.unpacked = o->bytes,
+		.mtime = st->st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)st->st_mtim.tv_nsec,
+		.members = o->n};
+	int r = number ? index_put_head(&w->b, &head, err)
+		       : ebt_fail(err, -ENOMEM, "index");
+
+	for (size_t i = 0; i < o->n && r == 0; i++) {
+		const struct pack_item *m = &o->item[i];
+		struct index_member line = {.header = m->header,
+			.data = m->header + m->room,
+			.packed = m->packed,
+			.size = m->size,
+			.type = m->type,
+			.path = m->path,
+			.link = link_of(o, m, (const uint32_t *const *)number)};
+
+		r = index_put(&w->b, &line, err);
+		if (r == 0 && (r = flush(w, BLOCK)) < 0)
+			ebt_fail(err, r, "write");
+	}
+	if (r == 0 && (r = flush(w, 0)) < 0)
+		ebt_fail(err, r, "write");
+	if (number)
+		free(number[0]);
+	free(number);
+	return r;
+}
+
+/* A temporary name beside @path: not like those of files, whose numbers it does not know. */
+static int open_temp(
+	const struct drain *d, const char *path, char *temp, size_t size, int *dir)
+{
+	const char *slash = strrchr(path, '/');
+	SCOPED_FREE char *above = strndup(path, slash ? (size_t)(slash - path) : 0);
+
+	*dir = above ? drain_open_made((struct drain *)d, above, O_PATH | O_DIRECTORY)
+		     : -ENOMEM;
+	if (*dir < 0)
+		return *dir;
+	snprintf(temp, size, DRAIN_TEMPORARY "%s-%d-idx", d->id, d->job.node);
+	if (unlinkat(*dir, temp, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return openat(
+		*dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* As the archive may be read, its index may. */
+static int finish_temp(
+	int fd, int dir, const char *temp, const char *base, const struct stat *st)
+{
+	if (fchmod(fd, st->st_mode & 0644) < 0 || fsync(fd) < 0)
+		return -errno;
+	/* As root for somebody: it is theirs. As somebody it may not be. */
+	if (fchown(fd, st->st_uid, st->st_gid) < 0 && errno != EPERM)
+		return -errno;
+	return renameat(dir, temp, dir, base) < 0 ? -errno : 0;
+}
+
+static int list(struct drain *d, const struct pack_owned *o, struct ebt_err *err)
+{
+	SCOPED_FREE char *base = malloc(DRAIN_NAME_SIZE);
+	SCOPED_FD int dir = -1;
+	struct writing w = {.fd = -1};
+	char temp[96];
+	struct stat st;
+	int r = base ? look_at(d, o->as, &st) : -ENOMEM;
+
+	if (r == 0)
+		r = is_listed(d, o->as, &st, err);
+	else
+		ebt_fail(err, r, "%s", o->as);
+	if (r)
+		return r < 0 ? r : 0;
+	snprintf(base, DRAIN_NAME_SIZE, "%s" PATTERN_INDEX, text_base(o->as));
+	w.fd = open_temp(d, o->as, temp, sizeof(temp), &dir);
+	if (w.fd < 0)
+		return ebt_fail(err, w.fd, "%s" PATTERN_INDEX, o->as);
+	r = put_all(d, o, &st, &w, err);
+	if (r == 0 && (r = finish_temp(w.fd, dir, temp, base, &st)) < 0)
+		ebt_fail(err, r, "%s" PATTERN_INDEX, o->as);
+	if (r < 0)
+		unlinkat(dir, temp, 0);
+	close(w.fd);
+	buf_release(&w.b);
+	return r;
+}
+
+int pack_list(void *drain, struct ebt_err *err)
+{
+	struct drain *d = drain;
+
+	(void)err;
+	for (struct pack_owned *o = d->pack.owned; o; o = o->next) {
+		struct ebt_err why = {0};
+		char root[DRAIN_PATH];
+
+		if (!o->done && !o->in_place)
+			continue;
+		/* The archive is there: without an index it takes longer to find something in it. */
+		if (list(d, o, &why) < 0)
+			log_warn(&d->job.log, "%s: no index of %s: %s",
+				drain_path(d, "", root), o->as, why.text);
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* All members of an archive, on the node that owns its name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "drain/pack/pack.h"
+
+static int compare(const void *a, const void *b)
+{
+	const struct pack_item *x = a, *y = b;
+	int r = manifest_path_compare(x->key, y->key);
+
+	if (r)
+		return r;
+	if (x->node != y->node)
+		return x->node < y->node ? -1 : 1;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+void pack_sort(struct pack_owned *o)
+{
+	if (o->n)
+		qsort(o->item, o->n, sizeof(*o->item), compare);
+}
+
+size_t pack_find(const struct pack_owned *o, const char *key)
+{
+	size_t lo = 0, hi = o->n, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (manifest_path_compare(o->item[mid].key, key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+bool pack_is_key(const struct pack_owned *o, size_t i, const char *key)
+{
+	return i < o->n && strcmp(o->item[i].key, key) == 0;
+}
+
+void pack_owned_free(struct pack_owned *o)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->item[i].renamed)
+			free((char *)o->item[i].path);
+	}
+	buf_free_array(o->kept, o->n_kept);
+	free(o->item);
+	free(o->as);
+	free(o);
+}
