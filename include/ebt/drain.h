@@ -65,8 +65,8 @@ struct ebt_drain_options {
 	bool keep_group; /* as ordinary user: the group, too, not the one open(2) gives */
 	bool free_local; /* remove local files once they are durable in dest */
 	/*
-	 * "PATTERN=NAME": what matches goes into one archive, NAME below dest, which ends in .tar,
-	 * with an index NAME.idx beside it. Patterns as those of rules; the first that matches
+	 * "PATTERN=NAME": what matches goes into one archive, NAME below dest, which ends in .tar or
+	 * .tar.zst, with an index NAME.idx beside it. Patterns as those of rules; the first that matches
 	 * decides. With watch what matches is left for a last drain without.
 	 */
 	const char *const *pack;

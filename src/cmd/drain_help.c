@@ -31,7 +31,7 @@ static const char head[] =
 	"      --pack=PATTERN=NAME\n"
 	"                         what matches, of all nodes, as one archive NAME, "
 	"which\n"
-	"                         ends in .tar; the first match decides\n"
+	"                         ends in .tar or .tar.zst; the first match decides\n"
 	"      --per-rank         every rank is a node with a store of its own\n"
 	"\n"
 	"Where to (DEST is made if needed, with directories above it):\n"

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "codec/frames.h"
 #include "drain/drain_internal.h"
 #include "drain/pack/pack.h"
 #include "fsio/fsio.h"
@@ -210,12 +211,16 @@ static int new_done_all(struct drain *d, uint64_t **done, struct ebt_err *err)
 /* What --pack says, the same on all nodes. */
 static int open_patterns(struct drain *d, struct ebt_err *err)
 {
+	SCOPED(frame_packer_freep) struct frame_packer *packer = NULL;
 	int r = d->o->n_pack ? patterns_new(&d->pack.patterns, err) : 0;
 
 	for (size_t i = 0; i < d->o->n_pack && r == 0; i++)
 		r = patterns_add(d->pack.patterns, d->o->pack[i], err);
 	if (r == 0 && d->o->n_pack)
 		r = header_maker_new(&d->pack.maker, err);
+	/* Better now than when all is planned. */
+	if (r == 0 && pack_compresses(d))
+		r = frame_packer_new(PACK_LEVEL, &packer, err);
 	return r;
 }
 

@@ -316,7 +316,7 @@ static int get_arrays(struct reader *r, struct drain_task *t, struct ebt_err *er
 		s->node = reader_get32(r);
 		s->entry = reader_get32(r);
 		s->of = reader_get8(r);
-		if (s->of > DRAIN_OF_PART)
+		if (s->of > DRAIN_OF_FRAME)
 			return damaged(err, "kind of a source");
 	}
 	for (uint32_t i = 0; i < t->n_pieces; i++) {

@@ -17,17 +17,17 @@
 
 /* What a node has content of. */
 enum drain_of {
-	DRAIN_OF_FILE, /* an entry of its outputs */
-	DRAIN_OF_PART, /* its members of an archive, headers and all: pack/part.h */
+	DRAIN_OF_FILE,	/* an entry of its outputs */
+	DRAIN_OF_PART,	/* its members of an archive, headers and all: pack/pack.h */
+	DRAIN_OF_FRAME, /* a frame of one, compressed: move/slots.c */
 };
 
 /* Where content comes from. */
 struct drain_source {
 	struct journal_source file; /* a file that changed since is not drained */
 	uint32_t node;
-	uint32_t
-		entry; /* in the outputs of that node; of a part: number of the archive */
-	uint8_t of;    /* enum drain_of */
+	uint32_t entry; /* in the outputs of that node; of an archive; of a slot */
+	uint8_t of;	/* enum drain_of */
 };
 
 /* A range of the file's data. What no piece covers is hole. */

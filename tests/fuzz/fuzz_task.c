@@ -42,7 +42,7 @@ static void use(const struct drain_task *t)
 	}
 	for (uint32_t i = 0; i < t->n_sources; i++)
 		FUZZ_CHECK(t->sources[i].file.mtime_ns < 1000000000 &&
-			   t->sources[i].of <= DRAIN_OF_PART);
+			   t->sources[i].of <= DRAIN_OF_FRAME);
 	for (uint32_t i = 0; i < t->stripe_count; i++)
 		sum += t->targets[i]; /* all of them can be read */
 	for (uint32_t i = 0; i < t->e.xattrs_len; i++)

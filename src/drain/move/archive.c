@@ -47,7 +47,7 @@ static void tear(struct lead *c, const bool *changed)
 			continue;
 		/* It cannot fail: what is torn there is asked for next. */
 		w.off = end - 1;
-		move_ask(c->m, &c->l->source, &t->sources[part], &w, NULL, NULL);
+		move_ask(c->m, &c->l->source, &t->sources[part], &w, NULL, "", NULL);
 	}
 }
 
@@ -56,37 +56,27 @@ static int check_parts(
 	struct lead *c, struct net_checked *sum, uint64_t *mended, struct ebt_err *err)
 {
 	const struct drain_task *t = c->t;
-	SCOPED_FREE struct net_fetch *f = calloc(t->n_sources, sizeof(*f));
+	SCOPED_FREE struct move_question *q = calloc(t->n_sources, sizeof(*q));
 	SCOPED_FREE struct net_checked *got = calloc(t->n_sources, sizeof(*got));
-	uint32_t here = (uint32_t)c->m->d->job.node;
 	char name[DRAIN_PATH];
-	int r = f && got ? 0 : drain_fail(c->m->d, t->e.name, -ENOMEM, "members", err);
+	uint32_t n = 0;
+	int r = q && got ? 0 : drain_fail(c->m->d, t->e.name, -ENOMEM, "members", err);
 
 	*sum = (struct net_checked){0};
 	if (r < 0)
 		return r;
-	for (uint32_t i = 0; i < t->n_sources; i++) {
-		f[i].op.node = (int)t->sources[i].node;
-		f[i].want = (struct net_wanted){.entry = t->sources[i].entry,
-			.of = t->sources[i].of,
-			.what = NET_CHECK,
-			.len = sizeof(*got)};
-		f[i].to = &got[i];
-		if (f[i].want.of == DRAIN_OF_PART && t->sources[i].node != here)
-			net_start(&c->m->net, &f[i]);
+	/* They are the first of its sources. */
+	for (; n < t->n_sources && t->sources[n].of == DRAIN_OF_PART; n++) {
+		q[n].source = t->sources[n];
+		q[n].want.what = NET_CHECK;
+		q[n].want.len = sizeof(*got);
+		q[n].to = &got[n];
 	}
-	for (uint32_t i = 0; i < t->n_sources; i++) {
-		int code = 0;
-
-		if (f[i].want.of != DRAIN_OF_PART)
-			continue;
-		if (t->sources[i].node == here)
-			code = move_serve(c->m, &c->l->source, &f[i].want, f[i].to,
-				r == 0 ? err : NULL);
-		else if ((code = net_wait(&c->m->net, &f[i])) < 0 && r == 0)
-			net_fail(
-				&f[i], code, drain_path(c->m->d, t->e.name, name), err);
-		r = r < 0 ? r : code;
+	move_ask_all(c->m, &c->l->source, q, n);
+	drain_path(c->m->d, t->e.name, name);
+	for (uint32_t i = 0; i < n; i++) {
+		if (r == 0)
+			r = move_answer(&q[i], name, err);
 		sum->mended += got[i].mended;
 		sum->unsteady += got[i].unsteady;
 		if (mended)
@@ -120,7 +110,8 @@ static int write_header(
 
 		len = h->len - at < m->block ? (uint32_t)(h->len - at) : m->block;
 		w.len = len;
-		r = move_ask(m, &c->l->source, &c->t->sources[i], &w, there, err);
+		r = move_ask(m, &c->l->source, &c->t->sources[i], &w, there,
+			c->t->e.name, err);
 		if (r < 0)
 			return r;
 		r = fsio_write(c->fd, there, len, to + at);
@@ -141,11 +132,28 @@ static int write_headers(struct lead *c, uint32_t i, uint64_t n, struct ebt_err 
 	int r = 0;
 
 	for (w.off = 0; w.off < n && r == 0; w.off += MENDED) {
-		r = move_ask(c->m, &c->l->source, &c->t->sources[i], &w, h, err);
+		r = move_ask(c->m, &c->l->source, &c->t->sources[i], &w, h,
+			c->t->e.name, err);
 		for (int k = 0; k < MENDED && r == 0 && h[k].len; k++)
 			r = write_header(c, i, &h[k], err);
 	}
 	return r;
+}
+
+/*
+ * A header in a frame cannot be written anew. What was known to be torn before the archive was written
+ * has the right one; if that is not all of them it is written once more.
+ */
+static int check_frames(struct lead *c, uint64_t mended, struct move_result *res)
+{
+	char shown[DRAIN_PATH];
+
+	if (mended == c->mended)
+		return 0;
+	c->mended = mended;
+	res->side = MOVE_AGAIN;
+	return ebt_failx(&res->err, -EAGAIN, "%s: its members go on changing",
+		drain_path(c->m->d, c->t->e.name, shown));
 }
 
 int lead_check_archive(struct lead *c, struct move_result *res)
@@ -173,6 +181,9 @@ int lead_check_archive(struct lead *c, struct move_result *res)
 			drain_path(c->m->d, t->e.name, shown),
 			(unsigned long long)sum.mended);
 	}
+	c->taken = MOVE_HOLED;
+	if (c->packed)
+		return check_frames(c, sum.mended, res);
 	res->side = MOVE_TARGET;
 	for (uint32_t i = 0; i < t->n_sources && r == 0; i++) {
 		if (mended[i])
@@ -180,6 +191,5 @@ int lead_check_archive(struct lead *c, struct move_result *res)
 	}
 	if (r == 0 && fsync(c->fd) < 0)
 		r = drain_fail(c->m->d, t->e.name, -errno, "sync", &res->err);
-	c->taken = MOVE_HOLED;
 	return r;
 }

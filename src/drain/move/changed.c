@@ -8,57 +8,42 @@
 
 #include "drain/move/lead.h"
 
-/* To be asked, and elsewhere. Parts of archives are asked by themselves. */
-static bool is_remote(const struct lead *c, uint32_t i)
-{
-	const struct drain_source *s = &c->t->sources[i];
-
-	return s->of != DRAIN_OF_PART && s->node != (uint32_t)c->m->d->job.node;
-}
-
-/* Remote sources are asked all at once. */
+/* Those elsewhere are asked all at once. Parts of archives are asked by themselves. */
 int lead_check_sources(
 	struct lead *c, enum net_refused *how, bool *changed, struct ebt_err *err)
 {
 	const struct drain_task *t = c->t;
-	SCOPED_FREE struct net_fetch *f = calloc(t->n_sources, sizeof(*f));
-	enum net_refused refused;
-	int r = 0, code;
+	SCOPED_FREE struct move_question *q = calloc(t->n_sources, sizeof(*q));
 	char name[DRAIN_PATH];
+	uint32_t n = 0;
+	int r = 0;
 
-	*how = f ? NET_TAKEN : NET_ODD;
-	if (!f)
+	*how = q ? NET_TAKEN : NET_ODD;
+	if (!q)
 		return drain_fail(c->m->d, t->e.name, -ENOMEM, "sources", err);
 	for (uint32_t i = 0; i < t->n_sources; i++) {
-		f[i].op.node = (int)t->sources[i].node;
-		f[i].want.entry = t->sources[i].entry;
-		f[i].want.what = NET_CHECK;
-		f[i].to = &f[i].want; /* nothing comes */
-		if (is_remote(c, i))
-			net_start(&c->m->net, &f[i]);
-	}
-	for (uint32_t i = 0; i < t->n_sources; i++) {
-		if (t->sources[i].of == DRAIN_OF_PART)
+		if (t->sources[i].of != DRAIN_OF_FILE)
 			continue;
-		if (is_remote(c, i)) {
-			code = net_wait(&c->m->net, &f[i]);
-			refused = f[i].refused;
-			if (code < 0 && r == 0)
-				r = net_fail(&f[i], code,
-					drain_path(c->m->d, t->e.name, name), err);
-		} else {
-			code = move_serve(c->m, &c->l->source, &f[i].want, f[i].to,
-				r == 0 ? err : NULL);
-			refused = c->l->source.refused;
-			if (code < 0 && r == 0)
-				r = code;
-		}
-		if (code < 0 && !refused)
+		q[n].source = t->sources[i];
+		q[n++].want.what = NET_CHECK;
+	}
+	move_ask_all(c->m, &c->l->source, q, n);
+	drain_path(c->m->d, t->e.name, name);
+	for (uint32_t i = 0, k = 0; i < t->n_sources; i++) {
+		enum net_refused refused;
+
+		if (t->sources[i].of != DRAIN_OF_FILE)
+			continue;
+		refused = q[k].refused;
+		if (q[k].code < 0 && r == 0)
+			r = move_answer(&q[k], name, err);
+		if (q[k].code < 0 && !refused)
 			refused = NET_ODD;
 		if (refused > *how)
 			*how = refused;
 		if (changed)
-			changed[i] = code < 0;
+			changed[i] = q[k].code < 0;
+		k++;
 	}
 	return r;
 }

@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "drain/move/lead.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 void lead_temp(struct move *m, char *out, size_t cap)
@@ -184,174 +185,9 @@ void lead_discard(struct lead *c)
 	c->temp_there = false;
 }
 
-/* All objects of a file with several: each at the node that owns its target. */
-struct hand {
-	struct move_local local;
-	struct net_call call;
-	bool remote;
-};
-
-/* That holds object @k of a file in one component, as far as it is known. */
-static uint32_t target_of(const struct lead *c, uint32_t k)
-{
-	if (c->in_turn)
-		return c->target;
-	return c->placed && k < c->t->stripe_count ? c->t->targets[k] : PLACE_NONE;
-}
-
-/* The node that writes it. */
-static int fill_object(
-	const struct lead *c, uint32_t k, bool can_move, struct move_object *o)
-{
-	const struct drain *d = c->m->d;
-	const struct lead_object *part = c->objects ? &c->objects[k] : NULL;
-
-	*o = (struct move_object){
-		.t = c->t,
-		.fd = c->fd,
-		.uid = c->made.uid,
-		.end = UINT64_MAX,
-		.stripe_count = c->count,
-		.stripe_size = c->size,
-		.number = k,
-		.target = target_of(c, k),
-		.can_move = can_move,
-	};
-	if (part) {
-		o->start = part->start;
-		o->end = part->end;
-		o->stripe_count = part->stripe_count;
-		o->stripe_size = part->stripe_size;
-		o->number = part->number;
-		o->target = part->target;
-		return (int)part->node;
-	}
-	return o->target == PLACE_NONE ? d->job.node
-				       : (int)place_writer(drain_place_of(&d->at, c->t),
-						 o->target, c->t->sources[0].node);
-}
-
-static int hand_out(struct lead *c, uint32_t k, bool can_move, struct hand *h)
-{
-	struct drain *d = c->m->d;
-	struct move_object *o = &h->local.o;
-	SCOPED_FREE char *path = NULL;
-	int node = fill_object(c, k, can_move, o);
-
-	h->remote = node != d->job.node;
-	if (!h->remote) {
-		h->local.op.kind = NET_LOCAL;
-		queue_put(&c->m->objects, &h->local.op.item);
-		return 0;
-	}
-	if (asprintf(&path, "%s%s%s", c->l->dir, *c->l->dir ? "/" : "", c->temp) < 0) {
-		path = NULL;
-		h->remote = false;
-		return -ENOMEM;
-	}
-	move_encode_object(o, path, &h->call.request);
-	if (!buf_ok(&h->call.request)) {
-		h->remote = false;
-		return -ENOMEM;
-	}
-	h->call.op.node = node;
-	net_call(&c->m->net, &h->call);
-	return 0;
-}
-
-static void take_back(struct lead *c, struct hand *h, struct move_result *one)
-{
-	if (h->remote) {
-		net_wait_call(&c->m->net, &h->call);
-		move_decode_result(&h->call.answer, one);
-		buf_release(&h->call.answer);
-		buf_release(&h->call.request);
-		return;
-	}
-	SCOPED_LOCK(&c->m->lock);
-	while (!h->local.done)
-		pthread_cond_wait(&c->m->changed, &c->m->lock);
-	*one = h->local.result;
-}
-
-static void show(const struct lead *c, struct activity_call *call, const char *what)
-{
-	struct drain *d = c->m->d;
-
-	activity_begin(&d->job.activity, call, what, drain_show_path, d,
-		(uintptr_t)c->t->e.name);
-}
-
-static int sync_file(struct lead *c)
-{
-	struct activity_call call;
-	int r;
-
-	show(c, &call, "syncing");
-	r = fsync(c->fd) < 0 ? -errno : 0;
-	activity_end(&c->m->d->job.activity, &call);
-	return r;
-}
-
-static void write_striped(struct lead *c, bool can_move, struct move_result *res)
-{
-	SCOPED_FREE struct hand *hands = calloc(c->count, sizeof(*hands));
-	struct move_result one;
-	uint64_t bytes = 0;
-	uint32_t n = 0;
-	bool mine = false;
-	int r;
-
-	if (!hands) {
-		res->code = drain_fail(
-			c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
-		return;
-	}
-	for (; n < c->count; n++) {
-		if (hand_out(c, n, can_move, &hands[n]) < 0) {
-			res->code = drain_fail(
-				c->m->d, c->t->e.name, -ENOMEM, "objects", &res->err);
-			break;
-		}
-		mine |= !hands[n].remote;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		take_back(c, &hands[i], &one);
-		bytes += one.bytes;
-		if (one.code < 0 && res->code == 0)
-			*res = one;
-	}
-	res->bytes = bytes;
-	/* Those written here share the descriptor; others have synced theirs. */
-	if (res->code == 0 && mine && (r = sync_file(c)) < 0) {
-		res->code = drain_fail(c->m->d, c->t->e.name, r, "sync", &res->err);
-		res->side = MOVE_TARGET;
-		res->target = PLACE_NONE;
-	}
-}
-
-static void set_size(struct lead *c, struct move_result *res)
-{
-	struct activity_call call;
-	int r;
-
-	move_count(&c->m->d->rep->setattrs);
-	show(c, &call, "sizing");
-	r = ftruncate(c->fd, (off_t)c->t->e.size) < 0 ? -errno : 0;
-	activity_end(&c->m->d->job.activity, &call);
-	if (r == 0)
-		return;
-	res->code = drain_fail(c->m->d, c->t->e.name, r, "size", &res->err);
-	res->side = MOVE_TARGET;
-	/* Of several it is any of them. */
-	if (c->count == 1)
-		res->target = target_of(c, 0);
-}
-
 static void write_content(struct lead *c, bool can_move, struct move_result *res)
 {
 	struct move_result size = {.target = PLACE_NONE};
-	struct move_object o;
 	uint64_t end = 0;
 	int r;
 
@@ -364,7 +200,7 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 	 * other in a client, writes before it do not.
 	 */
 	if (end < c->t->e.size || ((c->count > 1 || c->in_parts) && c->t->n_pieces))
-		set_size(c, &size);
+		lead_set_size(c, c->t->e.size, &size);
 	/* Of several components the size has made all objects; without it nothing is known. */
 	if (c->in_parts && size.code == 0 && lead_take_parts(c) < 0)
 		size.code = drain_fail(
@@ -373,18 +209,22 @@ static void write_content(struct lead *c, bool can_move, struct move_result *res
 		*res = size;
 		return;
 	}
+	if (pack_is_compressed(c->m->d, c->t)) {
+		*res = size;
+		if (size.code == 0)
+			lead_write_frames(c, can_move, res);
+		return;
+	}
 	if (size.code < 0 && (c->count <= 1 || !c->t->n_pieces)) {
 		*res = size;
 	} else if (c->count > 1 && c->t->n_pieces) {
 		/* If it failed, the writes say for which target. */
-		write_striped(c, can_move, res);
+		lead_write(c, c->t, can_move, res);
 		if (res->code == 0 && size.code < 0)
 			*res = size;
 	} else if (c->t->n_pieces) {
-		fill_object(c, 0, can_move, &o);
-		o.sync = true;
-		move_write_object(c->l, &o, res);
-	} else if (end < c->t->e.size && (r = sync_file(c)) < 0) {
+		lead_write(c, c->t, can_move, res);
+	} else if (end < c->t->e.size && (r = lead_sync(c)) < 0) {
 		res->code = drain_fail(c->m->d, c->t->e.name, r, "sync", &res->err);
 		res->side = MOVE_TARGET;
 	}
@@ -440,7 +280,7 @@ static int finish_file(struct lead *c, struct move_result *res)
 	if (r < 0)
 		return r;
 	res->side = MOVE_SOURCE;
-	show(c, &call, "finishing");
+	lead_show(c, &call, "finishing");
 	r = name_file(c, &e, err);
 	activity_end(&d->job.activity, &call);
 	return r;
@@ -454,7 +294,7 @@ void lead_try_file(
 
 	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
 	c->taken = MOVE_WHOLE;
-	show(c, &call, "creating");
+	lead_show(c, &call, "creating");
 	r = create(c, osts, res);
 	activity_end(&c->m->d->job.activity, &call);
 	if (r < 0) {

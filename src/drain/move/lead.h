@@ -40,6 +40,9 @@ struct lead {
 	bool kept;	       /* a name went to what was there already */
 	bool absent;	       /* the first one did, so there is nothing to link to */
 	enum move_taken taken;
+	uint64_t packed; /* bytes of a compressed archive, once it is written; else 0 */
+	uint64_t
+		mended; /* headers of an archive that were others before it was written */
 	char *as; /* MOVE_TORN: what it is below dest; NULL: no memory to say so */
 };
 
@@ -56,6 +59,27 @@ struct lead_object {
 	uint32_t node;	 /* that writes it */
 };
 
+/* What another node, or another thread of this one, does for a lead. Zeroed before it goes out. */
+struct lead_hand {
+	struct move_local local;
+	struct net_call call;
+	bool remote;
+};
+/* write.c. 0 or -ENOMEM; what is out has to be taken back. */
+int lead_hand_out(
+	struct lead *c, const struct move_object *o, int node, struct lead_hand *h);
+void lead_take_back(struct lead *c, struct lead_hand *h, struct move_result *one);
+/* write.c. The pieces of @t, which are of c's file, onto it, synced. */
+void lead_write(struct lead *c, const struct drain_task *t, bool can_move,
+	struct move_result *res);
+void lead_set_size(struct lead *c, uint64_t size, struct move_result *res);
+int lead_sync(struct lead *c);
+/* write.c. The call at hand is about its file. */
+void lead_show(const struct lead *c, struct activity_call *call, const char *what);
+/*
+ * frames.c. An archive, compressed: its size in the end is c->packed. @can_move: as ever.
+ */
+void lead_write_frames(struct lead *c, bool can_move, struct move_result *res);
 /* file.c. A name that nobody can guess, of @cap bytes with its end. */
 void lead_temp(struct move *m, char *out, size_t cap);
 /* file.c. Codes with which a creation or write fails that may succeed on another target. */

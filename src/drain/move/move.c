@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "drain/move/lead.h"
+#include "drain/pack/pack.h"
 
 #define ROUND_S 0.1   /* between rounds, while this node works */
 #define EARLY_S 0.005 /* the same, before small files go in turn ... */
@@ -31,9 +32,12 @@ enum {
 	ROUND_VOTES
 };
 
-static uint64_t memory_of(const struct ebt_drain_options *o)
+/* Of blocks: frames have the other half. */
+static uint64_t memory_of(const struct drain *d)
 {
-	return o->memory ? o->memory : EBT_DRAIN_MEMORY;
+	uint64_t memory = d->o->memory ? d->o->memory : EBT_DRAIN_MEMORY;
+
+	return pack_compresses(d) ? memory / 2 : memory;
 }
 
 /* Few writers with many targets have files on all of them at a time. */
@@ -67,7 +71,7 @@ static void choose_threads(struct move *m)
 		m->n_leads = creates ? creates : 1;
 	blocks = (uint64_t)(m->n_leads + m->n_objects) * MOVE_DEPTH + 2 * m->n_readers;
 	for (m->block = MOVE_BLOCK; m->block > MOVE_BLOCK_MIN; m->block /= 2) {
-		if (m->block * blocks <= memory_of(o))
+		if (m->block * blocks <= memory_of(m->d))
 			break;
 	}
 }
@@ -225,6 +229,8 @@ static int move_open(struct move *m, struct ebt_err *err)
 	if (r == 0)
 		r = open_buffers(m, err);
 	if (r == 0)
+		r = move_frames_open(m, err);
+	if (r == 0)
 		r = start_threads(m, move_reader_thread, m->readers,
 			sizeof(*m->readers), m->n_readers, err);
 	if (r == 0)
@@ -252,6 +258,7 @@ static void move_close(struct move *m)
 	for (uint32_t i = 0; m->queue && i < m->n_queues; i++)
 		drain_task_free_list(m->queue[i]);
 	room_close(m);
+	move_frames_close(m);
 	net_close(&m->net);
 	health_release(&m->health);
 	queue_destroy(&m->requests);

@@ -33,14 +33,16 @@
 #define MOVE_WRITE     (1u << 20) /* bytes of a write: what a client sends as one request */
 #define MOVE_DEPTH     3	  /* blocks in work of one object */
 #define MOVE_TRIES     4	  /* placements of one file */
+#define MOVE_AGAINS    8	  /* times that a compressed archive is written there */
 
 /* Whose failure: decides what the lead does about it. */
 enum move_side {
 	MOVE_SOURCE,   /* the file is not drained, others are */
 	MOVE_UNSTEADY, /* nor is this one: it is not what was scanned, see again.c */
 	MOVE_TARGET,   /* it is tried elsewhere */
-	MOVE_ALL,      /* nothing more can be drained */
-	MOVE_NOBODY,   /* the move ends anyway: not worth a word */
+	MOVE_AGAIN,  /* it is tried there again, some times: its members were others */
+	MOVE_ALL,    /* nothing more can be drained */
+	MOVE_NOBODY, /* the move ends anyway: not worth a word */
 };
 /* What of a file that does not come to rest is in place. */
 enum move_taken {
@@ -55,8 +57,9 @@ struct move_result {
 	uint32_t target; /* position; PLACE_NONE: not known */
 	uint8_t why;	 /* of MOVE_TARGET: enum health_why; 0: as the code says */
 	uint64_t bytes;	 /* written */
-	bool lacks;	 /* it is in place, but without some attributes */
-	bool unproven;	 /* it is in place, but the journal had no room to say so */
+	uint32_t slot, packed; /* of a frame: where it is on its node, its bytes */
+	bool lacks;	       /* it is in place, but without some attributes */
+	bool unproven; /* it is in place, but the journal had no room to say so */
 	enum move_taken taken;
 	struct ebt_err err;
 };
@@ -112,6 +115,7 @@ struct move_object {
 	uint32_t target; /* position; PLACE_NONE: not known */
 	bool sync;	 /* fsync at the end */
 	bool can_move;	 /* the lead can place it elsewhere: give up on a slow target */
+	bool frame; /* [start, end) of t is to be compressed, nothing is written: frames.c */
 };
 
 /* An object that a lead gives to its own node's threads. First member as in net_job. */
@@ -120,6 +124,14 @@ struct move_local {
 	struct move_object o;
 	struct move_result result;
 	bool done; /* move.lock */
+};
+
+/* A frame of a compressed archive that this node made, until its lead has it written. */
+struct move_frame {
+	bool used; /* move.lock */
+	uint32_t len;
+	unsigned char *plain, *packed;
+	struct frame_packer *packer;
 };
 
 /* A task's end, for its sources. */
@@ -162,6 +174,8 @@ struct move {
 	struct move_outcome *ends; /* lock */
 	int code;		   /* lock: what ends the drain here */
 	struct ebt_err err;	   /* lock */
+	struct move_frame *frames; /* lock: which are free */
+	uint32_t n_frames, frame;  /* bytes of content of one at most */
 	pthread_mutex_t rooms_lock;
 	struct room *rooms;    /* rooms_lock; read without it: is there any? */
 	uint64_t *got_turns;   /* lock: small files here that got each target in turn */
@@ -206,26 +220,66 @@ uint64_t move_other_layout(struct move_lane *l);
 int move_read(struct move *m, struct move_source *s, uint32_t entry, uint64_t off,
 	void *to, uint32_t len, bool check, struct ebt_err *err);
 void move_source_close(struct move_source *s);
+/*
+ * slots.c. Memory for frames of compressed archives: some on each node, taken before work starts.
+ * There is always one at least; the content of each has m->frame bytes at most.
+ */
+int move_frames_open(struct move *m, struct ebt_err *err);
+void move_frames_close(struct move *m);
+/*
+ * A free one, or NULL at once: who waits for one with others in his hands may wait for who waits for
+ * those.
+ */
+struct move_frame *move_frame_take(struct move *m);
+void move_frame_drop(struct move *m, struct move_frame *f);
+/* What @w asks of a slot. */
+int move_serve_frame(
+	struct move *m, const struct net_wanted *w, void *to, struct ebt_err *err);
 /* member.c. The same of this node's part of an archive, and what else is asked of one. */
 int move_serve_part(struct move *m, struct move_source *s, const struct net_wanted *w,
 	void *to, struct ebt_err *err);
 /* serve.c. What @w asks of this node, whoever does, into @to. */
 int move_serve(struct move *m, struct move_source *s, const struct net_wanted *w,
 	void *to, struct ebt_err *err);
-/* What @w asks of source @s, which says where and of what; it waits. @mine: where that is here. */
+/* Asked of one source, here or elsewhere. */
+struct move_question {
+	struct drain_source source; /* node, of and entry count */
+	struct net_wanted want;	    /* those fields are set by it */
+	void *to;		    /* as many bytes as are wanted, or NULL */
+	int code;		    /* the answer */
+	enum net_refused refused;
+	struct ebt_err err; /* of one that is here */
+	struct net_fetch fetch;
+};
+/* All are under way at once; @mine: for those that are here. It waits. */
+void move_ask_all(
+	struct move *m, struct move_source *mine, struct move_question *q, uint32_t n);
+/* Its code; of a failure the words, about @name. */
+int move_answer(const struct move_question *q, const char *name, struct ebt_err *err);
+/* The same of one. */
 int move_ask(struct move *m, struct move_source *mine, const struct drain_source *s,
-	const struct net_wanted *w, void *to, struct ebt_err *err);
+	const struct net_wanted *w, void *to, const char *name, struct ebt_err *err);
 /* Its buffers: nothing that a reader could still lack while others wait for it. */
 int move_reader_init(struct move_reader *t, struct move *m, struct ebt_err *err);
 void move_reader_release(struct move_reader *t);
 void *move_reader_thread(void *arg); /* a struct move_reader */
 
-/* object.c */
+/* object.c. The first piece of @t that ends behind byte @off. */
+uint32_t move_first_piece(const struct drain_task *t, uint64_t off);
+/*
+ * The first byte from @off on that lies in this object, and the end of its stripe there; UINT64_MAX
+ * behind the last.
+ */
+uint64_t move_in_object(const struct move_object *o, uint64_t off, uint64_t *end);
+/* All of [o->start, o->end), holes as zeros. */
+void move_read_object(struct move_lane *l, const struct move_object *o,
+	unsigned char *to, struct move_result *res);
 void move_write_object(
 	struct move_lane *l, const struct move_object *o, struct move_result *res);
 /* Reads all of @o->t once more: -ESTALE and MOVE_UNSTEADY if it is not what @o->fd holds. */
 void move_compare_object(
 	struct move_lane *l, const struct move_object *o, struct move_result *res);
+/* call.c */
 void *move_object_thread(void *arg); /* a struct move_lane */
 /* A call that has object @o of @t, temporary name @path, written by another node. */
 void move_encode_object(const struct move_object *o, const char *path, struct buf *out);

@@ -43,7 +43,7 @@ static int seal(struct lead *c, const char *names, uint32_t n, const char *of,
 		.ino = d->dest.inodes_differ ? 0
 		       : there		     ? there->st_ino
 					     : c->ino,
-		.size = t->e.size,
+		.size = c->packed ? c->packed : t->e.size,
 		.mtime = there ? there->st_mtim.tv_sec : t->e.mtime,
 		.mtime_ns = there ? (uint32_t)there->st_mtim.tv_nsec : t->e.mtime_ns,
 		.sources = sources,

@@ -51,7 +51,8 @@ struct writing {
 	uint64_t summed;       /* ranges in sum */
 	struct ebt_digest sum; /* of what was written, for verify */
 	bool verifies;
-	void *held; /* to compare: a range of what is in the file already */
+	void *held;	     /* to compare: a range of what is in the file already */
+	unsigned char *into; /* to read: where byte o->start goes; or NULL */
 };
 
 static void fail_source(struct writing *w, int code, enum net_refused refused,
@@ -91,12 +92,23 @@ static uint64_t piece_end(const struct drain_piece *p)
 	return p->off + p->len;
 }
 
-/*
- * The first byte from @off on that lies in this object, and the end of its stripe there;
- * UINT64_MAX behind the last. A stripe is found by the offset in the file, whatever component
- * it is of.
- */
-static uint64_t in_object(const struct move_object *o, uint64_t off, uint64_t *end)
+/* Pieces that overlap have the same bounds, so those before do not reach further. */
+uint32_t move_first_piece(const struct drain_task *t, uint64_t off)
+{
+	uint32_t lo = 0, hi = t->n_pieces, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (piece_end(&t->pieces[mid]) <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* A stripe is found by the offset in the file, whatever component it is of. */
+uint64_t move_in_object(const struct move_object *o, uint64_t off, uint64_t *end)
 {
 	uint64_t stripe;
 
@@ -134,7 +146,7 @@ static bool next_range(struct writing *w, uint64_t *off, uint32_t *len)
 			return false;
 		if (w->at < t->pieces[w->first].off)
 			w->at = t->pieces[w->first].off;
-		*off = in_object(w->o, w->at, &stop);
+		*off = move_in_object(w->o, w->at, &stop);
 		if (*off == w->at)
 			break;
 		w->at = *off;
@@ -403,7 +415,9 @@ static void finish_range(struct writing *w)
 		finish_part(w, r, &r->parts[i]);
 	/* Only now: the first ones of all objects come before the second ones of any. */
 	start_ranges(w, MOVE_DEPTH);
-	if (w->res->code == 0 && w->held) {
+	if (w->res->code == 0 && w->into) {
+		memcpy(w->into + (r->off - w->o->start), r->data, r->len);
+	} else if (w->res->code == 0 && w->held) {
 		compare_range(w, r);
 	} else if (w->res->code == 0) {
 		if (w->verifies)
@@ -447,8 +461,8 @@ static void verify_object(struct writing *w)
 	ssize_t n;
 
 	posix_fadvise(w->o->fd, 0, 0, POSIX_FADV_DONTNEED);
-	w->at = 0;
-	w->first = 0;
+	w->at = w->o->start;
+	w->first = move_first_piece(w->o->t, w->at);
 	w->begun = false;
 	while (w->res->code == 0 && next_range(w, &off, &len)) {
 		n = fsio_read(w->o->fd, w->l->block[0], len, off);
@@ -465,6 +479,16 @@ static void verify_object(struct writing *w)
 			"does not read back as it was written");
 }
 
+/* All ranges, one after the other. */
+static void run(struct writing *w)
+{
+	w->at = w->o->start;
+	w->first = move_first_piece(w->o->t, w->at);
+	start_ranges(w, 1);
+	while (w->n)
+		finish_range(w);
+}
+
 void move_write_object(
 	struct move_lane *l, const struct move_object *o, struct move_result *res)
 {
@@ -475,9 +499,7 @@ void move_write_object(
 		.verifies = l->m->d->o->verify};
 
 	*res = (struct move_result){.target = PLACE_NONE};
-	start_ranges(&w, 1);
-	while (w.n)
-		finish_range(&w);
+	run(&w);
 	if (res->code == 0 && (o->sync || w.verifies))
 		sync_object(&w);
 	if (res->code == 0 && w.verifies)
@@ -496,195 +518,15 @@ void move_compare_object(
 	if (!held)
 		fail_source(
 			&w, ebt_fail(&res->err, -ENOMEM, "buffers"), NET_TAKEN, NULL);
-	start_ranges(&w, 1);
-	while (w.n)
-		finish_range(&w);
+	run(&w);
 }
 
-/* Pieces that the object has a share in, and the sources of those. */
-static void put_pieces(const struct move_object *o, struct buf *out)
+void move_read_object(struct move_lane *l, const struct move_object *o,
+	unsigned char *to, struct move_result *res)
 {
-	const struct drain_task *t = o->t;
-	SCOPED_FREE struct drain_piece *some = calloc(t->n_pieces + 1, sizeof(*some));
-	SCOPED_FREE struct drain_source *sources =
-		calloc(t->n_sources, sizeof(*sources));
-	SCOPED_FREE uint32_t *number = calloc(t->n_sources, sizeof(*number));
-	struct drain_task part = *t;
-	uint64_t end, off;
+	struct writing w = {.l = l, .o = o, .res = res, .more = true, .into = to};
 
-	part.n_pieces = part.n_sources = 0;
-	part.n_names = 1;
-	for (uint32_t i = 0; some && sources && number && i < t->n_pieces; i++) {
-		const struct drain_piece *p = &t->pieces[i];
-
-		off = in_object(o, p->off, &end);
-		if (off >= piece_end(p))
-			continue;
-		if (!number[p->source]) {
-			sources[part.n_sources] = t->sources[p->source];
-			number[p->source] = ++part.n_sources;
-		}
-		some[part.n_pieces] = *p;
-		some[part.n_pieces++].source = number[p->source] - 1;
-	}
-	if (!some || !sources || !number)
-		out->failed = true;
-	/* A task has one. */
-	if (!part.n_sources)
-		part.n_sources = 1;
-	else
-		part.sources = sources;
-	part.pieces = some;
-	drain_task_encode(&part, out);
-}
-
-void move_encode_object(const struct move_object *o, const char *path, struct buf *out)
-{
-	buf_put64(out, 0); /* NET_CALL_HEAD */
-	buf_put32(out, o->uid);
-	buf_put64(out, o->start);
-	buf_put64(out, o->end);
-	buf_put32(out, o->stripe_count);
-	buf_put64(out, o->stripe_size);
-	buf_put32(out, o->number);
-	buf_put32(out, o->target);
-	buf_put8(out, o->can_move);
-	buf_put32(out, (uint32_t)strlen(path));
-	buf_put(out, path, strlen(path) + 1);
-	put_pieces(o, out);
-}
-
-_Static_assert(NET_CALL_HEAD + 4 + 1 + 4 + 1 + 8 + 2 + EBT_ERR_TEXT <= NET_ANSWER_ROOM,
-	"an answer fits");
-
-static void encode_result(const struct move_result *res, struct buf *out)
-{
-	buf_put64(out, 0);
-	buf_put32(out, (uint32_t)res->code);
-	buf_put8(out, (uint8_t)res->side);
-	buf_put32(out, res->target);
-	buf_put8(out, res->why);
-	buf_put64(out, res->bytes);
-	buf_put16(out, (uint16_t)strlen(res->err.text));
-	buf_put(out, res->err.text, strlen(res->err.text));
-}
-
-void move_decode_result(const struct buf *b, struct move_result *res)
-{
-	struct reader r = reader_of(b->data + NET_CALL_HEAD, b->len - NET_CALL_HEAD);
-	const char *text;
-	uint16_t len;
-
-	*res = (struct move_result){0};
-	res->code = (int)reader_get32(&r);
-	res->side = reader_get8(&r);
-	res->target = reader_get32(&r);
-	res->why = reader_get8(&r);
-	res->bytes = reader_get64(&r);
-	len = reader_get16(&r);
-	text = reader_take(&r, len);
-	if (r.failed || len >= sizeof(res->err.text)) {
-		res->code = ebt_failx(&res->err, -EPROTO, "an answer that is damaged");
-		res->side = MOVE_SOURCE;
-		return;
-	}
-	res->err.code = res->code;
-	memcpy(res->err.text, text, len);
-	res->err.text[len] = '\0';
-}
-
-/* Whoever may write to the directory can put something else under the temporary name. */
-static int open_object(struct drain *d, int dirfd, const char *name, uint32_t uid)
-{
-	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-	struct fsio_lag lag = {0};
-	SCOPED_FD int fd = -1;
-	struct stat st;
-	int r;
-
-	do {
-		fd = openat(dirfd, name, flags);
-		r = fd < 0 ? -errno : 0;
-	} while (drain_lags(d, &lag, dirfd, name, r));
-	if (r == 0)
-		r = fsio_stat_now(fd, "", &st);
-	if (r < 0)
-		return r;
-	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != uid)
-		return -EPERM;
-	return TAKE_FD(fd);
-}
-
-/* A call of another node's lead. */
-static void do_call(struct move_lane *l, struct net_job *j, struct move_result *res)
-{
-	struct reader r = reader_of(
-		j->request.data + NET_CALL_HEAD, j->request.len - NET_CALL_HEAD);
-	struct move_object o = {.sync = true};
-	SCOPED_TASK struct drain_task *t = NULL;
-	const char *path, *slash;
-	uint32_t len;
-	int code, dirfd;
-
-	o.uid = reader_get32(&r);
-	o.start = reader_get64(&r);
-	o.end = reader_get64(&r);
-	o.stripe_count = reader_get32(&r);
-	o.stripe_size = reader_get64(&r);
-	o.number = reader_get32(&r);
-	o.target = reader_get32(&r);
-	o.can_move = reader_get8(&r);
-	len = reader_get32(&r);
-	path = reader_take(&r, (size_t)len + 1);
-	*res = (struct move_result){.side = MOVE_SOURCE, .target = PLACE_NONE};
-	code = r.failed ? ebt_failx(&res->err, -EPROTO, "a call that is damaged")
-			: drain_task_decode(&r, &t, &res->err);
-	if (code < 0) {
-		res->code = code;
-		return;
-	}
-	o.t = t;
-	dirfd = move_dir(l, path);
-	slash = strrchr(path, '/');
-	if (dirfd >= 0) {
-		move_count(&l->m->d->rep->opens);
-		o.fd = open_object(l->m->d, dirfd, slash ? slash + 1 : path, o.uid);
-	}
-	code = dirfd < 0 ? dirfd : o.fd < 0 ? o.fd : 0;
-	if (code < 0) {
-		res->code = drain_fail(l->m->d, path, code, "open", &res->err);
-		return;
-	}
-	move_write_object(l, &o, res);
-	if (close(o.fd) < 0 && res->code == 0) {
-		res->code = drain_fail(l->m->d, path, -errno, "close", &res->err);
-		res->side = MOVE_TARGET;
-	}
-}
-
-void *move_object_thread(void *arg)
-{
-	struct move_lane *l = arg;
-	struct move *m = l->m;
-	struct net_op *op;
-
-	while ((op = (struct net_op *)queue_get(&m->objects))) {
-		struct move_local *mine = (struct move_local *)op;
-		struct net_job *j = (struct net_job *)op;
-		struct move_result res;
-
-		if (op->kind == NET_LOCAL) {
-			move_write_object(l, &mine->o, &res);
-			SCOPED_LOCK(&m->lock);
-			mine->result = res;
-			mine->done = true;
-			pthread_cond_broadcast(&m->changed);
-			continue;
-		}
-		do_call(l, j, &res);
-		/* Room for it was made when the call came. */
-		encode_result(&res, &j->answer);
-		net_answer(&m->net, j);
-	}
-	return NULL;
+	*res = (struct move_result){.target = PLACE_NONE};
+	memset(to, 0, (size_t)(o->end - o->start));
+	run(&w);
 }

@@ -210,8 +210,12 @@ void lead_file(struct lead *c, struct move_result *res)
 			c->t->early = 0;
 		if (changed || !first)
 			__atomic_add_fetch(&m->d->rep->retries, 1, __ATOMIC_RELAXED);
-		lead_try_file(
-			c, osts, i + 1 < MOVE_TRIES && m->d->at.targets != NULL, res);
+		for (int k = 0; k < MOVE_AGAINS; k++) {
+			lead_try_file(c, osts,
+				i + 1 < MOVE_TRIES && m->d->at.targets != NULL, res);
+			if (res->code == 0 || res->side != MOVE_AGAIN)
+				break;
+		}
 		if (res->code == 0 || res->side != MOVE_TARGET || !m->d->at.targets ||
 			for_all(c, res))
 			return;

@@ -20,7 +20,8 @@ static int read_source(struct lead *c, const struct drain_piece *p, uint64_t off
 {
 	const struct net_wanted w = {.off = p->from + (off - p->off), .len = len};
 
-	return move_ask(c->m, &c->l->source, &c->t->sources[p->source], &w, to, err);
+	return move_ask(c->m, &c->l->source, &c->t->sources[p->source], &w, to,
+		c->t->e.name, err);
 }
 
 /* 1: the same, 0: not, negative: the source cannot be read. */

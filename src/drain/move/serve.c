@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What this node has, for its own writers and for other nodes. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,26 +37,60 @@ int move_serve(struct move *m, struct move_source *s, const struct net_wanted *w
 {
 	if (w->of == DRAIN_OF_PART)
 		return move_serve_part(m, s, w, to, err);
+	if (w->of == DRAIN_OF_FRAME)
+		return move_serve_frame(m, w, to, err);
 	if (w->entry < m->d->out.m->count && pack_has(m->d, w->entry))
 		return serve_piece(m, s, w, to, err);
 	return move_read(m, s, w->entry, w->off, to, w->len, w->what == NET_CHECK, err);
 }
 
-int move_ask(struct move *m, struct move_source *mine, const struct drain_source *s,
-	const struct net_wanted *w, void *to, struct ebt_err *err)
+void move_ask_all(
+	struct move *m, struct move_source *mine, struct move_question *q, uint32_t n)
 {
-	struct net_fetch f = {.op.node = (int)s->node, .want = *w, .to = to};
-	char name[32];
-	int r;
+	uint32_t here = (uint32_t)m->d->job.node;
 
-	f.want.entry = s->entry;
-	f.want.of = s->of;
-	if (s->node == (uint32_t)m->d->job.node)
-		return move_serve(m, mine, &f.want, to, err);
-	net_start(&m->net, &f);
-	r = net_wait(&m->net, &f);
-	snprintf(name, sizeof(name), "entry %u", s->entry);
-	return r < 0 ? net_fail(&f, r, name, err) : 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct net_fetch *f = &q[i].fetch;
+
+		*f = (struct net_fetch){.op.node = (int)q[i].source.node,
+			.want = q[i].want,
+			/* It is to point somewhere also where nothing comes. */
+			.to = q[i].to ? q[i].to : &q[i]};
+		f->want.entry = q[i].source.entry;
+		f->want.of = q[i].source.of;
+		q[i].err = (struct ebt_err){0};
+		if (q[i].source.node != here)
+			net_start(&m->net, f);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct net_fetch *f = &q[i].fetch;
+
+		if (q[i].source.node != here) {
+			q[i].code = net_wait(&m->net, f);
+			q[i].refused = f->refused;
+			continue;
+		}
+		q[i].code = move_serve(m, mine, &f->want, f->to, &q[i].err);
+		q[i].refused = mine->refused;
+	}
+}
+
+int move_answer(const struct move_question *q, const char *name, struct ebt_err *err)
+{
+	if (q->code == 0)
+		return 0;
+	if (q->err.code)
+		return ebt_failx(err, q->code, "%s", q->err.text);
+	return net_fail(&q->fetch, q->code, name, err);
+}
+
+int move_ask(struct move *m, struct move_source *mine, const struct drain_source *s,
+	const struct net_wanted *w, void *to, const char *name, struct ebt_err *err)
+{
+	struct move_question q = {.source = *s, .want = *w, .to = to};
+
+	move_ask_all(m, mine, &q, 1);
+	return move_answer(&q, name, err);
 }
 
 /* Main thread. */

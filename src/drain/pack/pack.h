@@ -28,7 +28,8 @@
 #include "archive/pattern.h"
 #include "drain/drain_internal.h"
 
-#define PACK_NONE UINT32_MAX
+#define PACK_NONE  UINT32_MAX
+#define PACK_LEVEL 3 /* of compression: faster than a target takes it, mostly */
 
 /* What is known of an entry that goes into an archive: bits, set by any thread. */
 enum pack_state {
@@ -114,6 +115,20 @@ int pack_pick(struct drain *d, struct ebt_err *err);
 int pack_names_all(struct drain *d, struct ebt_err *err);
 /* The archive of @path: its own match, or that of the nearest directory above it. */
 uint32_t pack_match(const struct patterns *p, const char *path, bool is_dir);
+
+/* Is the archive that is @t, or any at all, one of frames? */
+static inline bool pack_is_compressed(const struct drain *d, const struct drain_task *t)
+{
+	return t->archive && patterns_archive(d->pack.patterns, t->archive - 1)->zstd;
+}
+static inline bool pack_compresses(const struct drain *d)
+{
+	uint32_t n = patterns_count(d->pack.patterns);
+
+	while (n > 0 && !patterns_archive(d->pack.patterns, n - 1)->zstd)
+		n--;
+	return n > 0;
+}
 
 static inline bool pack_has(const struct drain *d, uint32_t entry)
 {
