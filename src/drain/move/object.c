@@ -20,14 +20,21 @@
 #include "drain/move/move.h"
 #include "fsio/fsio.h"
 
-/* One piece's share of a range. */
+#define NO_PART UINT32_MAX
+
+/*
+ * One piece's share of a range. What lies together where it comes from, as members of a node do
+ * that have others' between them in their archive, is asked for at once, by the first of them.
+ */
 struct part {
 	struct net_fetch fetch;
 	const struct drain_piece *piece;
 	uint64_t off;
 	uint32_t len;
 	bool remote;
-	void *own; /* memory of a part that overlaps others, else NULL */
+	bool comes;    /* with what an earlier one asks for */
+	uint32_t next; /* that comes with it, or NO_PART */
+	void *own; /* memory of one that overlaps others, or asks for others too; else NULL */
 };
 
 struct range {
@@ -51,7 +58,9 @@ struct writing {
 	uint64_t summed;       /* ranges in sum */
 	struct ebt_digest sum; /* of what was written, for verify */
 	bool verifies;
-	void *held;	     /* to compare: a range of what is in the file already */
+	uint32_t *
+		last; /* of each source: its last part in the range at hand, or NO_PART */
+	void *held;   /* to compare: a range of what is in the file already */
 	unsigned char *into; /* to read: where byte o->start goes; or NULL */
 };
 
@@ -178,14 +187,53 @@ static uint32_t count_parts(
 	return n;
 }
 
+/* Byte of its source that a part begins with. */
+static uint64_t part_from(const struct part *p)
+{
+	return p->piece->from + (p->off - p->piece->off);
+}
+
+/* Parts of one source that lie together there: each comes with the one before it. */
+static void join_parts(struct writing *w, struct range *r)
+{
+	for (uint32_t i = 0; i < r->n_parts; i++)
+		w->last[r->parts[i].piece->source] = NO_PART;
+	for (uint32_t i = 0; i < r->n_parts; i++) {
+		struct part *p = &r->parts[i], *before;
+		uint32_t *last = &w->last[p->piece->source];
+
+		p->next = NO_PART;
+		before = *last == NO_PART ? NULL : &r->parts[*last];
+		*last = i;
+		if (!before || p->piece->overlaps || before->piece->overlaps ||
+			part_from(before) + before->len != part_from(p))
+			continue;
+		before->next = i;
+		p->comes = true;
+	}
+}
+
+/* Bytes of the part and of all that come with it. */
+static uint32_t asked_for(const struct range *r, const struct part *p)
+{
+	uint32_t len = p->len;
+
+	while (p->next != NO_PART) {
+		p = &r->parts[p->next];
+		len += p->len;
+	}
+	return len;
+}
+
 static int start_part(struct writing *w, struct range *r, struct part *p)
 {
 	const struct drain_source *s = &w->o->t->sources[p->piece->source];
 	struct move *m = w->l->m;
+	uint32_t len = asked_for(r, p);
 
 	p->remote = s->node != (uint32_t)m->d->job.node;
-	if (p->piece->overlaps) {
-		p->own = malloc(p->len);
+	if (p->piece->overlaps || p->next != NO_PART) {
+		p->own = malloc(len);
 		if (!p->own)
 			return -ENOMEM;
 	}
@@ -193,8 +241,8 @@ static int start_part(struct writing *w, struct range *r, struct part *p)
 		.op.node = (int)s->node,
 		.want = {.entry = s->entry,
 			.of = s->of,
-			.off = p->piece->from + (p->off - p->piece->off),
-			.len = p->len},
+			.off = part_from(p),
+			.len = len},
 		.to = p->own ? p->own : r->data + (p->off - r->off),
 	};
 	if (p->remote)
@@ -232,8 +280,9 @@ static void start_range(struct writing *w, uint64_t off, uint32_t len)
 	}
 	if (covered < len)
 		memset(r->data, 0, len);
+	join_parts(w, r);
 	for (uint32_t i = 0; i < r->n_parts; i++) {
-		int code = start_part(w, r, &r->parts[i]);
+		int code = r->parts[i].comes ? 0 : start_part(w, r, &r->parts[i]);
 
 		if (code < 0) {
 			fail_source(w, ebt_fail(&w->res->err, code, "piece"), NET_TAKEN,
@@ -243,9 +292,28 @@ static void start_range(struct writing *w, uint64_t off, uint32_t len)
 	}
 }
 
+/* What was asked for at once to where it belongs. */
+static void place_parts(struct range *r, const struct part *p)
+{
+	const unsigned char *from = p->own;
+	unsigned char *to = r->data + (p->off - r->off);
+
+	if (p->piece->overlaps) {
+		for (uint32_t i = 0; i < p->len; i++)
+			to[i] |= from[i];
+		return;
+	}
+	for (;;) {
+		memcpy(r->data + (p->off - r->off), from, p->len);
+		if (p->next == NO_PART)
+			return;
+		from += p->len;
+		p = &r->parts[p->next];
+	}
+}
+
 static void finish_part(struct writing *w, struct range *r, struct part *p)
 {
-	unsigned char *to = r->data + (p->off - r->off);
 	struct move *m = w->l->m;
 	struct ebt_err err = {0};
 	char name[512];
@@ -256,7 +324,7 @@ static void finish_part(struct writing *w, struct range *r, struct part *p)
 		if (code < 0)
 			net_fail(&p->fetch, code,
 				text_name(w->o->t->e.name, name, sizeof(name)), &err);
-		__atomic_add_fetch(&m->moved, p->len, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&m->moved, p->fetch.want.len, __ATOMIC_RELAXED);
 	} else {
 		code = w->res->code < 0 ? 0
 					: move_serve(m, &w->l->source, &p->fetch.want,
@@ -265,8 +333,8 @@ static void finish_part(struct writing *w, struct range *r, struct part *p)
 	if (code < 0)
 		fail_source(w, code,
 			p->remote ? p->fetch.refused : w->l->source.refused, &err);
-	for (uint32_t i = 0; p->own && code == 0 && i < p->len; i++)
-		to[i] |= ((unsigned char *)p->own)[i];
+	if (p->own && code == 0)
+		place_parts(r, p);
 	free(p->own);
 }
 
@@ -411,8 +479,10 @@ static void finish_range(struct writing *w)
 {
 	struct range *r = &w->ranges[w->head];
 
-	for (uint32_t i = 0; i < r->n_parts; i++)
-		finish_part(w, r, &r->parts[i]);
+	for (uint32_t i = 0; i < r->n_parts; i++) {
+		if (!r->parts[i].comes)
+			finish_part(w, r, &r->parts[i]);
+	}
 	/* Only now: the first ones of all objects come before the second ones of any. */
 	start_ranges(w, MOVE_DEPTH);
 	if (w->res->code == 0 && w->into) {
@@ -484,9 +554,14 @@ static void run(struct writing *w)
 {
 	w->at = w->o->start;
 	w->first = move_first_piece(w->o->t, w->at);
+	w->last = calloc(w->o->t->n_sources, sizeof(*w->last));
+	if (!w->last)
+		fail_source(
+			w, ebt_fail(&w->res->err, -ENOMEM, "pieces"), NET_TAKEN, NULL);
 	start_ranges(w, 1);
 	while (w->n)
 		finish_range(w);
+	free(w->last);
 }
 
 void move_write_object(
