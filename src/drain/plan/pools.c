@@ -27,6 +27,8 @@
 #include "drain/drain_internal.h"
 #include "transport/transport.h"
 
+#define ARCHIVE_STRIPE (1u << 20) /* bytes: what a client sends as one request */
+
 /* What the first node has found out, as all get it. */
 struct found {
 	struct pfs_policy policy;
@@ -249,6 +251,18 @@ static void choose_early(
 	}
 }
 
+/*
+ * An archive often is all that comes. With few stripes a target some would have one less than
+ * others, and nothing is there to level that: then its stripes are smaller.
+ */
+static uint32_t archive_stripe(const struct drain_at *at, uint64_t bytes)
+{
+	uint64_t each = at->targets ? bytes / (at->targets->count + 1) : bytes;
+
+	return each < 20 * (uint64_t)PLACE_STRIPE_SIZE ? ARCHIVE_STRIPE
+						       : PLACE_STRIPE_SIZE;
+}
+
 void drain_pool_choose(
 	const struct drain_at *at, const struct drain_task *t, struct drain_choice *c)
 {
@@ -260,6 +274,8 @@ void drain_pool_choose(
 		c->bytes = t->e.size;
 	if (!at->tiered) {
 		keep_one_range(at, c);
+		if (t->archive && !at->rules.stripe_size && !c->stripe_size)
+			c->stripe_size = archive_stripe(at, c->bytes);
 		return;
 	}
 	c->pool = DRAIN_NO_POOL;
