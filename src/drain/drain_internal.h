@@ -322,6 +322,8 @@ int drain_output_odd(
 
 /* How names begin in dest that are not to stay. */
 #define DRAIN_TEMPORARY ".ebt-drain-"
+/* And after the id of the drain, those of compressed archives that a later run may go on with. */
+#define DRAIN_FRAMES	".frames-"
 
 /* again.c. Any thread: an output is not what was scanned; with @path, it is gone. */
 void drain_unsettled(struct drain *d, const char *path);
@@ -365,6 +367,8 @@ int drain_journal_finish(struct drain *d, struct ebt_err *err);
 /* Any thread. *proven: a later run will know. If not that is no failure: see drain_prove. */
 int drain_seal(struct drain *d, const struct journal_seal *s, bool *proven,
 	struct ebt_err *err);
+/* Any thread. Frames of an archive under way. False: no room for that, so no later run will know. */
+bool drain_note_frames(struct drain *d, const struct journal_frames *f);
 /* @n paths, NUL-terminated one after the other, are split; or d->proof.splits_lost. */
 int drain_split(struct drain *d, const char *paths, uint32_t n, struct ebt_err *err);
 /* Tries what had no room once more. *all: everything is recorded now. */

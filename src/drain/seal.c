@@ -150,6 +150,15 @@ int drain_seal(struct drain *d, const struct journal_seal *s, bool *proven,
 	return record(d, &rec, proven, err);
 }
 
+bool drain_note_frames(struct drain *d, const struct journal_frames *f)
+{
+	SCOPED_BUF struct buf rec = {0};
+
+	journal_put_frames(&rec, f);
+	return d->proof.journaled && buf_ok(&rec) &&
+	       journal_add(d->proof.journal, &rec, NULL) == 0;
+}
+
 int drain_split(struct drain *d, const char *paths, uint32_t n, struct ebt_err *err)
 {
 	SCOPED_BUF struct buf rec = {0};

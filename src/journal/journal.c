@@ -220,6 +220,22 @@ int journal_each(const struct journal *j,
 	return r;
 }
 
+int journal_each_frames(const struct journal *j,
+	int (*fn)(void *arg, const struct journal_frames *f), void *arg)
+{
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {
+		.data = j->bytes.data, .len = j->bytes.len};
+	struct journal_record rec;
+	int r, code;
+
+	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
+		code = rec.kind == JOURNAL_FRAMES ? fn(arg, &rec.frames) : 0;
+		if (code)
+			return code;
+	}
+	return r;
+}
+
 int journal_each_split(
 	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg)
 {

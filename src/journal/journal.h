@@ -11,6 +11,8 @@
  *            inode is found there
  *   split    files that several nodes had, so that each goes under its node's name, from then
  *            on: a node that is left alone with its version does not take the plain name
+ *   frames   of a compressed archive that is not complete yet, under its temporary name: those that
+ *            are there, synced. A later run that has the same to pack goes on behind them
  *   end      that drain was finished; the seals stay good for the next one to the same dest
  *
  * Each record carries its length and digest; a torn one at the end counts as not there.
@@ -67,6 +69,22 @@ struct journal_seal {
 	uint8_t lacks; /* enum journal_lack; of a target that was asked to have it */
 };
 
+/* Frames @first and on of a compressed archive under way, as they lie one behind the other. */
+struct journal_frames {
+	const char *path;	   /* temporary, below dest */
+	uint64_t ino;		   /* of it */
+	struct ebt_digest version; /* of all that it is made of, and how */
+	uint32_t first,
+		n; /* 0 and 0: it was begun, and what was said of it before is void */
+	const unsigned char
+		*list; /* of each: JOURNAL_FRAME_LEN bytes, see journal_frame */
+};
+#define JOURNAL_FRAME_LEN 20
+struct journal_frame {
+	uint32_t packed; /* bytes */
+	struct ebt_digest digest;
+};
+
 struct journal_head {
 	char id[33];
 	const char *dest; /* absolute */
@@ -100,6 +118,9 @@ const struct journal_head *journal_head(const struct journal *j);
  */
 int journal_each(const struct journal *j,
 	int (*fn)(void *arg, const struct journal_seal *s), void *arg);
+/* The same for frames. */
+int journal_each_frames(const struct journal *j,
+	int (*fn)(void *arg, const struct journal_frames *f), void *arg);
 /* The same for the paths of splits. */
 int journal_each_split(
 	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg);

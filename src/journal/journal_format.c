@@ -114,6 +114,35 @@ void journal_put_split(struct buf *out, const char *paths, uint32_t n)
 	end_record(out, at);
 }
 
+void journal_put_frame(struct buf *list, const struct journal_frame *f)
+{
+	buf_put32(list, f->packed);
+	buf_put_digest(list, f->digest);
+}
+
+struct journal_frame journal_frame(const struct journal_frames *f, uint32_t i)
+{
+	struct reader r =
+		reader_of(f->list + (size_t)i * JOURNAL_FRAME_LEN, JOURNAL_FRAME_LEN);
+	struct journal_frame one = {.packed = reader_get32(&r)};
+
+	one.digest = reader_get_digest(&r);
+	return one;
+}
+
+void journal_put_frames(struct buf *out, const struct journal_frames *f)
+{
+	size_t at = begin_record(out, JOURNAL_FRAMES);
+
+	buf_put64(out, f->ino);
+	buf_put_digest(out, f->version);
+	buf_put32(out, f->first);
+	buf_put32(out, f->n);
+	buf_put(out, f->list, (size_t)f->n * JOURNAL_FRAME_LEN);
+	buf_put(out, f->path, strlen(f->path) + 1);
+	end_record(out, at);
+}
+
 static bool get_head(struct reader *r, uint32_t version, struct journal_head *h)
 {
 	const char *id = reader_take(r, ID_LEN);
@@ -223,6 +252,22 @@ static bool get_split(struct reader *r, struct journal_record *rec)
 	return !r->failed && rec->n_paths && names_ok(rec->paths, len, rec->n_paths);
 }
 
+static bool get_frames(struct reader *r, struct journal_frames *f)
+{
+	size_t len;
+
+	f->ino = reader_get64(r);
+	f->version = reader_get_digest(r);
+	f->first = reader_get32(r);
+	f->n = reader_get32(r);
+	if (r->failed || f->n > reader_left(r) / JOURNAL_FRAME_LEN)
+		return false;
+	f->list = reader_take(r, (size_t)f->n * JOURNAL_FRAME_LEN);
+	len = reader_left(r);
+	f->path = reader_take(r, len);
+	return f->n <= UINT32_MAX - f->first && names_ok(f->path, len, 1);
+}
+
 static int get_payload(struct journal_scan *s, struct reader *r,
 	struct journal_record *rec, struct ebt_err *err)
 {
@@ -247,6 +292,8 @@ static int get_payload(struct journal_scan *s, struct reader *r,
 		return reader_left(r) == 0;
 	case JOURNAL_SPLIT:
 		return get_split(r, rec);
+	case JOURNAL_FRAMES:
+		return get_frames(r, &rec->frames);
 	}
 	return 0;
 }

@@ -3,12 +3,12 @@
  * The bytes of a journal, without files. All numbers are little-endian, nothing is aligned:
  *
  *	   0   8  magic, "EBT-DRN\n"
- *	   8   4  version, 4; a reader refuses a later one; 1 has no splits, 2 no inodes,
- *		  3 no seals under another name, nor of what lacks attributes
+ *	   8   4  version, 5; a reader refuses a later one; 1 has no splits, 2 no inodes,
+ *		  3 no seals under another name, nor of what lacks attributes, 4 no frames
  *	records
  *	   0   4  length of the payload, n
  *	   4   1  kind: 1 head, 2 seal, 3 end, 4 split, 5 seal of an inode,
- *		  6 seal under another name, 7 seal of what lacks attributes
+ *		  6 seal under another name, 7 seal of what lacks attributes, 8 frames
  *	   5   n  payload
  *	      16  XXH3-128 of all of the record before it: low half, high half
  *	head: the first record, and only that
@@ -36,6 +36,13 @@
  *	   2   8  inode of the target, or 0
  *	  10      as a seal
  *	end: nothing; the last record
+ *	frames
+ *	   0   8  inode of the temporary file
+ *	   8  16  version: low half, high half
+ *	  24   4  number of the first frame
+ *	  28   4  number of frames, n
+ *	  32 20n  frames: length, and XXH3-128 of its bytes: low half, high half
+ *	          path of the temporary file with a final NUL
  *	split
  *	   0   4  number of paths, at least 1
  *	   4      paths, each with a final NUL
@@ -48,7 +55,7 @@
 #include "base/buf.h"
 #include "journal/journal.h"
 
-#define JOURNAL_VERSION 4
+#define JOURNAL_VERSION 5
 
 enum journal_kind {
 	JOURNAL_HEAD = 1,
@@ -58,6 +65,7 @@ enum journal_kind {
 	JOURNAL_SEAL_INO = 5,
 	JOURNAL_SEAL_AS = 6,
 	JOURNAL_SEAL_LACKS = 7,
+	JOURNAL_FRAMES = 8,
 };
 
 /* A new journal up to its first seal. */
@@ -66,6 +74,11 @@ void journal_put_seal(struct buf *out, const struct journal_seal *s);
 void journal_put_end(struct buf *out);
 /* @n paths, NUL-terminated one after the other. */
 void journal_put_split(struct buf *out, const char *paths, uint32_t n);
+
+void journal_put_frames(struct buf *out, const struct journal_frames *f);
+/* One of a list, to bytes and back: @i-th. */
+void journal_put_frame(struct buf *list, const struct journal_frame *f);
+struct journal_frame journal_frame(const struct journal_frames *f, uint32_t i);
 
 /* A source to bytes and back; false if it has no such time. Tasks and messages carry it too. */
 #define JOURNAL_SOURCE_LEN 36
@@ -76,7 +89,9 @@ struct journal_record {
 	enum journal_kind kind;
 	struct journal_head head; /* JOURNAL_HEAD; dest lies in the bytes */
 	struct journal_seal seal; /* journal_is_seal; names lie in the bytes */
-	const char *paths;	  /* JOURNAL_SPLIT; they lie in the bytes */
+	struct journal_frames
+		frames;	   /* JOURNAL_FRAMES; path and list lie in the bytes */
+	const char *paths; /* JOURNAL_SPLIT; they lie in the bytes */
 	uint32_t n_paths;
 	size_t start, end; /* of the record in the bytes */
 };

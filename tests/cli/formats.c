@@ -440,6 +440,23 @@ static void print_seal(const struct page *p, const unsigned char *data,
 	print_names("name", field(&r, "name"), number(&r, "names"));
 }
 
+/* Where they are, and of each its bytes. */
+static void print_frames(
+	const struct page *p, const unsigned char *data, const unsigned char *end)
+{
+	struct record r = parse(p, "Frames", data, end), x;
+	const struct field *f = field(&r, "frame");
+	const unsigned char *at;
+
+	printf("frames %" PRIu64 " %" PRIu64 "\n", number(&r, "first"),
+		number(&r, "frames"));
+	print_names("path", field(&r, "path"), 1);
+	for (at = f->data; at < f->data + f->len; at = x.end) {
+		x = parse(p, "Frame", at, f->data + f->len);
+		printf("frame %" PRIu64 "\n", number(&x, "packed"));
+	}
+}
+
 static void journal(const struct page *p, const char *path, char **nodes)
 {
 	size_t len;
@@ -448,7 +465,7 @@ static void journal(const struct page *p, const char *path, char **nodes)
 	const unsigned char *at;
 
 	if (memcmp(field(&start, "magic")->data, "EBT-DRN\n", 8) != 0 ||
-		number(&start, "version") < 1 || number(&start, "version") > 4)
+		number(&start, "version") < 1 || number(&start, "version") > 5)
 		errx(1, "%s: start", path);
 	for (at = start.end; at < data + len; at = r.end) {
 		const struct field *f;
@@ -491,6 +508,9 @@ static void journal(const struct page *p, const char *path, char **nodes)
 				number(&x, "lacks"), number(&x, "inode"));
 			f = field(&x, "seal");
 			print_seal(p, f->data, f->data + f->len, nodes);
+			break;
+		case 8:
+			print_frames(p, f->data, f->data + f->len);
 			break;
 		default:
 			errx(1, "%s: a record of kind %" PRIu64, path,

@@ -25,6 +25,16 @@ static void use_seal(const struct journal_seal *s)
 }
 
 /* Bytes that are proven. */
+static void use_frames(const struct journal_frames *f)
+{
+	uint64_t sum = 0;
+
+	FUZZ_CHECK(manifest_path_ok(f->path));
+	for (uint32_t i = 0; i < f->n; i++)
+		sum += journal_frame(f, i).packed;
+	FUZZ_CHECK(sum <= (uint64_t)f->n * UINT32_MAX);
+}
+
 static size_t use(const uint8_t *data, size_t size)
 {
 	SCOPED_JOURNAL_SCAN struct journal_scan s = {.data = data, .len = size};
@@ -47,6 +57,9 @@ static size_t use(const uint8_t *data, size_t size)
 			journal_put_seal(&again, &rec.seal);
 		} else if (rec.kind == JOURNAL_SPLIT) {
 			journal_put_split(&again, rec.paths, rec.n_paths);
+		} else if (rec.kind == JOURNAL_FRAMES) {
+			use_frames(&rec.frames);
+			journal_put_frames(&again, &rec.frames);
 		} else {
 			journal_put_end(&again);
 			ended = true;
@@ -96,6 +109,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
+static void put_frames(struct buf *out)
+{
+	SCOPED_BUF struct buf list = {0};
+	struct journal_frames f = {
+		.path = "d/.hidden", .ino = 9, .version = {1, 2}, .first = 4, .n = 2};
+
+	for (uint32_t i = 0; i < f.n; i++)
+		journal_put_frame(&list,
+			&(struct journal_frame){.packed = i + 1, .digest = {i, 3}});
+	f.list = list.data;
+	journal_put_frames(out, &f);
+}
+
 bool fuzz_seed(unsigned n, struct buf *out)
 {
 	static const char names[] = "d/first\0second\0d/third";
@@ -121,6 +147,8 @@ bool fuzz_seed(unsigned n, struct buf *out)
 	if (n > 2)
 		journal_put_split(out, names, 3);
 	if (n > 3)
+		put_frames(out);
+	if (n > 4)
 		journal_put_end(out);
-	return n < 5;
+	return n < 6;
 }

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "journal/journal_format.h"
 #include "drain/merge/merge.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 enum list_record { LIST_DIR = 1, LIST_NAME = 2 };
@@ -30,6 +31,7 @@ struct listing {
 	struct buf dirs; /* of const char *: to be listed in this round */
 	struct buf next; /* and in the next */
 	char mine[64];	 /* how temporary names of this drain begin */
+	char frames[64]; /* and those of archives that it may go on with */
 	char *path;	 /* DRAIN_NAME_SIZE bytes: of the name at hand */
 	uint32_t *told;	 /* a node: number of the directory that it was told last */
 	uint32_t number; /* of the directory at hand */
@@ -178,6 +180,14 @@ static bool set_path(struct listing *l, const char *dir, const char *name)
 		       name) < DRAIN_NAME_SIZE;
 }
 
+/* A dead run of this drain has left it, and nobody goes on with it. */
+static bool is_left(const struct listing *l, const char *name)
+{
+	return strncmp(name, l->mine, strlen(l->mine)) == 0 ||
+	       (strncmp(name, l->frames, strlen(l->frames)) == 0 &&
+		       !pack_compresses(l->g->d));
+}
+
 static int send_name(void *arg, const char *name, unsigned char d_type)
 {
 	struct listing *l = arg;
@@ -186,7 +196,7 @@ static int send_name(void *arg, const char *name, unsigned char d_type)
 	struct buf *b;
 
 	if (strncmp(name, DRAIN_TEMPORARY, strlen(DRAIN_TEMPORARY)) == 0) {
-		if (g->d->o->dry_run || strncmp(name, l->mine, strlen(l->mine)) != 0)
+		if (g->d->o->dry_run || !is_left(l, name))
 			return 0;
 		g->d->rep->others++;
 		return unlinkat(l->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
@@ -554,6 +564,8 @@ int merge_targets_all(struct merge *g, struct ebt_err *err)
 	if (r < 0)
 		return r;
 	snprintf(l.mine, sizeof(l.mine), DRAIN_TEMPORARY "%s-", g->d->id);
+	snprintf(l.frames, sizeof(l.frames), DRAIN_TEMPORARY "%s" DRAIN_FRAMES,
+		g->d->id);
 	l.told = calloc((size_t)g->d->job.n_nodes, sizeof(*l.told));
 	l.path = malloc(DRAIN_NAME_SIZE);
 	r = l.told && l.path ? 0 : ebt_fail(err, -ENOMEM, "merge");

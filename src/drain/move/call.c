@@ -69,8 +69,9 @@ void move_encode_object(const struct move_object *o, const char *path, struct bu
 	put_pieces(o, out);
 }
 
-_Static_assert(
-	NET_CALL_HEAD + 4 + 1 + 4 + 1 + 8 + 4 + 4 + 2 + EBT_ERR_TEXT <= NET_ANSWER_ROOM,
+_Static_assert(NET_CALL_HEAD + 4 + 1 + 4 + 1 + 8 + 4 + 4 + DIGEST_BYTES + 1 + 2 +
+			       EBT_ERR_TEXT <=
+		       NET_ANSWER_ROOM,
 	"an answer fits");
 
 static void encode_result(const struct move_result *res, struct buf *out)
@@ -83,6 +84,8 @@ static void encode_result(const struct move_result *res, struct buf *out)
 	buf_put64(out, res->bytes);
 	buf_put32(out, res->slot);
 	buf_put32(out, res->packed);
+	buf_put_digest(out, res->digest);
+	buf_put8(out, res->gaps);
 	buf_put16(out, (uint16_t)strlen(res->err.text));
 	buf_put(out, res->err.text, strlen(res->err.text));
 }
@@ -101,6 +104,8 @@ void move_decode_result(const struct buf *b, struct move_result *res)
 	res->bytes = reader_get64(&r);
 	res->slot = reader_get32(&r);
 	res->packed = reader_get32(&r);
+	res->digest = reader_get_digest(&r);
+	res->gaps = reader_get8(&r) != 0;
 	len = reader_get16(&r);
 	text = reader_take(&r, len);
 	if (r.failed || len >= sizeof(res->err.text)) {
@@ -163,6 +168,7 @@ static void pack_frame(
 	}
 	res->slot = (uint32_t)(f - m->frames);
 	res->packed = f->len;
+	res->digest = digest_bytes(f->packed, f->len);
 }
 
 /* A call of another node's lead. */

@@ -105,7 +105,8 @@ static int open_new(struct lead *c, uint32_t *osts, struct pfs_layout **got, boo
 	bool wished = d->at.targets && t->stripe_count && !c->in_turn;
 	int fd;
 
-	lead_temp(c->m, c->temp, sizeof(c->temp));
+	if (!c->noted)
+		lead_temp(c->m, c->temp, sizeof(c->temp));
 	move_count(&d->rep->creates);
 	if (wished)
 		move_count(&d->rep->layouts);
@@ -132,7 +133,11 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 	struct stat st;
 
 	c->loss = (struct attr_loss){{0}};
-	c->fd = open_new(c, osts, &got, &kept, &res->err);
+	frames_release(&c->frames);
+	c->noted = false;
+	c->fd = pack_is_compressed(d, t) ? lead_resume(c, osts, &got) : -ENOENT;
+	if (c->fd == -ENOENT)
+		c->fd = open_new(c, osts, &got, &kept, &res->err);
 	if (c->fd < 0) {
 		create_failed(c, c->fd, res);
 		/* What was tried, the temporary name and its targets, comes after the file. */
@@ -147,6 +152,8 @@ static int create(struct lead *c, uint32_t *osts, struct move_result *res)
 		return res->code;
 	}
 	c->ino = st.st_ino;
+	if (c->noted && !c->frames.n)
+		lead_note_frames(c, &c->frames, 0, NULL);
 	c->made = (struct attr_made){
 		.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode & 07777};
 	if (c->in_turn) {
@@ -306,6 +313,10 @@ void lead_try_file(
 		res->side = MOVE_SOURCE;
 		res->code = finish_file(c, res);
 	}
+	/* Not its own failure: the next run goes on with what there is of it. */
+	if (res->code < 0 && c->noted && res->side == MOVE_NOBODY)
+		c->temp_there = false;
 	if (res->code < 0)
 		lead_discard(c);
+	frames_release(&c->frames);
 }

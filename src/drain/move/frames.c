@@ -51,7 +51,8 @@ static int framing_open(struct framing *x, struct lead *c, struct ebt_err *err)
 	size_t nodes = (size_t)c->m->d->job.n_nodes;
 	uint64_t n = (c->t->e.size + c->m->frame - 1) / c->m->frame;
 
-	*x = (struct framing){.c = c, .total = (uint32_t)n};
+	*x = (struct framing){.c = c, .total = (uint32_t)n, .f = c->frames};
+	c->frames = (struct frames){0};
 	if (n > FRAMES_MAX)
 		return ebt_failx(err, -EOVERFLOW,
 			"%s: more than %u frames (see --memory)", c->t->e.name,
@@ -175,6 +176,8 @@ static void write_round(struct framing *x, const struct round *r, uint32_t n,
 {
 	SCOPED_FREE struct drain_source *sources = calloc(n, sizeof(*sources));
 	SCOPED_FREE struct drain_piece *pieces = calloc(n, sizeof(*pieces));
+	SCOPED_FREE struct ebt_digest *digests = calloc(n, sizeof(*digests));
+	uint32_t first = x->f.n;
 	struct lead *c = x->c;
 	struct drain_task t = *c->t;
 	uint64_t plain;
@@ -187,6 +190,8 @@ static void write_round(struct framing *x, const struct round *r, uint32_t n,
 		pieces[i] = (struct drain_piece){.off = frames_end(&x->f).packed,
 			.len = r->got[i].packed,
 			.source = i};
+		digests[i] = r->got[i].digest;
+		c->noted &= !r->got[i].gaps;
 		plain = c->t->e.size - frames_end(&x->f).plain;
 		code = frames_add(&x->f, r->got[i].packed,
 			(uint32_t)(plain < c->m->frame ? plain : c->m->frame),
@@ -201,6 +206,8 @@ static void write_round(struct framing *x, const struct round *r, uint32_t n,
 	t.n_pieces = n;
 	t.e.size = frames_end(&x->f).packed;
 	lead_write(c, &t, can_move, res);
+	if (res->code == 0)
+		lead_note_frames(c, &x->f, first, digests);
 }
 
 static int write_table(struct framing *x, struct move_result *res)
@@ -230,7 +237,8 @@ static void run(struct framing *x, bool can_move, struct move_result *res)
 	uint64_t bytes = 0;
 	uint32_t there;
 
-	start_round(x, now, 0);
+	if (x->f.n < x->total)
+		start_round(x, now, x->f.n);
 	while (x->f.n < x->total && res->code == 0) {
 		there = finish_round(x, now, res);
 		/* What is behind one that is missing would wait for it, in memory that others need. */

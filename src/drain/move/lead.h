@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "codec/frames.h"
 #include "drain/move/move.h"
 
 /* A directory, the temporary name there, and the last component of the one that came of it. */
@@ -14,6 +15,8 @@ struct lead_at {
 	char base[256];
 };
 
+#define LEAD_TEMP 96 /* bytes of a temporary name, with its NUL */
+
 struct lead {
 	struct move_lane *l;
 	struct move *m;
@@ -21,7 +24,7 @@ struct lead {
 	int dirfd;		 /* of the lane */
 	struct drain_name first; /* of its names */
 	struct lead_at at;	 /* where that is, or is to be */
-	char temp[96];		 /* beside it */
+	char temp[LEAD_TEMP];	 /* beside it */
 	int fd;
 	bool temp_there;
 	uint32_t count; /* stripes as the file has them; 1: its lead writes it all */
@@ -40,6 +43,10 @@ struct lead {
 	bool kept;	       /* a name went to what was there already */
 	bool absent;	       /* the first one did, so there is nothing to link to */
 	enum move_taken taken;
+	/* Of a compressed archive: what is written of it, and the journal knows, if noted. */
+	struct frames frames;
+	struct ebt_digest version;
+	bool noted;
 	uint64_t packed; /* bytes of a compressed archive, once it is written; else 0 */
 	uint64_t
 		mended; /* headers of an archive that were others before it was written */
@@ -80,6 +87,16 @@ void lead_show(const struct lead *c, struct activity_call *call, const char *wha
  * frames.c. An archive, compressed: its size in the end is c->packed. @can_move: as ever.
  */
 void lead_write_frames(struct lead *c, bool can_move, struct move_result *res);
+/*
+ * resume.c. The descriptor of a compressed archive that an earlier run began, under c->temp, and
+ * c->frames; *got, if not NULL, has its layout. -ENOENT: there is none.
+ */
+int lead_resume(struct lead *c, uint32_t *osts, struct pfs_layout **got);
+/* Frames from @first on are written: a later run may go on behind them. None: it is begun. */
+void lead_note_frames(struct lead *c, const struct frames *f, uint32_t first,
+	const struct ebt_digest *digests);
+void lead_frames_temp(
+	const struct drain *d, const struct drain_task *t, char *out, size_t cap);
 /* file.c. A name that nobody can guess, of @cap bytes with its end. */
 void lead_temp(struct move *m, char *out, size_t cap);
 /* file.c. Codes with which a creation or write fails that may succeed on another target. */

@@ -34,7 +34,7 @@ static int read_header(const struct move *m, const struct pack_part *p,
 /* The words are of a warning: its node is told what became of the member in the end. */
 static int read_content(struct move *m, struct move_source *s,
 	const struct pack_part *p, const struct members_piece *piece, unsigned char *to,
-	struct ebt_err *err)
+	bool *gaps, struct ebt_err *err)
 {
 	uint32_t entry = p->member[piece->member].entry;
 	struct ebt_err why = {0};
@@ -50,6 +50,7 @@ static int read_content(struct move *m, struct move_source *s,
 		s->refused == NET_CHANGED && !drain_output_gone(r) ? PACK_TORN
 								   : PACK_LOST);
 	memset(to, 0, piece->len);
+	*gaps = true;
 	return 0;
 }
 
@@ -58,6 +59,7 @@ static int read_part(struct move *m, struct move_source *s, const struct pack_pa
 {
 	struct members_walk walk = members_walk(&p->places, w->off, w->len);
 	struct members_piece piece;
+	bool gaps = false;
 	int r = 0;
 
 	while (r == 0 && members_next(&walk, &piece)) {
@@ -66,10 +68,11 @@ static int read_part(struct move *m, struct move_source *s, const struct pack_pa
 		if (piece.kind == MEMBERS_HEADER)
 			r = read_header(m, p, &piece, at, err);
 		else if (piece.kind == MEMBERS_CONTENT)
-			r = read_content(m, s, p, &piece, at, err);
+			r = read_content(m, s, p, &piece, at, &gaps, err);
 		else
 			memset(at, 0, piece.len);
 	}
+	s->refused = r == 0 && gaps ? NET_GAPS : NET_TAKEN;
 	return r;
 }
 

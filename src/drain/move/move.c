@@ -225,11 +225,13 @@ static int move_open(struct move *m, struct ebt_err *err)
 	m->got_turns = calloc(m->d->at.n_targets + 1, sizeof(*m->got_turns));
 	if (!m->got_turns)
 		return ebt_fail(err, -ENOMEM, "targets");
-	r = queue_tasks(m, err);
+	r = move_frames_open(m, err);
+	if (r == 0)
+		r = move_find_resumes(m, err);
+	if (r == 0)
+		r = queue_tasks(m, err);
 	if (r == 0)
 		r = open_buffers(m, err);
-	if (r == 0)
-		r = move_frames_open(m, err);
 	if (r == 0)
 		r = start_threads(m, move_reader_thread, m->readers,
 			sizeof(*m->readers), m->n_readers, err);
@@ -259,6 +261,7 @@ static void move_close(struct move *m)
 		drain_task_free_list(m->queue[i]);
 	room_close(m);
 	move_frames_close(m);
+	move_resumes_free(m);
 	net_close(&m->net);
 	health_release(&m->health);
 	queue_destroy(&m->requests);

@@ -57,8 +57,10 @@ struct move_result {
 	uint32_t target; /* position; PLACE_NONE: not known */
 	uint8_t why;	 /* of MOVE_TARGET: enum health_why; 0: as the code says */
 	uint64_t bytes;	 /* written */
-	uint32_t slot, packed; /* of a frame: where it is on its node, its bytes */
-	bool lacks;	       /* it is in place, but without some attributes */
+	uint32_t slot, packed;	  /* of a frame: where it is on its node, its bytes */
+	struct ebt_digest digest; /* of these */
+	bool gaps;     /* some of what was read of it could not be, and is zeros */
+	bool lacks;    /* it is in place, but without some attributes */
 	bool unproven; /* it is in place, but the journal had no room to say so */
 	enum move_taken taken;
 	struct ebt_err err;
@@ -176,6 +178,8 @@ struct move {
 	struct ebt_err err;	   /* lock */
 	struct move_frame *frames; /* lock: which are free */
 	uint32_t n_frames, frame;  /* bytes of content of one at most */
+	struct move_resume
+		*resumes; /* compressed archives that this node leads: resume.c */
 	pthread_mutex_t rooms_lock;
 	struct room *rooms;    /* rooms_lock; read without it: is there any? */
 	uint64_t *got_turns;   /* lock: small files here that got each target in turn */
@@ -285,6 +289,10 @@ void *move_object_thread(void *arg); /* a struct move_lane */
 void move_encode_object(const struct move_object *o, const char *path, struct buf *out);
 /* Its answer. */
 void move_decode_result(const struct buf *b, struct move_result *res);
+
+/* resume.c. Before any thread runs: what the journal says of d->tasks. */
+int move_find_resumes(struct move *m, struct ebt_err *err);
+void move_resumes_free(struct move *m);
 
 /* room.c. ENOSPC or EDQUOT: others may still fit, unless all or nothing is asked for. */
 static inline bool move_lacks_room(const struct move *m, const struct move_result *res)

@@ -62,6 +62,7 @@ enum net_refused {
 	NET_GREW,    /* the file has changed, but all that was scanned could be read */
 	NET_CHANGED, /* it is not what was scanned, or is not there any more */
 	NET_ODD,     /* it has content that its size does not tell of */
+	NET_GAPS,    /* no failure: some of it could not be read, and is zeros */
 };
 struct net_fetched {
 	struct ebt_digest digest;

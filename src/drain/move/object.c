@@ -333,6 +333,8 @@ static void finish_part(struct writing *w, struct range *r, struct part *p)
 	if (code < 0)
 		fail_source(w, code,
 			p->remote ? p->fetch.refused : w->l->source.refused, &err);
+	w->res->gaps |=
+		(p->remote ? p->fetch.refused : w->l->source.refused) == NET_GAPS;
 	if (p->own && code == 0)
 		place_parts(r, p);
 	free(p->own);

@@ -27,7 +27,7 @@ static int serve_piece(struct move *m, struct move_source *s,
 	if (check || r == 0)
 		return r;
 	pack_note(m->d, w->entry, s->refused ? PACK_TORN : PACK_LOST);
-	s->refused = NET_TAKEN;
+	s->refused = NET_GAPS;
 	memset(to, 0, w->len);
 	return 0;
 }

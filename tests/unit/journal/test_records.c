@@ -193,6 +193,78 @@ static void splits_are_kept_from_drain_to_drain(void)
 	CU_ASSERT_STRING_EQUAL(seen, "");
 }
 
+struct seen_frames {
+	uint32_t n, records;
+	uint64_t ino;
+	bool right;
+};
+
+static int add_frames(void *arg, const struct journal_frames *f)
+{
+	struct seen_frames *seen = arg;
+
+	seen->records++;
+	seen->ino = f->ino;
+	seen->right &= f->first == seen->n && f->version.hi == 9 &&
+		       strcmp(f->path, "d/.hidden") == 0;
+	for (uint32_t i = 0; i < f->n; i++) {
+		const struct journal_frame one = journal_frame(f, i);
+
+		seen->right &= one.packed == 100 + f->first + i &&
+			       one.digest.lo == one.packed && one.digest.hi == 7;
+	}
+	seen->n += f->n;
+	return 0;
+}
+
+static int note_frames(struct journal *j, uint32_t first, uint32_t n)
+{
+	SCOPED_BUF struct buf list = {0};
+	SCOPED_BUF struct buf rec = {0};
+	struct journal_frames f = {.path = "d/.hidden",
+		.ino = 77,
+		.version = {8, 9},
+		.first = first,
+		.n = n};
+
+	for (uint32_t i = 0; i < n; i++)
+		journal_put_frame(
+			&list, &(struct journal_frame){.packed = 100 + first + i,
+				       .digest = {100 + first + i, 7}});
+	f.list = list.data;
+	journal_put_frames(&rec, &f);
+	return journal_add(j, &rec, NULL);
+}
+
+static void frames_are_there_until_the_drain_is_finished(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_JOURNAL struct journal *j = NULL;
+	struct seen_frames seen = {.right = true};
+
+	make(dir, 2);
+	j = open_ok(dir);
+	CU_ASSERT_EQUAL(note_frames(j, 0, 0), 0);
+	CU_ASSERT_EQUAL(note_frames(j, 0, 3), 0);
+	CU_ASSERT_EQUAL(seal(j, 2), 0);
+	CU_ASSERT_EQUAL(note_frames(j, 3, 2), 0);
+	journal_close(TAKE(j));
+	j = open_ok(dir);
+	CU_ASSERT_EQUAL(journal_each_frames(j, add_frames, &seen), 0);
+	CU_ASSERT_EQUAL(seen.n, 5);
+	CU_ASSERT_EQUAL(seen.records, 3);
+	CU_ASSERT_EQUAL(seen.ino, 77);
+	CU_ASSERT_TRUE(seen.right);
+	CU_ASSERT_EQUAL(seals(j), 3);
+	CU_ASSERT_EQUAL(journal_finish(j, NULL), 0);
+	CU_ASSERT_EQUAL(journal_begin(j, ID_B, DEST, true, true, NULL), 0);
+	seen = (struct seen_frames){.right = true};
+	CU_ASSERT_EQUAL(journal_each_frames(j, add_frames, &seen), 0);
+	CU_ASSERT_EQUAL(seen.records, 0);
+	CU_ASSERT_EQUAL(seals(j), 3);
+}
+
 static void an_id_is_hex_and_dest_absolute(void)
 {
 	char tmp[64];
@@ -488,6 +560,7 @@ static const struct test tests[] = {
 	TEST(the_next_drain_keeps_seals_or_drops_them),
 	TEST(directories_of_a_finished_drain_are_forgotten),
 	TEST(splits_are_kept_from_drain_to_drain),
+	TEST(frames_are_there_until_the_drain_is_finished),
 	TEST(an_id_is_hex_and_dest_absolute),
 	TEST(a_tail_torn_anywhere_is_cut_off),
 	TEST(nothing_counts_after_a_damaged_byte),
