@@ -212,7 +212,8 @@ struct drain_pack {
 	char **name; /* of each archive, below dest */
 	uint32_t *
 		of; /* an archive an entry, or PATTERN_NONE; NULL: there are no archives */
-	uint8_t *state;		  /* enum pack_state an entry */
+	uint32_t *room; /* bytes an entry: of its header, by its own name, as no link */
+	uint8_t *state; /* enum pack_state an entry */
 	struct pack_part *parts;  /* of each archive: what this node has of it */
 	struct pack_owned *owned; /* a list: archives whose name's hash is ours */
 	struct buf

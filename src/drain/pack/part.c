@@ -25,6 +25,7 @@ void pack_release(struct drain *d)
 	free(TAKE(d->pack.parts));
 	free(TAKE(d->pack.name));
 	free(TAKE(d->pack.of));
+	free(TAKE(d->pack.room));
 	free(TAKE(d->pack.state));
 	while ((o = d->pack.owned)) {
 		d->pack.owned = o->next;
@@ -194,7 +195,9 @@ static int add_member(struct builder *b, struct pack_part *p, uint32_t i,
 	r = describe(d, p, k, &e, b->path, b->link, &h);
 	if (r < 0)
 		ebt_fail(err, r, "%s", from->name);
-	if (r == 0)
+	if (r == 0 && !m->path && !h.link && !m->joined)
+		room = d->pack.room[i];
+	else if (r == 0)
 		r = header_room(d->pack.maker, &h, &room, err);
 	if (r == 0 && room > UINT32_MAX)
 		r = ebt_failx(err, -EINVAL, "%s: a header of %llu bytes", from->name,

@@ -37,9 +37,8 @@ struct manifest_entry pack_entry(const struct drain *d, uint32_t i)
 	return e;
 }
 
-/* The room that its header needs, or a failure: there is none for it. */
-static int find_room(
-	const struct drain *d, uint32_t i, const char *path, struct ebt_err *err)
+/* The room that its header needs, for later; or a failure: there can be none. */
+static int find_room(struct drain *d, uint32_t i, const char *path, struct ebt_err *err)
 {
 	struct manifest_entry e = pack_entry(d, i);
 	struct header h = {.e = &e, .path = path, .sparse = header_sparse(&e)};
@@ -49,6 +48,7 @@ static int find_room(
 	if (r == 0 && room > UINT32_MAX / 2)
 		r = ebt_failx(err, -EINVAL, "a header of %llu bytes",
 			(unsigned long long)room);
+	d->pack.room[i] = (uint32_t)room;
 	return r;
 }
 
@@ -150,10 +150,12 @@ int pack_pick(struct drain *d, struct ebt_err *err)
 		return 0;
 	path = malloc(MANIFEST_PATH_SIZE);
 	d->pack.of = calloc((size_t)m->count + 1, sizeof(*d->pack.of));
+	d->pack.room = calloc((size_t)m->count + 1, sizeof(*d->pack.room));
 	d->pack.state = calloc((size_t)m->count + 1, sizeof(*d->pack.state));
 	d->pack.parts = calloc(n, sizeof(*d->pack.parts));
 	d->pack.name = calloc(n, sizeof(*d->pack.name));
-	if (!path || !d->pack.of || !d->pack.state || !d->pack.parts || !d->pack.name)
+	if (!path || !d->pack.of || !d->pack.room || !d->pack.state || !d->pack.parts ||
+		!d->pack.name)
 		return ebt_fail(err, -ENOMEM, "archives");
 	for (uint32_t a = 0; a < n; a++) {
 		d->pack.name[a] = strdup(patterns_archive(d->pack.patterns, a)->name);
