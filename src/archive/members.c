@@ -87,22 +87,6 @@ int members_add_sparse(struct members *m, uint64_t room,
 	return add(m, room, place, err);
 }
 
-int members_move(struct members *m, uint64_t start, struct ebt_err *err)
-{
-	uint64_t by = start - m->start; /* modulo 2^64: it may be back */
-
-	assert(start % BLOCK == 0);
-	if (!fits(start, m->end - m->start))
-		return fail_large(err);
-	for (size_t i = 0; i < m->n; i++) {
-		m->places[i].header += by;
-		m->places[i].data += by;
-	}
-	m->start += by;
-	m->end += by;
-	return 0;
-}
-
 size_t members_find(const struct members *m, uint64_t off)
 {
 	size_t lo = 0, hi = m->n, mid;
@@ -139,7 +123,6 @@ struct members_walk members_walk(const struct members *m, uint64_t off, uint64_t
 {
 	struct members_walk w = {.m = m, .at = off};
 
-	assert(off >= m->start);
 	w.end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
 	enter(&w, members_find(m, off));
 	return w;

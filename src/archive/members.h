@@ -5,8 +5,7 @@
  *	| header | content | zeros | header | content | zeros | ... | end mark |
  *	         ^ data            ^ a multiple of 512
  *
- * A node may know only its own members, which lie together: it adds them, tells the others how
- * long they are, and moves them to where those of the nodes before it end.
+ * Members of one node, one behind the other, are an archive without its end: a part of a larger one.
  *
  * Cost: 40 bytes for a member.
  */
@@ -35,7 +34,7 @@ struct members_place {
 struct members {
 	struct members_place *places;
 	size_t n, cap;
-	uint64_t start, end; /* bytes of the archive; end: of the last one's padding */
+	uint64_t end; /* byte of the archive where the last one's padding ends */
 };
 void members_release(struct members *m);
 #define SCOPED_MEMBERS SCOPED(members_release)
@@ -50,14 +49,12 @@ int members_add(struct members *m, uint64_t room, uint64_t packed, struct ebt_er
 /* The same of a sparse one, of which @extents follow. They stay the caller's, and there. */
 int members_add_sparse(struct members *m, uint64_t room,
 	const struct manifest_extent *extents, uint32_t n, struct ebt_err *err);
-/* All of them to where they begin at @start. */
-int members_move(struct members *m, uint64_t start, struct ebt_err *err);
 /* Bytes of the archive, if these are the last in it. */
 static inline uint64_t members_total(const struct members *m)
 {
 	return m->end + MEMBERS_END;
 }
-/* The member that has byte @off, padding included; m->n behind the last, 0 before the first. */
+/* The member that has byte @off, padding included; m->n behind the last. */
 size_t members_find(const struct members *m, uint64_t off);
 
 enum members_kind {
@@ -73,8 +70,8 @@ struct members_piece {
 };
 
 /*
- * What makes up the bytes [off, off + len) of the archive, piece by piece, ascending. @off not
- * before m->start. Finding the first costs a step for each extent before it in its file.
+ * What makes up the bytes [off, off + len) of the archive, piece by piece, ascending. Finding the
+ * first costs a step for each extent before it in its file.
  */
 struct members_walk {
 	const struct members *m;
