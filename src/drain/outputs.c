@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/header.h"
 #include "base/text.h"
 #include "drain/drain_internal.h"
 #include "fsio/fsio.h"
@@ -249,7 +250,7 @@ static int scan(struct drain *d, struct manifest **out, struct ebt_err *err)
 	SCOPED(scan_release) struct scan s = {
 		.filter = d->job.filter,
 		.no_xattrs = d->o->no_xattrs,
-		.map_sparse = d->pack.patterns != NULL,
+		.map_holes = d->pack.patterns ? HEADER_HOLES : 0,
 		.shrinks = true, /* the job may still run */
 		.deep = true,
 		.found = &d->job.entries_found,

@@ -62,6 +62,7 @@ struct scan {
 	bool no_xattrs;
 	bool shrinks;	 /* what goes away while it is looked at is no failure */
 	bool map_sparse; /* find out where large files that are mostly hole have data */
+	uint64_t map_holes; /* and others with so many bytes of hole; 0: no others */
 	/*
 	 * What lies below a base may have MANIFEST_PATH_MAX bytes, whatever a call takes. Else
 	 * a whole path of PATH_MAX or more is one of an object that cannot be read.
@@ -173,7 +174,7 @@ int scan_tree(struct scan *s, const char *path, unsigned threads, struct manifes
 int scan_open_below(const char *base, const char *path, int flags);
 
 /*
- * Where large file @fd, that of @e and mostly hole, has data, in leaves: into e->extents, at least
+ * Where file @fd, that of @e and with large holes, has data, in leaves: into e->extents, at least
  * one, which lie in @map. 0 or a negative errno.
  */
 int scan_map_sparse(int fd, struct manifest_entry *e, struct buf *map);

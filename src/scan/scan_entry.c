@@ -98,6 +98,18 @@ int scan_map_sparse(int fd, struct manifest_entry *e, struct buf *map)
 	return 0;
 }
 
+/* By its blocks, which a file system that compresses may have fewer of than data. */
+static bool wants_map(const struct scan *s, const struct manifest_entry *e)
+{
+	uint64_t holes = e->allocated < e->size ? e->size - e->allocated : 0;
+
+	if (e->kind != MANIFEST_FILE)
+		return false;
+	return (s->map_sparse && holes > SPARSE_HOLES &&
+		       e->allocated < e->size / SPARSE_SHARE) ||
+	       (s->map_holes && holes >= s->map_holes);
+}
+
 /* By what calls know the object at hand, whose whole path @path is, in w->dirfd. */
 static const char *name_at_hand(const struct walker *w, const char *path)
 {
@@ -285,9 +297,7 @@ int scan_add(struct walker *w, uint32_t base, const char *path, bool followed,
 		e->xattrs = w->xattrs.len ? w->xattrs.data : NULL;
 		e->xattrs_len = (uint32_t)w->xattrs.len;
 	}
-	if (w->s->map_sparse && e->kind == MANIFEST_FILE &&
-		e->size > e->allocated + SPARSE_HOLES &&
-		e->allocated < e->size / SPARSE_SHARE) {
+	if (wants_map(w->s, e)) {
 		r = map_sparse(w, path, fd, e, &map);
 		if (r < 0)
 			return r;

@@ -153,11 +153,51 @@ static void a_tree_that_is_not_there_is_a_failure_in_any_case(void)
 	CU_ASSERT_EQUAL(scan_tree(&s, "/nothing/there", 1, &m, NULL), -ENOENT);
 }
 
+/* 4 MiB with 1 MiB of data at its end. */
+static bool make_holed(int dir)
+{
+	static const char data[1 << 20] = "data";
+	SCOPED_FD int fd = openat(dir, "holed", O_RDWR | O_CREAT, 0600);
+	struct stat st;
+
+	CU_ASSERT_EQUAL(pwrite(fd, data, sizeof(data), 3 << 20), sizeof(data));
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	return st.st_blocks * 512 <= 2 << 20 && lseek(fd, 0, SEEK_DATA) == 3 << 20;
+}
+
+static void data_are_looked_for_between_holes_as_large_as_asked_for(void)
+{
+	static const struct {
+		bool sparse;
+		uint64_t holes;
+		uint32_t n;
+	} cases[] = {{false, 0, 0}, {true, 0, 0}, {false, 2 << 20, 1},
+		{true, 2 << 20, 1}, {false, 5 << 20, 0}};
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+
+	if (!make_holed(dir))
+		return;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		SCOPED(scan_release) struct scan s = {
+			.map_sparse = cases[i].sparse, .map_holes = cases[i].holes};
+		SCOPED_MANIFEST struct manifest *m = NULL;
+		const struct manifest_entry *e;
+
+		scan_init(&s);
+		CU_ASSERT_EQUAL_FATAL(scan_tree(&s, tmp, 1, &m, NULL), 0);
+		e = entry_of(m, "holed");
+		CU_ASSERT_EQUAL_FATAL(e->n_extents, cases[i].n);
+		CU_ASSERT(!e->n_extents || e->extents[0].off == 3 << 20);
+	}
+}
+
 static const struct test tests[] = {
 	TEST(a_directory_reached_by_a_link_has_its_own_attributes),
 	TEST(a_link_that_is_not_followed_is_one),
 	TEST(a_long_path_does_not_hide_the_reason),
 	TEST(what_goes_away_is_a_failure_only_where_nothing_may),
 	TEST(a_tree_that_is_not_there_is_a_failure_in_any_case),
+	TEST(data_are_looked_for_between_holes_as_large_as_asked_for),
 };
 SUITE("scan_walk", tests)
