@@ -518,6 +518,8 @@ static int own(void *arg, struct ebt_err *err)
 			return ebt_fail(err, -ENOMEM, "archives");
 		pack_sort(o);
 		r = tell_apart(x, o, err);
+		if (r == 0)
+			r = pack_lay_out(o, err);
 		g->d->rep->packed += o->n;
 		g->d->rep->archives++;
 		if (r == 0 && !s->settled)

@@ -120,23 +120,19 @@ static int put_joined(struct task_of *k, const struct pack_item *m, uint64_t dat
 	return r.failed || reader_left(&r) ? damaged(m->node, err) : 0;
 }
 
-static int put_pieces(struct task_of *k, struct pack_owned *o, struct ebt_err *err)
+static int put_pieces(
+	struct task_of *k, const struct pack_owned *o, struct ebt_err *err)
 {
-	uint64_t end = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < o->n && r == 0; i++) {
-		struct pack_item *m = &o->item[i];
+		const struct pack_item *m = &o->item[i];
+		uint64_t end = i + 1 < o->n ? m[1].header : o->bytes - MEMBERS_END;
 		uint32_t part = part_of(k, m->node);
-		struct drain_piece p = {.source = part};
+		struct drain_piece p = {.source = part, .off = m->header};
 
 		if (part == PACK_NONE || m->room % HEADER_BLOCK)
 			return damaged(m->node, err);
-		m->header = end;
-		r = members_end(&end, m->room, m->packed, err);
-		if (r < 0)
-			return r;
-		p.off = m->header;
 		p.len = m->pieces ? m->room : end - m->header;
 		p.from = k->from[part];
 		k->from[part] += p.len;
@@ -144,7 +140,6 @@ static int put_pieces(struct task_of *k, struct pack_owned *o, struct ebt_err *e
 		if (m->pieces)
 			r = put_joined(k, m, m->header + m->room, err);
 	}
-	o->bytes = end + MEMBERS_END;
 	k->t.e.size = o->bytes;
 	if (r == 0 && (!buf_ok(&k->pieces) || !buf_ok(&k->sources)))
 		r = ebt_fail(err, -ENOMEM, "archives");

@@ -273,6 +273,11 @@ static int list(struct drain *d, const struct pack_owned *o, struct ebt_err *err
 		r = is_listed(d, o->as, &st, err);
 	else
 		ebt_fail(err, r, "%s", o->as);
+	/* By an earlier run, which may have left attributes behind: members were shorter. */
+	if (r == 0 && (uint64_t)st.st_size != o->bytes &&
+		!patterns_archive(d->pack.patterns, o->archive)->zstd)
+		r = ebt_failx(
+			err, -EBADMSG, "it is not of the size that it would have");
 	if (r)
 		return r < 0 ? r : 0;
 	snprintf(base, DRAIN_NAME_SIZE, "%s" PATTERN_INDEX, text_base(o->as));

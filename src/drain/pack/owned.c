@@ -23,6 +23,19 @@ void pack_sort(struct pack_owned *o)
 		qsort(o->item, o->n, sizeof(*o->item), compare);
 }
 
+int pack_lay_out(struct pack_owned *o, struct ebt_err *err)
+{
+	uint64_t end = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < o->n && r == 0; i++) {
+		o->item[i].header = end;
+		r = members_end(&end, o->item[i].room, o->item[i].packed, err);
+	}
+	o->bytes = end + MEMBERS_END;
+	return r;
+}
+
 size_t pack_find(const struct pack_owned *o, const char *key)
 {
 	size_t lo = 0, hi = o->n, mid;

@@ -101,6 +101,8 @@ struct pack_owned {
 
 /* owned.c. Items into the order of the archive. */
 void pack_sort(struct pack_owned *o);
+/* Where each begins, once they are in it. */
+int pack_lay_out(struct pack_owned *o, struct ebt_err *err);
 /* The first item at or behind @key, o->n for none; several nodes may have one of it. */
 size_t pack_find(const struct pack_owned *o, const char *key);
 bool pack_is_key(const struct pack_owned *o, size_t i, const char *key);
