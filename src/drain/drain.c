@@ -194,7 +194,7 @@ static int end_all(
 
 	if (r < 0 || !d->o->free_local)
 		return r;
-	if (d->o->conflict != EBT_CONFLICT_ERROR)
+	if (d->o->conflict != EBT_CONFLICT_ERROR || d->pack.patterns)
 		transport_reduce_all(&d->job.nodes, &lost, 1, MPI_INT, MPI_MAX);
 	d->proof.splits_lost = lost;
 	return job_away_all(&d->job, free_local, &(struct freeing){d, done}, err);

@@ -145,9 +145,13 @@ int drain_free(struct drain *d, const uint64_t *done, struct ebt_err *err)
 	add_links(d, done, groups, bits);
 	keep_lacking(d, groups, bits);
 	for (uint32_t i = 0; i < d->out.m->count && r == 0; i++) {
-		/* Its new name is where a later run looks only if it knows that it was split. */
+		/*
+		 * Its new name is where a later run looks only if it knows that it was split;
+		 * and an archive it leaves alone only if it knows that its members were freed.
+		 */
 		if (d->proof.splits_lost &&
-			(d->out.marks[i] & (DRAIN_SUFFIXED | DRAIN_BY_NODE)))
+			(pack_has(d, i) ||
+				(d->out.marks[i] & (DRAIN_SUFFIXED | DRAIN_BY_NODE))))
 			continue;
 		if (is_set(bits, i) && !drain_stays(d, i) &&
 			d->out.m->entries[i].kind != MANIFEST_DIR)

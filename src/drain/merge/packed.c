@@ -330,6 +330,7 @@ static int put_parts(struct packing *x, struct ebt_err *err)
 
 struct owning {
 	struct packing *x;
+	int *freed;		 /* of each archive, journals say so */
 	struct pack_owned **of;	 /* of each archive, or NULL */
 	struct merge_look *look; /* of each archive */
 };
@@ -344,6 +345,7 @@ static struct pack_owned *owned(struct owning *w, uint32_t a)
 	if (!o)
 		return NULL;
 	o->archive = a;
+	o->freed = w->freed[a];
 	o->next = w->x->g->d->pack.owned;
 	w->x->g->d->pack.owned = o;
 	return w->of[a] = o;
@@ -605,6 +607,26 @@ static void tell_named(struct drain *d, uint32_t a, char *path)
 	}
 }
 
+/* Journals have it with the owner of the key; all get to know. */
+static int find_freed_all(struct merge *g, int *freed, uint32_t n, struct ebt_err *err)
+{
+	struct drain *d = g->d;
+	int r = 0;
+
+	for (uint32_t a = 0; a < n && r == 0; a++) {
+		SCOPED_FREE char *key = pack_freed_key(d, a);
+
+		if (!key)
+			r = ebt_fail(err, -ENOMEM, "archives");
+		else
+			freed[a] = merge_was_split(g, key);
+	}
+	r = job_agree_all(&d->job, r, err);
+	if (r == 0)
+		transport_reduce_all(&d->job.nodes, freed, (int)n, MPI_INT, MPI_MAX);
+	return r;
+}
+
 int merge_pack_all(struct merge *g, struct ebt_err *err)
 {
 	struct drain *d = g->d;
@@ -613,6 +635,7 @@ int merge_pack_all(struct merge *g, struct ebt_err *err)
 	SCOPED_FREE struct pack_owned **of = NULL;
 	SCOPED_FREE struct merge_look *look = NULL;
 	SCOPED_FREE char *path = NULL;
+	SCOPED_FREE int *freed = NULL;
 	struct owning w = {.x = &x};
 	int r;
 
@@ -621,9 +644,12 @@ int merge_pack_all(struct merge *g, struct ebt_err *err)
 	d->rep->archives = d->rep->packed = 0; /* of this pass */
 	w.of = of = calloc(n, sizeof(*of));
 	w.look = look = calloc(n, sizeof(*look));
+	w.freed = freed = calloc(n, sizeof(*freed));
 	path = malloc(DRAIN_NAME_SIZE);
-	r = of && look && path ? 0 : ebt_fail(err, -ENOMEM, "archives");
+	r = of && look && path && freed ? 0 : ebt_fail(err, -ENOMEM, "archives");
 	r = job_agree_all(&d->job, r, err);
+	if (r == 0)
+		r = find_freed_all(g, freed, n, err);
 	if (r == 0)
 		r = joins_all(&x, err);
 	if (r == 0)

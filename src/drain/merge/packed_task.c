@@ -170,6 +170,13 @@ static void set_look(
 	}
 }
 
+/* What is there, at @path, and is ours may go: all that it has is in this one. */
+static bool holds_all(
+	const struct merge *g, const struct pack_owned *o, const char *path)
+{
+	return !o->freed && pack_keeps_all(g->d, o, path);
+}
+
 /*
  * What is there and is ours is replaced only by what holds all that is in it: what was freed since
  * is nowhere else. Else the new one comes beside it.
@@ -190,12 +197,11 @@ static int set_name(struct task_of *k, const struct merge *g,
 		if (s->c[i].was)
 			name.was = s->c[i].was;
 	}
-	if (*name.was && !pack_keeps_all(g->d, o, name.was)) {
+	if (*name.was && !holds_all(g, o, name.was)) {
 		name.was = "";
 		name.marks |= DRAIN_IN_WAY;
 	}
-	if ((name.marks & DRAIN_REPLACES) && !asked &&
-		!pack_keeps_all(g->d, o, name.path)) {
+	if ((name.marks & DRAIN_REPLACES) && !asked && !holds_all(g, o, name.path)) {
 		if (g->d->o->strict)
 			return ebt_failx(err, -EEXIST,
 				"%s exists already, and holds what is not to be "

@@ -245,6 +245,31 @@ static int take_renamed(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	return 0;
 }
 
+/*
+ * Members are freed next. From then on the archive is the only place that has them, also those of
+ * which a node makes something new under the same name: it is not to be replaced any more.
+ */
+static int note_freed(struct drain *d, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf keys = {0};
+	uint32_t n = 0;
+
+	for (const struct pack_owned *o = d->pack.owned; o; o = o->next) {
+		SCOPED_FREE char *key = NULL;
+
+		if (o->freed || !(o->done || o->in_place) || pack_is_bare(o))
+			continue;
+		key = pack_freed_key(d, o->archive);
+		if (!key)
+			return ebt_fail(err, -ENOMEM, "archives");
+		buf_put(&keys, key, strlen(key) + 1);
+		n++;
+	}
+	if (!buf_ok(&keys))
+		return ebt_fail(err, -ENOMEM, "archives");
+	return n ? drain_split(d, (const char *)keys.data, n, err) : 0;
+}
+
 int pack_finish_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 {
 	SCOPED_FREE uint32_t *owners = NULL;
@@ -266,6 +291,8 @@ int pack_finish_all(struct drain *d, uint64_t *done, struct ebt_err *err)
 			&d->job, finish_parts(d, owners, done, out, err), err);
 	if (r == 0)
 		r = transport_exchange_all(&d->job.nodes, out, take_renamed, d, err);
+	if (r == 0 && d->o->free_local)
+		r = job_agree_all(&d->job, note_freed(d, err), err);
 	if (r == 0)
 		r = job_away_all(&d->job, pack_list, d, err);
 	return r;

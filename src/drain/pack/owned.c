@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* All members of an archive, on the node that owns its name. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,26 @@ size_t pack_find(const struct pack_owned *o, const char *key)
 bool pack_is_key(const struct pack_owned *o, size_t i, const char *key)
 {
 	return i < o->n && strcmp(o->item[i].key, key) == 0;
+}
+
+bool pack_is_bare(const struct pack_owned *o)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->item[i].type != INDEX_DIR)
+			return false;
+	}
+	return true;
+}
+
+char *pack_freed_key(const struct drain *d, uint32_t a)
+{
+	static const char key[] = ".ebt/%s/.ebt";
+	size_t size = sizeof(key) + strlen(d->pack.name[a]);
+	char *path = malloc(size);
+
+	if (path)
+		snprintf(path, size, key, d->pack.name[a]);
+	return path;
 }
 
 void pack_owned_free(struct pack_owned *o)

@@ -89,8 +89,9 @@ struct pack_item {
 struct pack_owned {
 	struct pack_owned *next;
 	uint32_t archive;
-	bool in_place;		/* an earlier run put it there */
-	bool done;		/* this one did */
+	bool in_place; /* an earlier run put it there */
+	bool done;     /* this one did */
+	bool freed; /* members of an earlier one are nowhere else any more: journals say so */
 	char *as;		/* the name it has, below dest; NULL: it has none */
 	struct pack_item *item; /* by key */
 	size_t n, cap;
@@ -106,7 +107,14 @@ int pack_lay_out(struct pack_owned *o, struct ebt_err *err);
 /* The first item at or behind @key, o->n for none; several nodes may have one of it. */
 size_t pack_find(const struct pack_owned *o, const char *key);
 bool pack_is_key(const struct pack_owned *o, size_t i, const char *key);
+/* Nothing but directories. */
+bool pack_is_bare(const struct pack_owned *o);
 void pack_owned_free(struct pack_owned *o);
+/*
+ * What a journal has among its splits once members of archive @a were freed; no output can have
+ * that path. The caller frees it; NULL: no memory.
+ */
+char *pack_freed_key(const struct drain *d, uint32_t a);
 
 /*
  * pick.c. Local: of the outputs d->pack.of, and what parts are claimed with. Nothing without
