@@ -501,6 +501,27 @@ static int set_in_place(struct pack_owned *o, const struct merge_spot *s,
 	return o->as ? 0 : ebt_fail(err, -ENOMEM, "archives");
 }
 
+/*
+ * Directories alone, as they stay when files are freed, are no reason for another archive beside
+ * one of an earlier run that has them.
+ */
+static bool nothing_new(
+	const struct merge *g, struct merge_spot *s, const struct pack_owned *o)
+{
+	bool found = false;
+
+	if (!pack_is_bare(o))
+		return false;
+	if (s->seals && s->exists)
+		found = pack_is_within(g->d, o, s->c->path);
+	for (const struct merge_seal *a = s->aliases; a && !found; a = a->next) {
+		found = pack_is_within(g->d, o, a->as);
+		if (found)
+			s->c->as = a->as;
+	}
+	return found;
+}
+
 /* On their owner. What goes out: renamed members, then archives that are in place. */
 static int own(void *arg, struct ebt_err *err)
 {
@@ -510,7 +531,7 @@ static int own(void *arg, struct ebt_err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < g->n_spots && r == 0; i++) {
-		const struct merge_spot *s = &g->spots[i];
+		struct merge_spot *s = &g->spots[i];
 		struct pack_owned *o;
 
 		if (s->ruling != MERGE_PACK)
@@ -524,6 +545,7 @@ static int own(void *arg, struct ebt_err *err)
 			r = pack_lay_out(o, err);
 		g->d->rep->packed += o->n;
 		g->d->rep->archives++;
+		s->settled |= r == 0 && !s->settled && nothing_new(g, s, o);
 		if (r == 0 && !s->settled)
 			r = merge_add_archive(g, s, o, &w->look[o->archive], err);
 	}

@@ -61,6 +61,23 @@ static int find(void *arg, const struct index_head *head, const struct index_mem
 	return path && has_member(o, path) ? 0 : 1;
 }
 
+struct count {
+	const struct pack_owned *o;
+	size_t n;
+};
+
+static int count(void *arg, const struct index_head *head, const struct index_member *m,
+	struct ebt_err *err)
+{
+	struct count *c = arg;
+	size_t i = pack_find(c->o, m->path);
+
+	(void)head;
+	(void)err;
+	c->n += pack_is_key(c->o, i, m->path) && c->o->item[i].type == m->type;
+	return 0;
+}
+
 static int feed_all(int fd, struct index_reader *r, struct ebt_err *err)
 {
 	SCOPED_FREE void *block = malloc(BLOCK);
@@ -109,15 +126,28 @@ static int look_at(const struct drain *d, const char *path, struct stat *st)
 	return fstat(fd, st) < 0 ? -errno : S_ISREG(st->st_mode) ? 0 : -EINVAL;
 }
 
-bool pack_keeps_all(const struct drain *d, const struct pack_owned *o, const char *path)
+/* Goes through the index of the archive @path. */
+static bool each_member(const struct drain *d, const char *path, index_fn fn, void *arg)
 {
 	SCOPED(index_reader_freep) struct index_reader *r = NULL;
 	SCOPED_FD int fd = open_index(d, path);
 	struct stat st;
 
 	return fd >= 0 && look_at(d, path, &st) == 0 &&
-	       index_reader_new(find, (void *)o, &r, NULL) == 0 &&
-	       feed_all(fd, r, NULL) == 0 && is_of(index_head(r), &st);
+	       index_reader_new(fn, arg, &r, NULL) == 0 && feed_all(fd, r, NULL) == 0 &&
+	       is_of(index_head(r), &st);
+}
+
+bool pack_keeps_all(const struct drain *d, const struct pack_owned *o, const char *path)
+{
+	return each_member(d, path, find, (void *)o);
+}
+
+bool pack_is_within(const struct drain *d, const struct pack_owned *o, const char *path)
+{
+	struct count c = {.o = o};
+
+	return each_member(d, path, count, &c) && c.n == o->n;
 }
 
 /* What is under the name of the index of @o: 1, it is this one; 0, there is none, or an older one. */

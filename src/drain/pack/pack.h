@@ -184,6 +184,9 @@ void pack_release(struct drain *d);
 /* listed.c. Local. Every member of the archive that is @path in dest, by its index, is in @o. */
 bool pack_keeps_all(
 	const struct drain *d, const struct pack_owned *o, const char *path);
+/* The other way round: that archive has a member of the name and type of each of @o. */
+bool pack_is_within(
+	const struct drain *d, const struct pack_owned *o, const char *path);
 /* Local. The indexes of archives of this node, where they are not there. What fails is told. */
 int pack_list(void *drain, struct ebt_err *err);
 
