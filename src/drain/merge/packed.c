@@ -80,6 +80,8 @@ int merge_put_archives(struct merge *g, struct ebt_err *err)
 	SCOPED_FREE char *path = NULL;
 	int r = 0;
 
+	if (!d->pack.of)
+		return 0;
 	for (uint32_t a = 0; a < patterns_count(d->pack.patterns) && r == 0; a++) {
 		const struct pack_part *p = &d->pack.parts[a];
 		struct merge_claim c = {.of = "",
@@ -661,7 +663,7 @@ int merge_pack_all(struct merge *g, struct ebt_err *err)
 	struct owning w = {.x = &x};
 	int r;
 
-	if (!n)
+	if (!d->pack.of)
 		return 0;
 	d->rep->archives = d->rep->packed = 0; /* of this pass */
 	w.of = of = calloc(n, sizeof(*of));

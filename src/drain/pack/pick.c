@@ -229,7 +229,7 @@ int pack_names_all(struct drain *d, struct ebt_err *err)
 	char shown[DRAIN_PATH], as[DRAIN_PATH];
 	int r = 0, any = n > 0;
 
-	if (!n)
+	if (!d->pack.of)
 		return 0;
 	taken = calloc(n, sizeof(*taken));
 	path = malloc(DRAIN_NAME_SIZE);
