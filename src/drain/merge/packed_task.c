@@ -146,6 +146,15 @@ static int put_pieces(
 	return r;
 }
 
+/* Of several groups none gets it, so what its own may do is what all may. */
+static uint32_t mode_of(const struct merge_look *look)
+{
+	if (look->uids)
+		return 0600;
+	return look->gids && !(look->mode & 04) ? look->mode & ~(uint32_t)040
+						: look->mode;
+}
+
 static void set_look(
 	struct task_of *k, const struct merge_spot *s, const struct merge_look *look)
 {
@@ -153,7 +162,7 @@ static void set_look(
 
 	*e = (struct manifest_entry){.name = s->c->path,
 		.kind = MANIFEST_FILE,
-		.mode = look->uids ? 0600 : look->mode,
+		.mode = mode_of(look),
 		.uid = look->uids ? geteuid() : look->uid,
 		.gid = look->uids || look->gids ? getegid() : look->gid,
 		.nlink = 1,

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "drain/pack/pack.h"
+#include "fsio/fsio.h"
 #include "transport/transport.h"
 
 uint32_t pack_match(const struct patterns *p, const char *path, bool is_dir)
@@ -63,14 +64,31 @@ static void tell_unfit(
 		text_name(d->pack.name[archive], name, sizeof(name)), why->text);
 }
 
-/* Who may read all of what lies on the way to it. */
+static bool has_acl(const struct manifest_entry *e)
+{
+	struct reader r = reader_of(e->xattrs, e->xattrs_len);
+	struct fsio_xattr x;
+
+	while (e->xattrs_len && fsio_xattrs_next(&r, &x) > 0) {
+		if (strcmp(x.name, "system.posix_acl_access") == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Who may read all of what lies on the way to it. Where there is an ACL modes do not say: nobody
+ * but the owner.
+ */
 static uint32_t readers(const struct manifest *m, uint32_t i)
 {
 	uint32_t bits = 044, mode;
 
 	for (; i != MANIFEST_ROOT; i = m->entries[i].parent) {
 		mode = m->entries[i].mode;
-		if (m->entries[i].kind == MANIFEST_DIR)
+		if (has_acl(&m->entries[i]))
+			bits = 0;
+		else if (m->entries[i].kind == MANIFEST_DIR)
 			bits &= mode & mode << 2;
 		else if (m->entries[i].kind == MANIFEST_FILE)
 			bits &= mode;
