@@ -28,7 +28,7 @@ spread() {
 		: >"$WORK/lists/$r"
 		mkdir -p "$to.$r"
 	done
-	while IFS=' ' read -r -d '' inode kind path; do
+	while IFS=/ read -r -d '' inode kind path; do
 		if [ "$kind" = d ]; then
 			for ((r = 0; r < n; r++)); do printf '%s\0' "$path" >>"$WORK/lists/$r"; done
 			continue
@@ -38,7 +38,7 @@ spread() {
 			k=$((k + 1))
 		fi
 		printf '%s\0' "$path" >>"$WORK/lists/${node[$inode]}"
-	done < <(find "$tree" -mindepth 1 -printf '%i %y %P\0')
+	done < <(find "$tree" -mindepth 1 -printf '%i/%y/%P\0')
 	for ((r = 0; r < n; r++)); do
 		rsync -aHAXS --from0 --files-from="$WORK/lists/$r" "$tree/" "$to.$r/" || fail "spread $tree"
 		touch -r "$tree" "$to.$r"
