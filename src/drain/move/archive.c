@@ -26,10 +26,10 @@ static uint64_t place_of(const struct drain_task *t, uint32_t i, uint64_t from)
 }
 
 /*
- * Files that members are joined of, and that changed: those members are torn. Their pieces come right
- * behind the one of a part that their header is in.
+ * Files that members are joined of, and that changed or cannot be read: those members are torn, or
+ * lost. Their pieces come right behind the one of a part that their header is in.
  */
-static void tear(struct lead *c, const bool *changed)
+static void tear(struct lead *c, const enum net_refused *changed)
 {
 	const struct drain_task *t = c->t;
 	uint32_t part = UINT32_MAX;
@@ -37,7 +37,8 @@ static void tear(struct lead *c, const bool *changed)
 
 	for (uint32_t k = 0; k < t->n_pieces; k++) {
 		const struct drain_piece *p = &t->pieces[k];
-		struct net_wanted w = {.what = NET_TEAR};
+		struct net_wanted w = {
+			.what = changed[p->source] == NET_ODD ? NET_LOSE : NET_TEAR};
 
 		if (t->sources[p->source].of == DRAIN_OF_PART) {
 			part = p->source;
@@ -160,7 +161,7 @@ int lead_check_archive(struct lead *c, struct move_result *res)
 {
 	const struct drain_task *t = c->t;
 	SCOPED_FREE uint64_t *mended = calloc(t->n_sources, sizeof(*mended));
-	SCOPED_FREE bool *changed = calloc(t->n_sources, sizeof(*changed));
+	SCOPED_FREE enum net_refused *changed = calloc(t->n_sources, sizeof(*changed));
 	char shown[DRAIN_PATH];
 	struct net_checked sum;
 	enum net_refused how;
@@ -177,7 +178,8 @@ int lead_check_archive(struct lead *c, struct move_result *res)
 		(sum.unsteady || c->m->d->pass.turn == DRAIN_ONCE)) {
 		res->side = MOVE_UNSTEADY;
 		return ebt_failx(&res->err, -ESTALE,
-			"%s: %llu members changed while they were read",
+			"%s: %llu members changed while they were read, or could not "
+			"be",
 			drain_path(c->m->d, t->e.name, shown),
 			(unsigned long long)sum.mended);
 	}

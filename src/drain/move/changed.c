@@ -9,8 +9,8 @@
 #include "drain/move/lead.h"
 
 /* Those elsewhere are asked all at once. Parts of archives are asked by themselves. */
-int lead_check_sources(
-	struct lead *c, enum net_refused *how, bool *changed, struct ebt_err *err)
+int lead_check_sources(struct lead *c, enum net_refused *how, enum net_refused *changed,
+	struct ebt_err *err)
 {
 	const struct drain_task *t = c->t;
 	SCOPED_FREE struct move_question *q = calloc(t->n_sources, sizeof(*q));
@@ -34,7 +34,7 @@ int lead_check_sources(
 
 		if (t->sources[i].of != DRAIN_OF_FILE)
 			continue;
-		refused = q[k].refused;
+		refused = q[k].code < 0 ? q[k].refused : NET_TAKEN;
 		if (q[k].code < 0 && r == 0)
 			r = move_answer(&q[k], name, err);
 		if (q[k].code < 0 && !refused)
@@ -42,7 +42,7 @@ int lead_check_sources(
 		if (refused > *how)
 			*how = refused;
 		if (changed)
-			changed[i] = q[k].code < 0;
+			changed[i] = refused;
 		k++;
 	}
 	return r;

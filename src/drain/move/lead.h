@@ -134,11 +134,11 @@ void lead_turns_learn(struct move *m, const uint64_t *v);
 void lead_file(struct lead *c, struct move_result *res);
 /*
  * changed.c. No source has changed since it was scanned. If one has: *how, the worst of them;
- * NET_ODD where it is another failure; and in @changed, if not NULL, which they are. Parts of
- * archives are not asked.
+ * NET_ODD where it is another failure; and in @changed, if not NULL, the same of each of them.
+ * Parts of archives are not asked.
  */
-int lead_check_sources(
-	struct lead *c, enum net_refused *how, bool *changed, struct ebt_err *err);
+int lead_check_sources(struct lead *c, enum net_refused *how, enum net_refused *changed,
+	struct ebt_err *err);
 /*
  * Then, in a last pass: what there is of it is taken, c->taken says as what. Negative: not that
  * either, *res says why.

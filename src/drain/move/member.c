@@ -31,7 +31,22 @@ static int read_header(const struct move *m, const struct pack_part *p,
 	return r;
 }
 
-/* The words are of a warning: its node is told what became of the member in the end. */
+/*
+ * In the end its node is told what became of the member. Where that is that the archive does not
+ * come, as all of it is to be as it was scanned, nobody else says why.
+ */
+void move_spoil(
+	struct move *m, uint32_t entry, enum pack_state what, const struct ebt_err *why)
+{
+	bool known = pack_state(m->d, entry) & (PACK_TORN | PACK_LOST);
+
+	pack_note(m->d, entry, what);
+	log_say(&m->d->job.log,
+		m->d->pass.turn == DRAIN_ONCE && !known ? LOG_LEVEL_WARN
+							: LOG_LEVEL_INFO,
+		"%s", why->text);
+}
+
 static int read_content(struct move *m, struct move_source *s,
 	const struct pack_part *p, const struct members_piece *piece, unsigned char *to,
 	bool *gaps, struct ebt_err *err)
@@ -45,10 +60,10 @@ static int read_content(struct move *m, struct move_source *s,
 		return ebt_failx(err, r, "%s", why.text);
 	if (r == 0)
 		return 0;
-	log_info(&m->d->job.log, "%s", why.text);
-	pack_note(m->d, entry,
+	move_spoil(m, entry,
 		s->refused == NET_CHANGED && !drain_output_gone(r) ? PACK_TORN
-								   : PACK_LOST);
+								   : PACK_LOST,
+		&why);
 	memset(to, 0, piece->len);
 	*gaps = true;
 	return 0;
@@ -91,7 +106,7 @@ static int check_member(struct move *m, struct move_source *s,
 	if (r == -ENOMEM)
 		return ebt_failx(err, r, "%s", why.text);
 	if (r < 0) {
-		pack_note(m->d, one->entry, s->refused ? PACK_TORN : PACK_LOST);
+		move_spoil(m, one->entry, s->refused ? PACK_TORN : PACK_LOST, &why);
 		*unsteady += s->refused && s->refused != NET_ODD;
 	}
 	return 0;
@@ -106,8 +121,10 @@ static int check_part(struct move *m, struct move_source *s, const struct pack_p
 	for (size_t k = 0; k < p->places.n && r == 0; k++)
 		r = check_member(m, s, p, k, &out->unsteady, err);
 	for (size_t k = 0; k < p->places.n; k++) {
-		out->mended += pack_member_state(m->d, p, k) != 0;
-		out->unsteady += p->member[k].joined && pack_member_state(m->d, p, k);
+		unsigned state = pack_member_state(m->d, p, k);
+
+		out->mended += state != 0;
+		out->unsteady += p->member[k].joined && state == PACK_TORN;
 	}
 	return r;
 }
@@ -130,14 +147,14 @@ static void put_mended(const struct move *m, const struct pack_part *p,
 	}
 }
 
-static int tear(
-	struct move *m, const struct pack_part *p, uint64_t off, struct ebt_err *err)
+static int spoil(struct move *m, const struct pack_part *p, uint64_t off,
+	enum pack_state what, struct ebt_err *err)
 {
 	size_t k = members_find(&p->places, off);
 
 	if (k >= p->places.n)
 		return ebt_failx(err, -EPROTO, "no member is at that byte");
-	pack_note(m->d, p->member[k].entry, PACK_TORN);
+	pack_note(m->d, p->member[k].entry, what);
 	return 0;
 }
 
@@ -160,7 +177,9 @@ int move_serve_part(struct move *m, struct move_source *s, const struct net_want
 		put_mended(m, p, w, to);
 		return 0;
 	case NET_TEAR:
-		return tear(m, p, w->off, err);
+		return spoil(m, p, w->off, PACK_TORN, err);
+	case NET_LOSE:
+		return spoil(m, p, w->off, PACK_LOST, err);
 	}
 	return ebt_failx(err, -EPROTO, "a part cannot answer that");
 }

@@ -25,6 +25,7 @@
 #include "drain/drain_internal.h"
 #include "drain/move/health.h"
 #include "drain/move/net.h"
+#include "drain/pack/pack.h"
 #include "drain/quota.h"
 #include "source/source.h"
 
@@ -242,6 +243,9 @@ int move_serve_frame(
 /* member.c. The same of this node's part of an archive, and what else is asked of one. */
 int move_serve_part(struct move *m, struct move_source *s, const struct net_wanted *w,
 	void *to, struct ebt_err *err);
+/* Member @entry, or a file that is a piece of one, is what @what says, and @why. */
+void move_spoil(struct move *m, uint32_t entry, enum pack_state what,
+	const struct ebt_err *why);
 /* serve.c. What @w asks of this node, whoever does, into @to. */
 int move_serve(struct move *m, struct move_source *s, const struct net_wanted *w,
 	void *to, struct ebt_err *err);

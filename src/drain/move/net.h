@@ -39,6 +39,7 @@ enum net_what {
 	/* Of a part: the headers that are others since, from number off on: struct net_mended */
 	NET_MENDED,
 	NET_TEAR, /* of a part: the member whose header is at off is torn */
+	NET_LOSE, /* or some of it cannot be read */
 	NET_DROP, /* of a frame: its slot is free again */
 };
 /* Notes on fetches. Nodes of a job are of one kind: they travel as they lie in memory. */

@@ -15,18 +15,24 @@ static int serve_piece(struct move *m, struct move_source *s,
 	const struct net_wanted *w, void *to, struct ebt_err *err)
 {
 	bool check = w->what == NET_CHECK;
-	int r = move_read(m, s, w->entry, w->off, to, w->len, check, err);
+	struct ebt_err why = {0};
+	int r = move_read(m, s, w->entry, w->off, to, w->len, check, &why);
 
-	if (r == -ENOMEM || w->entry >= m->d->out.m->count)
-		return r;
-	if (check && r == 0 && pack_state(m->d, w->entry)) {
+	if (r == -ENOMEM)
+		return ebt_failx(err, r, "%s", why.text);
+	if (check && (pack_state(m->d, w->entry) & PACK_LOST)) {
+		s->refused = NET_ODD;
+		return ebt_failx(err, -EIO, "%s: not all of it could be read",
+			m->d->out.m->entries[w->entry].name);
+	}
+	if (check && r == 0 && (pack_state(m->d, w->entry) & PACK_TORN)) {
 		s->refused = NET_CHANGED;
-		return ebt_failx(err, -ESTALE, "%s: not all of it could be read",
+		return ebt_failx(err, -ESTALE, "%s: changed while it was read",
 			m->d->out.m->entries[w->entry].name);
 	}
 	if (check || r == 0)
-		return r;
-	pack_note(m->d, w->entry, s->refused ? PACK_TORN : PACK_LOST);
+		return r < 0 ? ebt_failx(err, r, "%s", why.text) : 0;
+	move_spoil(m, w->entry, s->refused ? PACK_TORN : PACK_LOST, &why);
 	s->refused = NET_GAPS;
 	memset(to, 0, w->len);
 	return 0;
