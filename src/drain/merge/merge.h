@@ -84,6 +84,7 @@ struct merge_spot {
 	uint32_t a, b; /* MERGE_CLASH: of these claims */
 	enum merge_ruling ruling;
 	bool exists;  /* in dest */
+	bool ours;    /* and an earlier run put it there */
 	bool settled; /* MERGE_COMPARE: it is in place, nothing to be compared */
 	unsigned char d_type; /* of what exists */
 	struct merge_seal *seals;
@@ -138,6 +139,8 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n,
  */
 uint32_t merge_settle_alias(struct merge_claim *c, uint32_t n,
 	const struct merge_seal *seal, const struct merge_target *t);
+/* One of @seals speaks of @t, what is there. */
+bool merge_is_ours(const struct merge_seal *seals, const struct merge_target *t);
 /* What is there stays: those that are to be put in place go beside it. */
 void merge_step_aside(struct merge_claim *c, uint32_t n);
 /* By path, directories first, then by node. */

@@ -514,7 +514,7 @@ static bool nothing_new(
 
 	if (!pack_is_bare(o))
 		return false;
-	if (s->seals && s->exists)
+	if (s->ours)
 		found = pack_is_within(g->d, o, s->c->path);
 	for (const struct merge_seal *a = s->aliases; a && !found; a = a->next) {
 		found = pack_is_within(g->d, o, a->as);

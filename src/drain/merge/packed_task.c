@@ -187,15 +187,16 @@ static bool holds_all(
 }
 
 /*
- * What is there and is ours is replaced only by what holds all that is in it: what was freed since
- * is nowhere else. Else the new one comes beside it.
+ * What is there and is ours is replaced only by what holds all that is in it, whatever is asked
+ * for: what was freed since is nowhere else. Else the new one comes beside it.
  */
 static int set_name(struct task_of *k, const struct merge *g,
 	const struct merge_spot *s, const struct pack_owned *o, struct ebt_err *err)
 {
 	enum ebt_overwrite how = g->d->o->overwrite;
-	bool asked = g->d->o->atomic || how == EBT_OVERWRITE_ALWAYS ||
-		     how == EBT_OVERWRITE_UPDATE;
+	bool asked =
+		g->d->o->atomic || (!s->ours && (how == EBT_OVERWRITE_ALWAYS ||
+							how == EBT_OVERWRITE_UPDATE));
 	struct drain_name name = {
 		.path = s->c->path, .of = s->c->of, .was = "", .ending = DRAIN_NEW};
 	char shown[MERGE_PATH];

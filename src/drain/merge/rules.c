@@ -198,6 +198,13 @@ static bool seals(const struct merge_seal *s, const struct merge_target *t)
 	       (s->size == t->size || t->kind == MANIFEST_SYMLINK);
 }
 
+bool merge_is_ours(const struct merge_seal *s, const struct merge_target *t)
+{
+	while (s && !seals(s, t))
+		s = s->next;
+	return s != NULL;
+}
+
 /* All that is to come is in what is there. */
 static bool holds_all(const struct merge_claim *c, uint32_t n,
 	const struct merge_target *t, const struct merge_seal *s)

@@ -522,6 +522,7 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 		if (r)
 			return r < 0 ? r : 0;
 	}
+	s->ours = merge_is_ours(s->seals, &t);
 	wrong = merge_settle(s->c, s->n, &how, &t, s->seals, &s->settled);
 	if (wrong == MERGE_WRONGS)
 		return 0;
