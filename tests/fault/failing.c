@@ -7,7 +7,8 @@
  *   EBT_TEST_SIZE, EBT_TEST_NUMBER   of allocations of exactly that many bytes the one of that
  *                                    number, from 0, and all after it find no memory
  *   EBT_TEST_NO_CALLS                no memory for what other nodes ask to be written
- *   EBT_TEST_UNREADABLE              files whose paths end so cannot be read: EIO
+ *   EBT_TEST_UNREADABLE              files whose paths end so cannot be read:
+ *   EBT_TEST_CODE                    EIO, or that errno
  *   EBT_TEST_UNMAPPED                nor can it be told where those have data
  *   EBT_TEST_DO                      a command for the shell, to be run before files are read
  *   EBT_TEST_READ                    whose paths end so, or looked at, whose names end as
@@ -140,9 +141,10 @@ static void others_work(void)
 ssize_t pread(int fd, void *to, size_t len, off_t off)
 {
 	ssize_t (*next)(int, void *, size_t, off_t);
+	const char *code = setting("EBT_TEST_CODE");
 
 	if (meant(fd, "EBT_TEST_UNREADABLE")) {
-		errno = EIO;
+		errno = code ? atoi(code) : EIO;
 		return -1;
 	}
 	if (meant(fd, "EBT_TEST_READ"))
