@@ -528,7 +528,9 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 		return 0;
 	if (steps_aside(&how, wrong) && s->c->kind == MANIFEST_DIR)
 		return find_detour(l, s->c->path, err);
-	if (steps_aside(&how, wrong))
+	/* Of nodes that have nothing left the archive says nothing against those that have. */
+	if (steps_aside(&how, wrong) ||
+		(s->ruling == MERGE_PACK && s->ours && !how.strict))
 		merge_step_aside(s->c, s->n);
 	else
 		merge_complain(&l->g->wrong, wrong, "%s%s",
