@@ -592,7 +592,7 @@ static int take_in_place(void *arg, int peer, struct buf *b, struct ebt_err *err
 		uint8_t *v = &d->out.verdict[i];
 
 		if (pack_has(d, i) && d->pack.parts[d->pack.of[i]].in_place &&
-			(*v == DRAIN_WRITE || *v == DRAIN_PART))
+			(*v == DRAIN_WRITE || *v == DRAIN_PART || pack_is_copy(d, i)))
 			*v = DRAIN_IN_PLACE;
 	}
 	return 0;

@@ -174,6 +174,10 @@ static int finish_part(struct drain *d, uint32_t a, uint64_t *done, char *path,
 	const struct pack_part *p = &d->pack.parts[a];
 	char *as = path + DRAIN_NAME_SIZE;
 
+	for (uint32_t i = 0; i < d->out.m->count && !p->unproven; i++) {
+		if (d->pack.of[i] == a && pack_is_copy(d, i))
+			done[i / 64] |= (uint64_t)1 << (i % 64);
+	}
 	for (size_t k = 0; k < p->places.n; k++) {
 		uint32_t i = p->member[k].entry;
 		int r = pack_final_path(d, p, k, as, DRAIN_NAME_SIZE);

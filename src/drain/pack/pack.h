@@ -144,6 +144,13 @@ static inline bool pack_has(const struct drain *d, uint32_t entry)
 {
 	return d->pack.of && d->pack.of[entry] != PATTERN_NONE;
 }
+/* A link that says what another node's does: that is in the archive for both of them. */
+static inline bool pack_is_copy(const struct drain *d, uint32_t entry)
+{
+	return pack_has(d, entry) && d->out.verdict[entry] == DRAIN_OLDER &&
+	       d->out.m->entries[entry].kind == MANIFEST_SYMLINK &&
+	       d->o->conflict != EBT_CONFLICT_NEWEST;
+}
 static inline void pack_note(struct drain *d, uint32_t entry, enum pack_state what)
 {
 	__atomic_fetch_or(&d->pack.state[entry], (uint8_t)what, __ATOMIC_RELAXED);
