@@ -13,8 +13,6 @@
 
 #include "archive/unarchive_internal.h"
 
-#define SKIP_LEAST                                                                     \
-	(600u << 10) /* bytes: a seek costs what reading these does, on a PFS */
 #define WAIT_MS 200
 #define NONE	UINT64_MAX
 
@@ -263,7 +261,7 @@ void input_seek(struct input *in, uint64_t position)
 /* Not past the end, so that who reads on there sees that something is missing. */
 uint64_t input_skip(struct input *in, uint64_t len)
 {
-	if (!in->seekable || in->decoder || in->kept != NONE || len < SKIP_LEAST ||
+	if (!in->seekable || in->decoder || in->kept != NONE || len < INPUT_SKIP ||
 		in->at > in->size || len > in->size - in->at)
 		return 0;
 	input_seek(in, in->at + len);

@@ -20,6 +20,8 @@ struct archive_entry;
 #define INPUT_BLOCK   (64u << 10) /* bytes given at a time */
 #define INPUT_HEADERS (16u << 20) /* bytes, of one member */
 #define INPUT_HEAD    4096	  /* bytes looked at to know what it is */
+#define INPUT_SKIP                                                                     \
+	(600u << 10) /* bytes: a seek costs what reading these does, on a PFS */
 
 struct input {
 	int fd;
