@@ -180,6 +180,18 @@ static int find_kind(struct unarchive *u, struct ebt_err *err)
 	return 0;
 }
 
+/* From here on there is nothing but what is picked. */
+static int pick(struct unarchive *u, struct ebt_err *err)
+{
+	if (!u->o.picks)
+		return 0;
+	if (u->kind != KIND_TAR || u->in.decoder || !u->in.seekable)
+		return ebt_failx(err, -ENOTSUP,
+			"%s: no tar that could be read by parts", u->name);
+	input_pick(&u->in, u->o.picks, u->o.heads);
+	return 0;
+}
+
 int unarchive_open(int fd, const char *name, const struct unarchive_options *o,
 	struct unarchive **out, struct ebt_err *err)
 {
@@ -205,6 +217,8 @@ int unarchive_open(int fd, const char *name, const struct unarchive_options *o,
 		r = check_list(u, err);
 		u->ended = r > 0;
 	}
+	if (r == 0)
+		r = pick(u, err);
 	if (r == 0) {
 		IN_LOCALE(u);
 		r = open_archive(u, err);
@@ -395,10 +409,61 @@ static bool is_right(const struct unarchive *u, int r)
 	return r == ARCHIVE_OK && (u->kind != KIND_7Z || !archive_error_string(u->a));
 }
 
+/* Of what is picked, what has to begin at @from; NULL: the end. -EBADMSG: nothing does. */
+static int next_pick(struct unarchive *u, uint64_t from, const struct pick **out,
+	struct ebt_err *err)
+{
+	const struct pick *p;
+	size_t n;
+
+	*out = NULL;
+	if (!u->o.picks)
+		return 0;
+	p = picks_list(u->o.picks, &n) + u->pick;
+	if (from != u->pick_at)
+		return ebt_failx(err, -EBADMSG,
+			"%s: member %llu does not end where the index says", u->name,
+			(unsigned long long)u->serial);
+	if (u->pick == n)
+		return 0;
+	/* As they are counted by who reads all. */
+	u->serial = p->serial;
+	u->where = p->where;
+	*out = p;
+	return 0;
+}
+
+/* Is the member at hand, whose headers begin at @from, @p, the one that was picked? 1 or a failure. */
+static int check_pick(
+	struct unarchive *u, const struct pick *p, uint64_t from, struct ebt_err *err)
+{
+	struct member *m = &u->m;
+	struct ebt_digest name = picks_name(u->path, m->link);
+	enum index_type type = m->link			    ? INDEX_HARDLINK
+			       : m->e.kind == MANIFEST_DIR  ? INDEX_DIR
+			       : m->e.kind == MANIFEST_FILE ? INDEX_FILE
+							    : INDEX_SYMLINK;
+	uint64_t data = (uint64_t)archive_filter_bytes(u->a, 0);
+
+	if (!p || data - from != p->data - p->header || type != p->type ||
+		m->e.size != p->size ||
+		(m->at != UNARCHIVE_NOWHERE && m->e.size > p->end - p->data) ||
+		name.lo != p->name.lo || name.hi != p->name.hi)
+		return unarchive_refuse(
+			u, -EBADMSG, err, "its header is not what the index says");
+	/* Positions are those of what is picked. */
+	if (m->at != UNARCHIVE_NOWHERE)
+		m->at = p->data;
+	u->pick++;
+	u->pick_at += p->end - p->header;
+	return 1;
+}
+
 /* The next header into u->m: 1, 0 at the end, or a failure. */
 static int advance(struct unarchive *u, struct ebt_err *err)
 {
 	struct archive_entry *entry = NULL;
+	const struct pick *p;
 	uint64_t from;
 	int r;
 
@@ -407,9 +472,16 @@ static int advance(struct unarchive *u, struct ebt_err *err)
 		if (r < 0)
 			return r;
 		from = (uint64_t)archive_filter_bytes(u->a, 0);
+		r = next_pick(u, from, &p, err);
+		if (r < 0)
+			return r;
 		if (u->kind == KIND_TAR || u->kind == KIND_CPIO)
 			input_keep(&u->in, from);
 		r = archive_read_next_header(u->a, &entry);
+		if (r == ARCHIVE_EOF && p)
+			return ebt_failx(err, -EBADMSG,
+				"%s: member %llu is not where the index says", u->name,
+				(unsigned long long)u->serial + 1);
 		if (r == ARCHIVE_EOF)
 			return check_end(u, from, err);
 		if (!is_right(u, r))
@@ -418,6 +490,8 @@ static int advance(struct unarchive *u, struct ebt_err *err)
 				(unsigned long long)u->serial, reason(u, "damaged"));
 		u->header = true;
 		r = unarchive_judge(u, entry, from, err);
+		if (r >= 0 && u->o.picks)
+			r = check_pick(u, r > 0 ? p : NULL, from, err);
 		input_drop(&u->in);
 	} while (r == 0);
 	return r;

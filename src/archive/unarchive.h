@@ -32,8 +32,15 @@
 #define UNARCHIVE_NOWHERE UINT64_MAX
 
 struct unarchive;
+struct picks; /* archive/picks.h */
 
 struct unarchive_options {
+	/*
+	 * Of a tar as it is, a file: nothing else is read, and each of them has to have the place,
+	 * path, kind and size that it has there. NULL: all of it. Has to outlive the archive.
+	 */
+	const struct picks *picks;
+	bool heads; /* what is picked is looked at, not read: large content is passed */
 	bool concatenated; /* tar: go on behind an end mark */
 	bool no_xattrs;	   /* neither extended attributes nor ACLs */
 	bool no_owner;	   /* entries get no_owner, and owners are not looked at */

@@ -35,6 +35,16 @@ int input_open(struct input *in, int fd, const struct unarchive_options *o,
 	return 0;
 }
 
+void input_pick(struct input *in, const struct picks *picks, bool heads)
+{
+	in->picks = picks_list(picks, &in->n_picks);
+	in->n_picks++;
+	in->heads = heads;
+	in->size = 0;
+	for (size_t i = 0; i < in->n_picks; i++)
+		in->size += in->picks[i].end - in->picks[i].header;
+}
+
 void input_release(struct input *in)
 {
 	decoder_free(in->decoder);
@@ -70,19 +80,63 @@ static ssize_t read_stream(
 	}
 }
 
-static ssize_t read_file(
-	const struct input *in, void *to, size_t len, struct ebt_err *err)
+/* Is it read to the end of its header first? Most likely nobody asks for its content then. */
+static bool is_cut(const struct input *in, const struct pick *p)
 {
-	uint64_t left = in->at < in->end ? in->end - in->at : 0;
+	return (in->heads || !p->wanted) && p->end - p->data >= INPUT_BLOCK;
+}
+
+/* What the next position lies in; NULL at the end. */
+static const struct pick *pick_here(struct input *in)
+{
+	const struct pick *p = in->picks + in->pick, *end = in->picks + in->n_picks;
+
+	for (; p < end && in->at - in->pick_at >= p->end - p->header; p++)
+		in->pick_at += p->end - p->header;
+	in->pick = (size_t)(p - in->picks);
+	return p < end ? p : NULL;
+}
+
+/* The byte of the file for the next position into *off, and how many of @len lie there as they do here. */
+static size_t go_to_pick(struct input *in, size_t len, uint64_t *off)
+{
+	const struct pick *p = pick_here(in), *last = in->picks + in->n_picks - 1;
+	uint64_t end;
+
+	*off = 0;
+	if (!p)
+		return 0;
+	*off = p->header + (in->at - in->pick_at);
+	end = is_cut(in, p) && *off < p->data ? p->data : p->end;
+	while (end == p->end && end - *off < len && p < last && p[1].header == end) {
+		p++;
+		end = is_cut(in, p) ? p->data : p->end;
+	}
+	return end - *off < len ? (size_t)(end - *off) : len;
+}
+
+/* Behind a header whose content is rather skipped. */
+static bool at_cut(struct input *in)
+{
+	const struct pick *p = in->picks ? pick_here(in) : NULL;
+
+	return p && is_cut(in, p) && in->at - in->pick_at == p->data - p->header;
+}
+
+static ssize_t read_file(struct input *in, void *to, size_t len, struct ebt_err *err)
+{
+	uint64_t left = in->at < in->end ? in->end - in->at : 0, off = in->at;
 	ssize_t n;
 	int r;
 
 	len = len < left ? len : (size_t)left;
+	if (in->picks)
+		len = go_to_pick(in, len, &off);
 	do {
 		r = stopped(in, err);
 		if (r < 0)
 			return r;
-		n = pread(in->fd, to, len, (off_t)in->at);
+		n = pread(in->fd, to, len, (off_t)off);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? ebt_fail(err, -errno, "read") : n;
 }
@@ -171,7 +225,7 @@ ssize_t input_more(struct input *in)
 		return in->err.code;
 	}
 	/* Whole blocks: tar is read by 512 bytes, and none of them should have to be copied. */
-	while (n > 0 && len < INPUT_BLOCK) {
+	while (n > 0 && len < INPUT_BLOCK && !(len && at_cut(in))) {
 		n = in->decoder ? decoder_read(in->decoder, to + len, INPUT_BLOCK - len,
 					  &in->err)
 				: read_raw(in, to + len, INPUT_BLOCK - len, &in->err);
@@ -261,7 +315,9 @@ void input_seek(struct input *in, uint64_t position)
 /* Not past the end, so that who reads on there sees that something is missing. */
 uint64_t input_skip(struct input *in, uint64_t len)
 {
-	if (!in->seekable || in->decoder || in->kept != NONE || len < INPUT_SKIP ||
+	uint64_t least = in->picks ? 1 : INPUT_SKIP;
+
+	if (!in->seekable || in->decoder || in->kept != NONE || len < least ||
 		in->at > in->size || len > in->size - in->at)
 		return 0;
 	input_seek(in, in->at + len);

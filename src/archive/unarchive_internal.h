@@ -5,6 +5,7 @@
 
 #include <limits.h>
 
+#include "archive/picks.h"
 #include "archive/unarchive.h"
 #include "base/buf.h"
 #include "codec/decode.h"
@@ -26,14 +27,20 @@ struct archive_entry;
 struct input {
 	int fd;
 	bool seekable;
-	uint64_t size; /* of the file; 0 of a stream */
+	uint64_t size; /* of the file, or of what is picked; 0 of a stream */
 	uint64_t end; /* of the archive in a seekable file: nothing is read behind it */
 	bool (*stopped)(void *arg);
 	void *arg;
 	unsigned char
 		head[INPUT_HEAD]; /* of a stream: read before it was known what it is */
 	size_t head_len, head_at;
-	uint64_t at;	/* the next byte of the file */
+	uint64_t at; /* the next byte of the file, or of what is picked of it */
+	/* Picked of a tar as it is; NULL: all of it. Positions are as if the rest was not there. */
+	const struct pick *picks;
+	size_t n_picks;	  /* the end mark is one */
+	size_t pick;	  /* that at lies in */
+	uint64_t pick_at; /* position where it begins */
+	bool heads;
 	uint64_t taken; /* atomic */
 	struct decoder *decoder;
 	struct buf window;
@@ -45,6 +52,8 @@ struct input {
 
 int input_open(struct input *in, int fd, const struct unarchive_options *o,
 	struct ebt_err *err);
+/* Nothing but that is read of a seekable file. @heads: content is skipped where that is worth it. */
+void input_pick(struct input *in, const struct picks *picks, bool heads);
 void input_release(struct input *in);
 /* The first bytes of the file, which are read again later. How many, or a negative errno. */
 ssize_t input_look(struct input *in, void *to, size_t len, struct ebt_err *err);
@@ -181,6 +190,8 @@ struct unarchive {
 	char *target;
 	struct buf targets; /* of all symbolic links, each with its NUL */
 	uint64_t serial;    /* of the member, as messages count */
+	size_t pick;	    /* of those that are picked, the next one */
+	uint64_t pick_at;   /* position where it has to begin */
 	uint64_t where;	    /* of what was handed out last */
 	struct {
 		uint64_t n;
