@@ -17,6 +17,7 @@
 
 #include "archive/unarchive.h"
 #include "base/text.h"
+#include "stage/unpack_index.h"
 #include "stage/unpack_links.h"
 
 #define LOOK_NS 5000000 /* between looks of who waits at whether to give up */
@@ -55,6 +56,7 @@ struct unpack {
 	struct manifest *m; /* flat: found and not taken yet */
 	struct ahead *ahead;
 	struct unarchive *archive; /* the one at hand */
+	struct picks *picks;	   /* of it; NULL: it is read whole */
 	uint32_t index;
 	struct stat st;
 	struct unpack_links links; /* of it */
@@ -363,6 +365,29 @@ static int check_same(const struct unpack *u, int fd, struct ebt_err *err)
 		text_name(path_of(u), name, sizeof(name)));
 }
 
+static bool wants_path(void *arg, const char *path, bool dir)
+{
+	return wants(arg, path, dir);
+}
+
+/* Where rules leave out members its index may say which have to be read. */
+static void use_index(struct unpack *u, int fd, struct unarchive_options *o)
+{
+	const struct unpack_index x = {.path = path_of(u),
+		.fd = fd,
+		.st = &u->st,
+		.how = o,
+		.wants = wants_path,
+		.arg = u,
+		.activity = u->in->activity,
+		.log = u->in->log};
+
+	if (!u->in->filter || strcmp(path_of(u), UNPACK_STDIN) == 0)
+		return;
+	u->picks = unpack_index_picks(&x);
+	o->picks = u->picks;
+}
+
 static int open_archive(struct unpack *u, int fd, struct ebt_err *err)
 {
 	const struct unpack_input *in = u->in;
@@ -383,6 +408,7 @@ static int open_archive(struct unpack *u, int fd, struct ebt_err *err)
 	if (S_ISDIR(u->st.st_mode))
 		return ebt_failx(
 			err, -EISDIR, "%s: a directory is no archive to unpack", name);
+	use_index(u, fd, &o);
 	return unarchive_open(fd, name, &o, &u->archive, err);
 }
 
@@ -416,6 +442,7 @@ static int unpack_one(struct unpack *u, struct ebt_err *err)
 	if (r == 0)
 		r = end_archive(u, err);
 	unarchive_free(TAKE(u->archive));
+	picks_free(TAKE(u->picks));
 	return r;
 }
 

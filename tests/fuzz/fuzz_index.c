@@ -2,14 +2,18 @@
 /*
  * Any bytes as the index of an archive, at once and in two pieces. Members that are let in lie
  * one behind the other in the archive and lead nowhere else, and, as nothing can be written in two
- * ways, they are the input again when they are written.
+ * ways, they are the input again when they are written. What is picked of them has the same bounds.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "archive/index.h"
+#include "archive/picks.h"
 #include "fuzz.h"
 #include "manifest/manifest.h"
+
+#define SEED_SIZE  8000
+#define SEED_PLAIN 7680
 
 struct seen {
 	struct buf text;
@@ -53,6 +57,34 @@ static int feed(const uint8_t *data, size_t size, size_t first, struct seen *s)
 	return code;
 }
 
+static bool wants(void *arg, const char *path, bool dir)
+{
+	FUZZ_CHECK(manifest_path_ok(path));
+	return path[0] != 's' && !strstr(path, "a b");
+}
+
+static void pick(const uint8_t *data, size_t size, uint64_t members)
+{
+	const struct picks_archive archive = {SEED_PLAIN, -5, 0};
+	SCOPED(picks_freep) struct picks *p = NULL;
+	const struct pick *of;
+	uint64_t end = 0;
+	size_t n;
+
+	FUZZ_CHECK(picks_new(&archive, wants, NULL, &p, NULL) == 0);
+	if (picks_feed(p, data, size, NULL) < 0 || picks_finish(p, NULL) < 0)
+		return;
+	of = picks_list(p, &n);
+	FUZZ_CHECK(picks_members(p) == members && n <= members);
+	for (size_t i = 0; i <= n; i++) {
+		FUZZ_CHECK(of[i].header >= end && of[i].data > of[i].header);
+		FUZZ_CHECK(of[i].end >= of[i].data && of[i].end <= SEED_PLAIN);
+		FUZZ_CHECK(i == n || of[i].serial < members);
+		end = of[i].end;
+	}
+	FUZZ_CHECK(end == SEED_PLAIN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct seen whole = {0}, parts = {0};
@@ -63,12 +95,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(parts.text.len == whole.text.len);
 	FUZZ_CHECK(code < 0 || (whole.text.len == size &&
 				       memcmp(whole.text.data, data, size) == 0));
+	pick(data, size, whole.members);
 	buf_release(&whole.text);
 	buf_release(&parts.text);
 	return 0;
 }
 
-/* Seed @n has @n members. */
+/* Seed @n has @n members; the last one as many as it can, and is of what is not compressed. */
 bool fuzz_seed(unsigned n, struct buf *out)
 {
 	static const struct index_member members[] = {
@@ -78,11 +111,14 @@ bool fuzz_seed(unsigned n, struct buf *out)
 		{3584, 4096, 0, 0, INDEX_HARDLINK, "h", "d/a b%c"},
 		{4096, 5632, 1000, 9ull << 40, INDEX_FILE, "sparse", NULL},
 	};
-	struct index_head head = {
-		.size = 8000, .unpacked = 7680, .mtime = -5, .members = n};
+	bool last = n > sizeof(members) / sizeof(members[0]);
+	struct index_head head = {.size = last ? SEED_PLAIN : SEED_SIZE,
+		.unpacked = SEED_PLAIN,
+		.mtime = -5,
+		.members = n - last};
 
 	FUZZ_CHECK(index_put_head(out, &head, NULL) == 0);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n - last; i++)
 		FUZZ_CHECK(index_put(out, &members[i], NULL) == 0);
-	return n < sizeof(members) / sizeof(members[0]);
+	return !last;
 }
