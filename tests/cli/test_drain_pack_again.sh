@@ -142,8 +142,8 @@ is "$what" "second 1 second 0: " "$(member d/x.tar.ebt-new l/f0) $(member d/x.ta
 what="freed, and always"
 rm d/x.tar.ebt-new*
 for r in 0 1; do echo "third $r" >s.$r/l/f$r; done
-drains 0 2 $P --overwrite=always
-is "$what" "third 0" "$(member d/x.tar l/f0)"
+drains 4 2 $P --overwrite=always
+is "$what: what is nowhere else stays" "first 0 third 0" "$(member d/x.tar l/f0) $(member d/x.tar.ebt-new l/f0)"
 what="freed with a later run"
 outputs 2
 drains 0 2 $P
