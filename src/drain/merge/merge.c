@@ -544,7 +544,7 @@ static int merge_once_all(struct drain *d, struct ebt_err *err)
 	if (r == 0)
 		r = merge_exchange_all(
 			&g, encode_outputs(&g, err), take_claims, &g, err);
-	if (r == 0 && (d->o->conflict != EBT_CONFLICT_ERROR || d->pack.patterns))
+	if (r == 0)
 		r = merge_splits_all(&g, err);
 	if (r == 0)
 		r = job_agree_all(&d->job, rule_spots(&g, err), err);

@@ -124,6 +124,7 @@ struct merge_policy {
 	enum ebt_overwrite overwrite;
 	bool frees; /* pass after pass: what one put in place may be nowhere else in the next */
 	bool strict; /* nothing gets another name */
+	bool freed;  /* what is there may be an archive, of what is nowhere else */
 };
 /*
  * Claims against what is in dest under their path. MERGE_WRONGS: nothing is wrong; verdict and
@@ -216,6 +217,8 @@ int merge_pack_all(struct merge *g, struct ebt_err *err);
 /* split.c. Collective. The owners of paths that earlier runs split learn of it. */
 int merge_splits_all(struct merge *g, struct ebt_err *err);
 bool merge_was_split(const struct merge *g, const char *path);
+/* On the owner of @name. 1: an archive of an earlier run, some of it freed since; or 0, -ENOMEM. */
+int merge_was_freed(const struct merge *g, const char *name);
 /* @path is split now. */
 void merge_split(struct merge *g, const char *path);
 /* Local. Writes down what is split now. */

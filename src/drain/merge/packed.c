@@ -638,12 +638,9 @@ static int find_freed_all(struct merge *g, int *freed, uint32_t n, struct ebt_er
 	int r = 0;
 
 	for (uint32_t a = 0; a < n && r == 0; a++) {
-		SCOPED_FREE char *key = pack_freed_key(d, a);
-
-		if (!key)
-			r = ebt_fail(err, -ENOMEM, "archives");
-		else
-			freed[a] = merge_was_split(g, key);
+		freed[a] = merge_was_freed(g, d->pack.name[a]);
+		if (freed[a] < 0)
+			r = ebt_fail(err, freed[a], "archives");
 	}
 	r = job_agree_all(&d->job, r, err);
 	if (r == 0)

@@ -310,7 +310,7 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n,
 	for (; seal; seal = seal->next) {
 		if (!seals(seal, t))
 			continue;
-		ours |= represented(c, n, seal);
+		ours |= !how->freed && represented(c, n, seal);
 		others |= !represented(c, n, seal);
 		newest |= newest_is_there(c, n, seal);
 		if (!holds_all(c, n, t, seal))

@@ -10,13 +10,18 @@
 #include <string.h>
 
 #include "drain/merge/merge.h"
+#include "drain/pack/pack.h"
 
 static int send_split(void *arg, const char *path)
 {
 	struct merge *g = arg;
+	SCOPED_FREE char *name = NULL;
+	int r = pack_freed_name(path, &name);
 
-	merge_put_string(&g->out[merge_owner(g, path)], path);
-	return 0;
+	/* What becomes of an archive also matters to an output of its name. */
+	if (r == 0)
+		merge_put_string(&g->out[merge_owner(g, name ? name : path)], path);
+	return r;
 }
 
 static int take_splits(void *arg, int peer, struct buf *b, struct ebt_err *err)
@@ -62,6 +67,16 @@ bool merge_was_split(const struct merge *g, const char *path)
 	return g->splits.len &&
 	       bsearch(&path, g->splits.data, g->splits.len / sizeof(char *),
 		       sizeof(char *), compare_paths);
+}
+
+int merge_was_freed(const struct merge *g, const char *name)
+{
+	SCOPED_FREE char *key = NULL;
+
+	if (!g->splits.len)
+		return 0;
+	key = pack_freed_key(name);
+	return key ? merge_was_split(g, key) : -ENOMEM;
 }
 
 void merge_split(struct merge *g, const char *path)

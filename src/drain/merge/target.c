@@ -437,7 +437,8 @@ static void unsettle(struct merge_spot *s)
 }
 
 /* What has another name by an earlier run. */
-static int settle_aliases(struct listing *l, struct merge_spot *s, struct ebt_err *err)
+static int settle_aliases(
+	struct listing *l, struct merge_spot *s, bool freed, struct ebt_err *err)
 {
 	char says[PATH_MAX];
 	struct merge_target t;
@@ -451,6 +452,8 @@ static int settle_aliases(struct listing *l, struct merge_spot *s, struct ebt_er
 		if (r == 0)
 			found += merge_settle_alias(s->c, s->n, a, &t);
 	}
+	for (uint32_t i = 0; i < s->n && freed; i++)
+		s->c[i].was = NULL;
 	s->settled = found == s->n;
 	if (s->ruling == MERGE_PACK && !s->settled)
 		unsettle(s);
@@ -503,7 +506,8 @@ static int find_detour(struct listing *l, const char *path, struct ebt_err *err)
 	return r < 0 ? r : 0;
 }
 
-static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
+static int settle(
+	struct listing *l, struct merge_spot *s, bool freed, struct ebt_err *err)
 {
 	struct merge_policy how = policy(l->g->d);
 	struct merge_target t = {.kind = kind_of(s->d_type)};
@@ -511,6 +515,7 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 	enum merge_wrong wrong;
 	int r;
 
+	how.freed = freed;
 	/* How an archive would look is not known yet. */
 	if (s->ruling == MERGE_PACK && how.overwrite == EBT_OVERWRITE_UPDATE)
 		how.overwrite = EBT_OVERWRITE_ALWAYS;
@@ -541,6 +546,21 @@ static int settle(struct listing *l, struct merge_spot *s, struct ebt_err *err)
 	return 0;
 }
 
+/*
+ * What is there was an archive once, and that is the only place of what was in it: an output that
+ * has its name now is no newer version of that. 0, 1 or a negative errno.
+ */
+static int was_archive(
+	const struct listing *l, const struct merge_spot *s, struct ebt_err *err)
+{
+	const char *name = *s->c->of ? s->c->of : s->c->path;
+	int r = 0;
+
+	if ((s->seals || s->aliases) && s->ruling != MERGE_PACK)
+		r = merge_was_freed(l->g, name);
+	return r < 0 ? ebt_fail(err, r, "%s", name) : r;
+}
+
 static int settle_spots(struct listing *l, struct ebt_err *err)
 {
 	int r = 0;
@@ -549,12 +569,15 @@ static int settle_spots(struct listing *l, struct ebt_err *err)
 		struct merge_spot *s = &l->g->spots[i];
 		/* Under their nodes' names: what has the plain one is not in their way. */
 		bool split = s->ruling == MERGE_SPLIT && s->c->kind != MANIFEST_DIR;
+		bool freed;
 
-		if (s->aliases)
-			r = settle_aliases(l, s, err);
+		r = was_archive(l, s, err);
+		freed = r > 0;
+		if (r >= 0)
+			r = s->aliases ? settle_aliases(l, s, freed, err) : 0;
 		if (r == 0 && s->exists && s->ruling != MERGE_CLASH && !s->settled &&
 			!split)
-			r = settle(l, s, err);
+			r = settle(l, s, freed, err);
 	}
 	return r;
 }

@@ -263,7 +263,7 @@ static int note_freed(struct drain *d, struct ebt_err *err)
 
 		if (o->freed || !(o->done || o->in_place) || pack_is_bare(o))
 			continue;
-		key = pack_freed_key(d, o->archive);
+		key = pack_freed_key(d->pack.name[o->archive]);
 		if (!key)
 			return ebt_fail(err, -ENOMEM, "archives");
 		buf_put(&keys, key, strlen(key) + 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* All members of an archive, on the node that owns its name. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,15 +66,29 @@ bool pack_is_bare(const struct pack_owned *o)
 	return true;
 }
 
-char *pack_freed_key(const struct drain *d, uint32_t a)
+#define KEYS   ".ebt/"
+#define ENDING "/.ebt"
+
+char *pack_freed_key(const char *name)
 {
-	static const char key[] = ".ebt/%s/.ebt";
-	size_t size = sizeof(key) + strlen(d->pack.name[a]);
+	size_t size = sizeof(KEYS) + sizeof(ENDING) + strlen(name);
 	char *path = malloc(size);
 
 	if (path)
-		snprintf(path, size, key, d->pack.name[a]);
+		snprintf(path, size, KEYS "%s" ENDING, name);
 	return path;
+}
+
+int pack_freed_name(const char *key, char **name)
+{
+	size_t len = strlen(key), begin = strlen(KEYS), end = strlen(ENDING);
+
+	*name = NULL;
+	if (len <= begin + end || strncmp(key, KEYS, begin) != 0 ||
+		strcmp(key + len - end, ENDING) != 0)
+		return 0;
+	*name = strndup(key + begin, len - begin - end);
+	return *name ? 0 : -ENOMEM;
 }
 
 void pack_owned_free(struct pack_owned *o)

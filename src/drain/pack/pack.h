@@ -111,10 +111,12 @@ bool pack_is_key(const struct pack_owned *o, size_t i, const char *key);
 bool pack_is_bare(const struct pack_owned *o);
 void pack_owned_free(struct pack_owned *o);
 /*
- * What a journal has among its splits once members of archive @a were freed; no output can have
+ * What a journal has among its splits once members of archive @name were freed; no output can have
  * that path. The caller frees it; NULL: no memory.
  */
-char *pack_freed_key(const struct drain *d, uint32_t a);
+char *pack_freed_key(const char *name);
+/* The name in @key, the caller's, or NULL if it is no such key; or -ENOMEM. */
+int pack_freed_name(const char *key, char **name);
 
 /*
  * pick.c. Local: of the outputs d->pack.of, and what parts are claimed with. Nothing without
