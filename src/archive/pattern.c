@@ -65,14 +65,20 @@ static bool ends_in(const char *name, const char *suffix)
 	return len > n && strcmp(base + len - n, suffix) == 0;
 }
 
-/* Is one of them a directory on the way to the other? */
+/* Is @a with @ending a directory on the way to @b? */
+static bool above(const char *a, const char *ending, const char *b)
+{
+	size_t n = strlen(a), m = strlen(ending);
+
+	return strncmp(a, b, n) == 0 && strncmp(ending, b + n, m) == 0 &&
+	       b[n + m] == '/';
+}
+
+/* Is one of them, or its index, a directory on the way to the other? */
 static bool in_the_way(const char *a, const char *b)
 {
-	size_t n = strlen(a), m = strlen(b);
-
-	return n < m   ? strncmp(a, b, n) == 0 && b[n] == '/'
-	       : m < n ? strncmp(a, b, m) == 0 && a[m] == '/'
-		       : false;
+	return above(a, "", b) || above(b, "", a) || above(a, PATTERN_INDEX, b) ||
+	       above(b, PATTERN_INDEX, a);
 }
 
 /* What is wrong with the name of an archive, or NULL. */

@@ -139,6 +139,7 @@ static void what_is_wrong_is_said(void)
 		{"a=.tar", ".tar.zst"},
 		{"a=tar", ".tar.zst"},
 		{"a=in.tar/x.tar", "below another"},
+		{"a=in.tar.idx/x.tar", "below another"},
 	};
 	SCOPED_PATTERNS struct patterns *p =
 		parse((const char *[]){"old=in.tar", "old=d/e/f.tar", NULL});
