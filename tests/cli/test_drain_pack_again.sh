@@ -139,8 +139,25 @@ for r in 0 1; do echo "second $r" >s.$r/l/f$((1 - r)); done
 drains 4 2 $P --delete
 check "$what: what was there stays" cmp x.tar d/x.tar
 is "$what" "second 1 second 0: " "$(member d/x.tar.ebt-new l/f0) $(member d/x.tar.ebt-new l/f1): $(left)"
+what="freed, and an output has the name"
+for n in 1 2; do
+	fresh $n
+	mkdir s.0/l
+	echo first >s.0/l/f
+	drains 0 $n $P --delete
+	cp -a d/x.tar .
+	echo output >s.0/x.tar
+	expect 1 $n --overwrite=refuse "$WORK/s.%r" "$WORK/d"
+	drains 4 $n
+	check "$what: what was there stays" cmp x.tar d/x.tar
+	is "$what" "x.tar x.tar.ebt-new x.tar.idx: output" "$(names): $(cat d/x.tar.ebt-new)"
+	quiet 4 $n
+done
 what="freed, and always"
-rm d/x.tar.ebt-new*
+fresh 2
+mkdir s.0/l s.1/l
+for r in 0 1; do echo "second $r" >s.$r/l/f$r; done
+drains 0 2 $P --delete
 for r in 0 1; do echo "third $r" >s.$r/l/f$r; done
 drains 4 2 $P --overwrite=always
 is "$what: what is nowhere else stays" "first 0 third 0" "$(member d/x.tar l/f0) $(member d/x.tar.ebt-new l/f0)"

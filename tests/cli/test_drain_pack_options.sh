@@ -29,7 +29,7 @@ for bad in "" x x= =x.tar =/x.tar 'a=/x.tar' 'a=../x.tar' 'a=b/../x.tar' 'a=./x.
 	expect 2 1 "--pack=$bad" "$WORK/s.%r" "$WORK/d"
 	is "$what: $bad: lines" 2 "$(wc -l <err)"
 done
-for bad in "a=x.tar b=x.tar/y.tar" "a=x.tar/y.tar b=x.tar"; do
+for bad in "a=x.tar b=x.tar/y.tar" "a=x.tar/y.tar b=x.tar" "a=x.tar b=x.tar.idx/y.tar" "a=x.tar.idx/y.tar b=x.tar"; do
 	expect 2 1 --pack="${bad% *}" --pack="${bad#* }" "$WORK/s.%r" "$WORK/d"
 done
 absent d
