@@ -431,6 +431,18 @@ for how in auto always update; do
 	absent s.1/sub/more
 done
 
+# Without a journal nobody knows that it is ours: asked to be replaced, it must not hold anything alone.
+what="no journal"
+anew
+mv s.1/sub moved
+with=(--delete --overwrite=always)
+struck EBT_TEST_RANK=any EBT_TEST_CALLS=,write, EBT_TEST_AT=1 EBT_TEST_ON=1 EBT_TEST_ERROR=28 || fail "$what: nothing was struck"
+is "$what: status" 0 $status
+says "no room in the journal for all.tar"
+exists s.0/sub/steady
+mv moved s.1/sub
+again "${with[@]}"
+
 # No room in DEST: the archive is named, all else comes.
 if [ "$(id -u)" = 0 ] && mkdir small && mount -t tmpfs -o size=4m tmpfs small 2>/dev/null; then
 	MOUNTS=("$WORK/small")

@@ -23,7 +23,11 @@ The model knows nothing of how a drain works. It has the stores as they were mad
     that comes has NAME.ebt-new, and a later one takes its place there.
   - Two names in DEST are one file exactly if one node has them as one file and neither of them
     is a union. Directories are united, the lowest node's attributes count.
-  - At any time, a name in DEST holds what was there before the drain, or what it has to hold.
+  - With --pack some of these names are not in DEST but in archives there: NAME, or where that
+    has what was freed since, NAME.ebt-new and so on. Nothing in DEST is in their way. What is in
+    one archive is one file exactly if it would be so in DEST; nothing is one with what is not.
+  - At any time, a name in DEST holds what was there before the drain, or what it has to hold. An
+    archive that can be seen is whole, and each member is what its name has to hold.
   - At any time, what a name has to hold is in DEST, or all that it is made of in the stores.
   - At the end DEST has exactly the names it has to have, a further run writes nothing, and with
     --delete nothing is left that is in DEST.
@@ -36,15 +40,18 @@ import errno
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 HOST = socket.gethostname()
 # Calls that are struck in a round: of these names, or of any that changes something.
@@ -84,6 +91,7 @@ class Want:
     parts: list = field(default_factory=list)  # (node, name) of what it is made of
     same_as: object = None  # equal for names that are one file; None: nobody's
     beside: bool = False  # by an earlier run, nothing is linked to it: it is one file with others or not
+    packed: bool = False  # in an archive
 
 
 def digest(data):
@@ -118,6 +126,34 @@ def tree(root):
     return found
 
 
+def members(path):
+    """name -> File of all in an archive, which has to be whole."""
+    found, end = {}, 0
+    try:
+        with tarfile.open(path, "r:", encoding="utf-8", errors="surrogateescape") as tar:
+            for m in tar:
+                known = {"mode": m.mode, "mtime": int(Decimal(m.pax_headers.get("mtime", m.mtime)) * NS)}
+                if m.name in found:
+                    raise Wrong(f"{path} has {m.name} twice")
+                if m.isdir():
+                    found[m.name] = File("dir", **known)
+                elif m.issym():
+                    found[m.name] = File("link", m.linkname, **known)
+                elif m.islnk():
+                    found[m.name] = found[m.linkname]
+                else:
+                    data = tar.extractfile(m).read()
+                    found[m.name] = File("file", digest(data), len(data), **known, inode=(path, m.name))
+                end = tar.offset
+        with open(path, "rb") as f:
+            f.seek(end)
+            if f.read() != bytes(1024):
+                raise Wrong(f"{path} has no end, or more behind it")
+    except (tarfile.TarError, KeyError, EOFError) as e:
+        raise Wrong(f"{path} is not whole: {e}") from None
+    return found
+
+
 def own_names(root):
     return [n for _, dirs, files in os.walk(root) for n in dirs + files if n.startswith(".ebt-drain-")]
 
@@ -131,6 +167,8 @@ class Stores:
         self.options = options
         self.policy = options.get("conflict", "auto")
         self.keeps = "overwrite" not in options and "atomic" not in options
+        # What matches, a directory with all that is in it or ends of names, and the archive.
+        self.pattern, _, self.archive = options.get("pack", "").partition("=")
         self.top = dest or f"{at}/top"
         os.makedirs(self.top, exist_ok=True)
         self.dest = f"{self.top}/d"
@@ -149,6 +187,23 @@ class Stores:
 
     def store(self, node):
         return f"{self.at}/s.{node}"
+
+    def is_packed(self, name):
+        if not self.archive:
+            return False
+        if self.pattern.startswith("/"):
+            return f"/{name}/".startswith(f"{self.pattern}/")
+        return any(part.startswith(self.pattern.removesuffix("*")) for part in name.split("/"))
+
+    def archives(self, seen):
+        """Those in DEST, with what is in each."""
+        if not self.archive:
+            return {}
+        mine = re.compile(re.escape(self.archive) + r"(\.ebt-new(\.[0-9]+)?)?")
+        return {n: members(f"{self.dest}/{n}") for n in seen if mine.fullmatch(n) and not self.was_before(n, seen[n])}
+
+    def was_before(self, name, f):
+        return name in self.before and self.before[name].look() == f.look()
 
     def put(self, node, name, data, mtime=NS, mode=0o644, holes=False):
         """A file of that content; node None: in DEST, before the drain."""
@@ -218,6 +273,9 @@ class Stores:
                     want[f"{name}.{HOST}.{r}"] = Want(f, [(r, name)], self.file[r, name], aside)
             else:
                 want[name] = Want(self.union(name, who, files), parts, f"union {name}")
+        for name, w in want.items():
+            base = name.split(f".{HOST}.")[0]
+            w.packed = self.is_packed(base)
         return self.past_what_is_there(want) if self.keeps else want
 
     def is_one(self, name, who, files):
@@ -239,7 +297,7 @@ class Stores:
         past = {}
         for name, w in want.items():
             there = self.before.get(name)
-            if not there or w.file.kind == "dir":
+            if not there or w.file.kind == "dir" or w.packed:
                 past[name] = w
             elif (there.kind, there.content, there.size) == (w.file.kind, w.file.content, w.file.size):
                 past[name] = Want(there, w.parts, None, True)
@@ -320,17 +378,33 @@ class Stores:
     def check_now(self):
         """What has to hold whenever a run has ended, however it did."""
         seen = tree(self.dest) if os.path.isdir(self.dest) else {}
+        packed = {}  # name -> how it is in any archive
+        archives = self.archives(seen)
+        for archive in sorted(archives, key=lambda name: (len(name), name)):
+            for name in archive, f"{archive}.idx":
+                seen.pop(name, None)
+            rest = packed and self.options.get("delete")
+            for name, f in archives[archive].items():
+                held = [w for w in self.held.get(name, []) if w.packed]
+                fine = [w.file.look() for w in held]
+                # Beside one that has all of it lies what of several versions was not freed yet.
+                if f.look() not in fine and not (rest and any(len(w.parts) > 1 for w in held)):
+                    raise Wrong(f"{name} in {archive} is {f}, not one of {fine}")
+                packed.setdefault(name, []).append(f.look())
         for name, f in seen.items():
             fine = [w.file.look() for w in self.held.get(name, [])]
             if name in self.before:
                 fine.append(self.before[name].look())
             if f.look() not in fine:
                 raise Wrong(f"{name} is {f}, not one of {fine}")
-        if self.options.get("atomic") and seen and set(self.want) - set(seen):
-            raise Wrong(f"visible without {sorted(set(self.want) - set(seen))[:3]}")
+        missing = {n for n, w in self.want.items() if n not in (packed if w.packed else seen)}
+        if self.options.get("atomic") and seen and missing:
+            raise Wrong(f"visible without {sorted(missing)[:3]}")
         there = [tree(self.store(r)) for r in range(self.nodes)]
         for name, w in self.want.items():
-            if name in seen and seen[name].look() == w.file.look():
+            if w.packed and w.file.look() in packed.get(name, []):
+                continue
+            if not w.packed and name in seen and seen[name].look() == w.file.look():
                 continue
             for node, part in w.parts:
                 left = there[node].get(part)
@@ -339,16 +413,20 @@ class Stores:
 
     def check_end(self):
         seen = tree(self.dest)
-        names = set(self.want) | set(self.before)
+        archives = self.archives(seen)
+        self.check_archives(seen, archives)
+        for archive in archives:
+            del seen[archive]
+            seen.pop(f"{archive}.idx", None)
+        names = {n for n, w in self.want.items() if not w.packed} | set(self.before) - set(archives)
         if set(seen) != names:
             raise Wrong(f"missing {sorted(names - set(seen))[:3]}, too much {sorted(set(seen) - names)[:3]}")
         left = own_names(self.top) + [n for n in os.listdir(self.top) if "ebt-drain-" in n]
         if left:
             raise Wrong(f"left over: {left[:3]}")
-        files, inodes = {}, {}
         for name, f in seen.items():
             w = self.want.get(name)
-            if not w:
+            if not w or w.packed:
                 if f.look() != self.before[name].look():
                     raise Wrong(f"{name} was not ours and is {f}, not {self.before[name]}")
                 continue
@@ -358,6 +436,34 @@ class Stores:
             if f.kind == "dir" and name not in self.before and not self.unproven and self.learned == 1:
                 if (f.mode, f.mtime) != (w.file.mode, w.file.mtime):
                     raise Wrong(f"directory {name} is {f}, not {w.file}")
+        self.check_links({n: f for n, f in seen.items() if n in self.want and not self.want[n].packed})
+
+    def check_archives(self, seen, archives):
+        """Together they have all that is packed."""
+        left = {name for name, w in self.want.items() if w.packed}
+        if left and self.learned == 1 and not self.unproven and not self.options.get("delete") and len(archives) != 1:
+            raise Wrong(f"not one archive, but {sorted(archives)}")
+        for archive, found in archives.items():
+            # Nobody knows any more what is in one that was there, without its index, before changes.
+            if f"{archive}.idx" not in seen and self.learned == 1:
+                raise Wrong(f"{archive} has no index")
+            fine = {n: f for n, f in found.items() if n in left and f.look() == self.want[n].file.look()}
+            self.check_links(fine)
+            for name, f in fine.items():
+                w = self.want[name]
+                if f.kind == "dir" and self.learned == 1 and len(archives) == 1:
+                    if (f.mode, f.mtime) != (w.file.mode, w.file.mtime):
+                        raise Wrong(f"directory {name} in {archive} is {f}, not {w.file}")
+        for found in archives.values():
+            left -= {n for n in left if n in found and found[n].look() == self.want[n].file.look()}
+        if left:
+            raise Wrong(f"in no archive: {sorted(left)[:3]}")
+
+    def check_links(self, seen):
+        """Which names are one file."""
+        files, inodes = {}, {}
+        for name, f in seen.items():
+            w = self.want[name]
             if f.kind == "file" and not w.beside:
                 files.setdefault(f.inode, {})[w.same_as] = name
                 inodes.setdefault(w.same_as, {})[f.inode] = name
@@ -387,6 +493,8 @@ class Stores:
         # What is not under its own name, or split, is worth a look; what was freed is forgotten.
         beside = any(name not in self.own_names() for name in self.want) and self.policy != "suffix"
         fine = [4] if beside and not self.options.get("delete") else [0, 4] if beside else [0]
+        # So is an archive that what is in another one is not in, or that finds its name taken.
+        fine = [0, 4] if self.archive else fine
         if status not in fine:
             raise Wrong(f"the last run: status {status}, not {fine}")
         self.check_now()
@@ -449,6 +557,10 @@ def more_links(stores):
     stores.link(0, "b", "d")
 
 
+def more_outputs(stores):
+    stores.put(0, "more", b"more", 5 * NS)
+
+
 def two_logs(stores):
     for r in (0, 1):
         stores.put(r, "log", b"log of %d" % r, (5 + r) * NS)
@@ -496,6 +608,7 @@ def undisturbed(stores):
         raise Wrong("a run without faults fails")
 
 
+PACK = {"pack": "*=all.tar"}
 MERGE, FREED = {"conflict": "merge"}, {"conflict": "merge", "delete": True}
 LATEST = {"conflict": "newest", "overwrite": "update", "delete": True}
 APART = {"conflict": "suffix", "overwrite": "update", "delete": True}
@@ -526,6 +639,18 @@ CASES = {
         {},
         linked_file,
         [[undisturbed, more_links, kill(r, "linkat,renameat2")] for r in (0, 1)],
+    ),
+    "an archive": (PACK, two_copies, [[kill(r, "renameat2,renameat", dies)] for r in (0, 1) for dies in ("before", "after")]),
+    "an archive, changed": (
+        PACK,
+        in_the_way,
+        [[undisturbed, changed, kill(r, "renameat2,renameat,fsync")] for r in (0, 1)],
+    ),
+    "an archive, freed": (PACK | {"delete": True}, two_copies, [[kill(r, "unlinkat")] for r in (0, 1)]),
+    "an archive, asked to be replaced": (
+        PACK | {"delete": True, "overwrite": "always"},
+        linked_file,
+        [[kill(0, "unlinkat"), more_outputs]],
     ),
     "another piece": (
         MERGE,
@@ -583,8 +708,19 @@ class Round:
             self.options["io-threads"] = r.randrange(1, 4)
         if r.random() < 0.3:
             self.options["writers"] = r.randrange(1, self.nodes + 1)
+        self.pack(random.Random(f"archives of {seed}"))
         self.own = []  # (node, name) of files that only one node has, under one name
         self.changes = 0
+
+    def pack(self, r):
+        """What other seeds make of the rest does not depend on this."""
+        freed = "delete" in self.options
+        # An atomic drain that dies while it frees does not know an archive of which some is freed;
+        # and which version of a member was the newest is not known when that is freed.
+        unknown = freed and ("atomic" in self.options or self.conflict == "newest")
+        if r.random() < 0.5 and not unknown:
+            self.options["pack"] = r.choice(["/d", "own*", "shared*", "*", "*"]) + "=all.tar"
+        self.takes_name = "atomic" not in self.options and self.overwrite != "refuse" and r.random() < 0.2
 
     def mtime(self):
         return self.r.choice([0, 5, 5, 9, 1_700_000_000]) * NS + self.r.choice([0, 0, 1, 999_999_999])
@@ -657,6 +793,8 @@ class Round:
 
     def make_before(self, stores):
         r = self.r
+        if "pack" in self.options and self.takes_name:
+            stores.put(None, "all.tar", b"of somebody", 3 * NS)
         if "atomic" in self.options or r.random() < 0.6:
             return
         for i in range(r.randrange(3)):

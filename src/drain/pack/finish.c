@@ -16,7 +16,7 @@
  * Of each that has its name, in d->pack.named:
  *
  *	 4  its number
- *	 1  1: the journal does not have it
+ *	 1  1: the journal does not have it, so nothing of it is to be freed
  *	    its path, with a NUL
  *	 4  number of nodes, each 4 bytes
  */
@@ -24,6 +24,9 @@ void pack_named(
 	struct drain *d, const struct drain_task *t, const char *path, bool unproven)
 {
 	struct buf *b = &d->pack.named;
+	/* What is asked to be replaced is, as long as nobody knows that it is ours. */
+	bool alone = !t->contested && d->o->overwrite != EBT_OVERWRITE_ALWAYS &&
+		     d->o->overwrite != EBT_OVERWRITE_UPDATE;
 	uint32_t n = 0;
 	SCOPED_LOCK(&d->lost_lock);
 	size_t before = b->len;
@@ -31,7 +34,7 @@ void pack_named(
 	while (n < t->n_sources && t->sources[n].of == DRAIN_OF_PART)
 		n++;
 	buf_put32(b, t->archive - 1);
-	buf_put8(b, t->contested && unproven);
+	buf_put8(b, !alone && unproven);
 	buf_put(b, path, strlen(path) + 1);
 	buf_put32(b, n);
 	for (uint32_t i = 0; i < n; i++)
@@ -174,6 +177,11 @@ static int finish_part(struct drain *d, uint32_t a, uint64_t *done, char *path,
 	const struct pack_part *p = &d->pack.parts[a];
 	char *as = path + DRAIN_NAME_SIZE;
 
+	if (p->unproven && d->o->free_local)
+		log_warn(&d->job.log,
+			"%s: no room in the journal for %s: what is in it is not "
+			"deleted",
+			d->store_path, d->pack.name[a]);
 	for (uint32_t i = 0; i < d->out.m->count && !p->unproven; i++) {
 		if (d->pack.of[i] == a && pack_is_copy(d, i))
 			done[i / 64] |= (uint64_t)1 << (i % 64);
