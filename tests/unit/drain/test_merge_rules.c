@@ -498,6 +498,23 @@ static void no_pass_replaces_what_an_earlier_one_freed_on_another_node(void)
 	free(s);
 }
 
+static void what_is_there_is_ours_only_if_a_seal_speaks_of_it(void)
+{
+	struct merge_target t = {.kind = F, .ino = 3, .size = 100, .mtime = 5};
+	struct merge_seal *s = calloc(1, sizeof(*s) + sizeof(s->sources[0]));
+	struct merge_seal directory = {.next = s};
+
+	*s = (struct merge_seal){.ino = 3, .size = 100, .mtime = 5, .n_sources = 1};
+	CU_ASSERT(merge_is_ours(&directory, &t));
+	CU_ASSERT(!merge_is_ours(NULL, &t));
+	t.ino = 4;
+	CU_ASSERT(!merge_is_ours(&directory, &t));
+	t.ino = 3;
+	t.size = 99;
+	CU_ASSERT(!merge_is_ours(&directory, &t));
+	free(s);
+}
+
 static void update_compares_a_shared_file_as_it_would_become(void)
 {
 	static const uint8_t kinds[3] = {F, F, F};
@@ -538,6 +555,7 @@ static const struct test tests[] = {
 	TEST(an_older_version_does_not_replace_a_newer_one_that_was_freed),
 	TEST(a_link_that_says_the_same_is_in_place_whichever_node_made_it),
 	TEST(no_pass_replaces_what_an_earlier_one_freed_on_another_node),
+	TEST(what_is_there_is_ours_only_if_a_seal_speaks_of_it),
 	TEST(update_compares_a_shared_file_as_it_would_become),
 	TEST(only_the_first_few_complaints_are_kept_and_all_are_counted),
 };
