@@ -243,6 +243,8 @@ void unarchive_free(struct unarchive *u)
 	buf_release(&u->map);
 	buf_release(&u->extents);
 	buf_release(&u->targets);
+	buf_release(&u->raw_path);
+	buf_release(&u->raw_link);
 	for (size_t i = 0; i < UNARCHIVE_LEFT_KINDS; i++)
 		free(u->left[i].first);
 	free(u->target);

@@ -36,10 +36,17 @@ int unarchive_refuse(
 /* The path of the member as it is written, for messages until it has one. */
 static const char *raw_name(struct unarchive *u, struct archive_entry *entry)
 {
-	const char *raw = archive_entry_pathname(entry);
+	const char *raw = u->headers.path ? (const char *)u->raw_path.data
+					  : archive_entry_pathname(entry);
 
 	snprintf(u->path, sizeof(u->path), "%s", raw ? raw : "without a name");
 	return raw;
+}
+
+/* What it is a link to, of either kind, as @known has it. */
+static const char *raw_link(const struct unarchive *u, const char *known)
+{
+	return known && u->headers.link ? (const char *)u->raw_link.data : known;
 }
 
 static enum names_kind kind_here(struct archive_entry *entry, bool hard_link)
@@ -189,8 +196,8 @@ static int judge_link(struct unarchive *u, struct archive_entry *entry, const ch
 static int judge_symlink(struct unarchive *u, struct archive_entry *entry, uint64_t *at,
 	struct ebt_err *err)
 {
-	const char *target =
-		u->m.e.target ? u->m.e.target : archive_entry_symlink(entry);
+	const char *target = u->m.e.target ? u->m.e.target
+					   : raw_link(u, archive_entry_symlink(entry));
 
 	if (!target || !target[0])
 		return unarchive_refuse(
@@ -392,6 +399,17 @@ static int judge_attrs(
 	return 0;
 }
 
+/* With a NUL, and where it stays. */
+static int keep_raw(struct buf *b, const char *name, size_t len, struct ebt_err *err)
+{
+	b->len = 0;
+	if (name) {
+		buf_put(b, name, len);
+		buf_put8(b, 0);
+	}
+	return buf_ok(b) ? 0 : ebt_fail(err, -ENOMEM, "names of an archive");
+}
+
 static int look_at_headers(struct unarchive *u, uint64_t start, struct ebt_err *err)
 {
 	uint64_t end = (uint64_t)archive_filter_bytes(u->a, 0);
@@ -416,6 +434,14 @@ static int look_at_headers(struct unarchive *u, uint64_t start, struct ebt_err *
 		return unarchive_refuse(u, r, err, "its headers are damaged");
 	if (r < 0)
 		return fail_attrs(u, r, err);
+	if (u->headers.large_acl && !u->o.no_xattrs)
+		return unarchive_refuse(u, -EINVAL, err,
+			"an ACL with an id above 2147483647, which cannot be read");
+	r = keep_raw(&u->raw_path, u->headers.path, u->headers.path_len, err);
+	if (r == 0)
+		r = keep_raw(&u->raw_link, u->headers.link, u->headers.link_len, err);
+	if (r < 0)
+		return r;
 	return u->headers.volume
 		       ? unarchive_refuse(u, -EINVAL, err,
 				 "a part of a file that lies in several archives")
@@ -426,8 +452,8 @@ static int look_at_headers(struct unarchive *u, uint64_t start, struct ebt_err *
 static int judge_name(struct unarchive *u, struct archive_entry *entry,
 	enum names_kind *kind, struct ebt_err *err)
 {
-	const char *raw = raw_name(u, entry), *hard = archive_entry_hardlink(entry),
-		   *flaw;
+	const char *raw = raw_name(u, entry), *flaw;
+	const char *hard = raw_link(u, archive_entry_hardlink(entry));
 	enum names_kind was;
 	int r = 1;
 

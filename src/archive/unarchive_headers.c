@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Headers a second time, for what libarchive keeps to itself: parts of multi-volume archives, which
- * it takes for files, and extended attributes, of which it does not tell from which of two kinds
- * of records they are, though the names in one kind are coded. Nothing is decided here that
+ * it takes for files, extended attributes, of which it does not tell from which of two kinds
+ * of records they are, though the names in one kind are coded, and names as they are written. Nothing is decided here that
  * libarchive decides: it has parsed all this before.
  */
 #include <ctype.h>
@@ -114,6 +114,44 @@ static void below_epoch(const char *p, size_t len, struct timespec *t)
 		*t = (struct timespec){.tv_sec = -s - 1, .tv_nsec = 1000000000 - ns};
 }
 
+static bool is_key(const char *key, size_t len, const char *what)
+{
+	return len == strlen(what) && memcmp(key, what, len) == 0;
+}
+
+/* The last one counts, but that of a sparse member before any other. */
+static void keep_names(struct headers *h, const char *key, size_t key_len,
+	const char *value, size_t len)
+{
+	bool sparse = is_key(key, key_len, "GNU.sparse.name");
+
+	if (!len || memchr(value, '\0', len))
+		return;
+	if (sparse || (is_key(key, key_len, "path") && !h->path_is_sparse)) {
+		h->path = value;
+		h->path_len = len;
+		h->path_is_sparse = sparse;
+	} else if (is_key(key, key_len, "linkpath")) {
+		h->link = value;
+		h->link_len = len;
+	}
+}
+
+/* libarchive reads ids of ACLs as int, and takes the largest of these for what is larger. */
+static bool has_large_id(const char *text, size_t len)
+{
+	uint64_t id = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		id = isdigit((unsigned char)text[i])
+			     ? id * 10 + (uint64_t)(text[i] - '0')
+			     : 0;
+		if (id > INT32_MAX)
+			return true;
+	}
+	return false;
+}
+
 /* A record KEY=VALUE. */
 static int record(
 	struct headers *h, const char *key, size_t len, headers_attr_fn attr, void *arg)
@@ -131,6 +169,10 @@ static int record(
 		below_epoch(value, value_len, &h->mtime);
 	if (value_len && *value == '-' && key_len == 5 && memcmp(key, "atime", 5) == 0)
 		below_epoch(value, value_len, &h->atime);
+	keep_names(h, key, key_len, value, value_len);
+	h->large_acl |= (is_key(key, key_len, "SCHILY.acl.access") ||
+				is_key(key, key_len, "SCHILY.acl.default")) &&
+			has_large_id(value, value_len);
 	h->map |= take_prefix(&key, &key_len, "GNU.sparse.") ||
 		  take_prefix(&key, &key_len, "SUN.holesdata");
 	h->volume |= take_prefix(&key, &key_len, "GNU.volume.");

@@ -139,6 +139,14 @@ struct headers {
 	 * second after. Seconds and what is to be added to them; 0: none.
 	 */
 	struct timespec mtime, atime;
+	/*
+	 * Of pax: names as they are there, or NULL. libarchive composes what is decomposed in UTF-8,
+	 * so that two names may become one.
+	 */
+	const char *path, *link;
+	size_t path_len, link_len;
+	bool path_is_sparse; /* of a sparse member path is no name of its own */
+	bool large_acl;	     /* there are ids in it that libarchive does not read */
 };
 /*
  * Of tar: walks [p, p + len), of which every extended attribute goes to @attr, name decoded, if not
@@ -186,6 +194,7 @@ struct unarchive {
 		map; /* of struct manifest_extent: data of the sparse member at hand */
 	struct buf extents; /* the same for e.extents */
 	struct headers headers;
+	struct buf raw_path, raw_link; /* of headers, with a NUL */
 	char path[PATH_MAX], link[PATH_MAX], above[PATH_MAX];
 	char *target;
 	struct buf targets; /* of all symbolic links, each with its NUL */

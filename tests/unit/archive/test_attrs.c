@@ -219,6 +219,27 @@ static void without_acls_nobody_gets_more_than_they_gave(void)
 	CU_ASSERT_STRING_EQUAL(out.data, "f f 0 640\n");
 }
 
+static void ids_in_acls_that_are_too_large_are_refused(void)
+{
+	static const char *const large[][2] = {{"SCHILY.acl.access",
+		"user::rw-,user:4000000000:rwx,group::r--,mask::rwx,other::---"}};
+	static const char *const most[][2] = {{"SCHILY.acl.access",
+		"user::rw-,user:2147483647:rwx,group::r--,mask::rwx,other::---"}};
+	const struct unarchive_options o = {.no_xattrs = true};
+	SCOPED_BUF struct buf b = {0};
+	SCOPED_BUF struct buf out = {0};
+
+	with_records(&b, large, 1);
+	expect_failure(&b, "id above 2147483647");
+	CU_ASSERT_EQUAL(tell(&b, SOURCE_FILE, &o, 0, &out, NULL), 0);
+	buf_release(&b);
+	with_records(&b, most, 1);
+	buf_release(&out);
+	CU_ASSERT_EQUAL(
+		tell(&b, SOURCE_FILE, &(struct unarchive_options){0}, 0, &out, NULL),
+		0);
+}
+
 static void flags_of_files_are_left_out_and_counted(void)
 {
 	SCOPED(unarchive_freep) struct unarchive *u = NULL;
@@ -250,6 +271,7 @@ static const struct test tests[] = {
 	TEST(names_in_acls_are_looked_up_or_refused),
 	TEST(acls_of_nfs_are_refused_unless_nobody_asks),
 	TEST(without_acls_nobody_gets_more_than_they_gave),
+	TEST(ids_in_acls_that_are_too_large_are_refused),
 	TEST(flags_of_files_are_left_out_and_counted),
 };
 SUITE("archive_attrs", tests)

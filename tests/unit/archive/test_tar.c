@@ -203,6 +203,39 @@ static void long_names_of_all_kinds_are_read(void)
 	}
 }
 
+/* A letter and an accent, or one letter: to a file system these are two names. */
+static void names_are_the_bytes_that_are_written(void)
+{
+	static const char apart[] = "cafe\xcc\x81", one[] = "caf\xc3\xa9";
+	SCOPED_BUF struct buf b = {0};
+	SCOPED_BUF struct buf records = {0};
+
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? one : apart;
+
+		records.len = 0;
+		pax_record(&records, "path", name, strlen(name));
+		tar_pax(&b, &records);
+		tar_header(&b, "short", '0', 1, "");
+		tar_content(&b, i ? "y" : "x", 1);
+	}
+	records.len = 0;
+	pax_record(&records, "path", "hard", 4);
+	pax_record(&records, "linkpath", apart, strlen(apart));
+	tar_pax(&b, &records);
+	tar_header(&b, "short", '1', 0, "s");
+	records.len = 0;
+	pax_record(&records, "linkpath", apart, strlen(apart));
+	tar_pax(&b, &records);
+	tar_header(&b, "soft", '2', 0, "s");
+	tar_end(&b);
+	expect(&b, TELL_CONTENT,
+		"f cafe\xcc\x81 1 <x>\n"
+		"f caf\xc3\xa9 1 <y>\n"
+		"f hard = cafe\xcc\x81 0\n"
+		"l soft -> cafe\xcc\x81\n");
+}
+
 static void headers_without_end_are_not_kept(void)
 {
 	SCOPED_BUF struct buf b = {0};
@@ -480,6 +513,7 @@ static const struct test tests[] = {
 	TEST(parts_of_several_volumes_are_refused),
 	TEST(dumps_of_directories_are_directories),
 	TEST(long_names_of_all_kinds_are_read),
+	TEST(names_are_the_bytes_that_are_written),
 	TEST(headers_without_end_are_not_kept),
 	TEST(times_and_owners_are_as_they_are_written),
 	TEST(times_that_nobody_can_count_are_times_still),
