@@ -47,24 +47,35 @@ void move_spoil(
 		"%s", why->text);
 }
 
+/* Member @entry was not read as it was scanned, but with @code. */
+static void note_state(struct move *m, const struct move_source *s, uint32_t entry,
+	int code, const struct ebt_err *why)
+{
+	bool torn = s->refused && !drain_output_gone(code);
+
+	if (s->refused && s->refused != NET_ODD)
+		pack_note(m->d, entry, PACK_MOVING);
+	move_spoil(m, entry, torn ? PACK_TORN : PACK_LOST, why);
+}
+
 static int read_content(struct move *m, struct move_source *s,
 	const struct pack_part *p, const struct members_piece *piece, unsigned char *to,
 	bool *gaps, struct ebt_err *err)
 {
 	uint32_t entry = p->member[piece->member].entry;
 	struct ebt_err why = {0};
+	/* What is as it was scanned after this is so up to here, whoever read before. */
 	int r = move_read(
-		m, s, entry, piece->from, to, (uint32_t)piece->len, false, &why);
+		m, s, entry, piece->from, to, (uint32_t)piece->len, true, &why);
 
 	if (r == -ENOMEM)
 		return ebt_failx(err, r, "%s", why.text);
 	if (r == 0)
 		return 0;
-	move_spoil(m, entry,
-		s->refused == NET_CHANGED && !drain_output_gone(r) ? PACK_TORN
-								   : PACK_LOST,
-		&why);
-	memset(to, 0, piece->len);
+	note_state(m, s, entry, r, &why);
+	/* In a last pass what there is of it was read, and is worth more than zeros. */
+	if (!m->torn || !s->refused || s->refused == NET_ODD || drain_output_gone(r))
+		memset(to, 0, piece->len);
 	*gaps = true;
 	return 0;
 }
@@ -91,24 +102,26 @@ static int read_part(struct move *m, struct move_source *s, const struct pack_pa
 	return r;
 }
 
-/* Is member @k, a file with its content here, what was scanned? */
-static int check_member(struct move *m, struct move_source *s,
-	const struct pack_part *p, size_t k, uint64_t *unsteady, struct ebt_err *err)
+/*
+ * Members are looked at when they are read. An empty one is not: it is looked at now, as what says
+ * that it is empty may have something in it, below /proc.
+ */
+static int check_empty(struct move *m, struct move_source *s, const struct pack_part *p,
+	size_t k, struct ebt_err *err)
 {
 	const struct pack_member *one = &p->member[k];
+	const struct manifest_entry *e = &m->d->out.m->entries[one->entry];
 	struct ebt_err why = {0};
 	int r;
 
-	if (m->d->out.m->entries[one->entry].kind != MANIFEST_FILE || one->joined ||
+	if (e->kind != MANIFEST_FILE || e->size || one->joined ||
 		one->head != PACK_NONE)
 		return 0;
 	r = move_read(m, s, one->entry, 0, NULL, 0, true, &why);
 	if (r == -ENOMEM)
 		return ebt_failx(err, r, "%s", why.text);
-	if (r < 0) {
-		move_spoil(m, one->entry, s->refused ? PACK_TORN : PACK_LOST, &why);
-		*unsteady += s->refused && s->refused != NET_ODD;
-	}
+	if (r < 0)
+		note_state(m, s, one->entry, r, &why);
 	return 0;
 }
 
@@ -119,12 +132,13 @@ static int check_part(struct move *m, struct move_source *s, const struct pack_p
 
 	*out = (struct net_checked){0};
 	for (size_t k = 0; k < p->places.n && r == 0; k++)
-		r = check_member(m, s, p, k, &out->unsteady, err);
+		r = check_empty(m, s, p, k, err);
 	for (size_t k = 0; k < p->places.n; k++) {
 		unsigned state = pack_member_state(m->d, p, k);
 
 		out->mended += state != 0;
-		out->unsteady += p->member[k].joined && state == PACK_TORN;
+		out->unsteady += (p->member[k].joined && state == PACK_TORN) ||
+				 (pack_state(m->d, p->member[k].entry) & PACK_MOVING);
 	}
 	return r;
 }

@@ -170,15 +170,16 @@ struct move {
 	uint32_t per_queue; /* tasks of one queue in work at most */
 	bool *tried;	    /* lock: of each queue: a task was taken */
 	bool hold; /* lock: one small file a target, until turns begin. See in_turn.c */
-	uint32_t left;		   /* lock: tasks not finished */
-	unsigned leads_running;	   /* lock */
-	uint64_t total;		   /* bytes of all nodes, for progress */
-	double next_write;	   /* lock: of --rate */
-	struct move_outcome *ends; /* lock */
-	int code;		   /* lock: what ends the drain here */
-	struct ebt_err err;	   /* lock */
-	struct move_frame *frames; /* lock: which are free */
-	uint32_t n_frames, frame;  /* bytes of content of one at most */
+	uint32_t left;		     /* lock: tasks not finished */
+	unsigned leads_running;	     /* lock */
+	uint64_t total;		     /* bytes of all nodes, for progress */
+	double next_write;	     /* lock: of --rate */
+	struct move_outcome *ends;   /* lock */
+	int code;		     /* lock: what ends the drain here */
+	struct ebt_err err;	     /* lock */
+	struct move_writer *writers; /* lock: a list: object.c */
+	struct move_frame *frames;   /* lock: which are free */
+	uint32_t n_frames, frame;    /* bytes of content of one at most */
 	struct move_resume
 		*resumes; /* compressed archives that this node leads: resume.c */
 	pthread_mutex_t rooms_lock;

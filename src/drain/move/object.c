@@ -501,6 +501,53 @@ static void finish_range(struct writing *w)
 	w->n--;
 }
 
+/* Who writes an object of which file, on this node. */
+struct move_writer {
+	struct move_writer *next;
+	dev_t dev;
+	ino_t ino;
+};
+
+static void writer_enter(struct move *m, struct move_writer *me, int fd)
+{
+	struct stat st = {0};
+
+	/* Of a file that cannot be looked at, writing tells. */
+	if (fstat(fd, &st) < 0)
+		st.st_ino = 0;
+	me->dev = st.st_dev;
+	me->ino = st.st_ino;
+	SCOPED_LOCK(&m->lock);
+	me->next = m->writers;
+	m->writers = me;
+}
+
+static bool is_written_locked(const struct move *m, const struct move_writer *me)
+{
+	for (const struct move_writer *w = m->writers; w; w = w->next) {
+		if (w->dev == me->dev && w->ino == me->ino)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A client lets nobody write to a file while it syncs it. So who is to sync waits for those who
+ * write other objects of the file here: then all their targets are busy at the same time.
+ */
+static void writer_leave(struct move *m, struct move_writer *me, bool syncs)
+{
+	struct move_writer **at = &m->writers;
+	SCOPED_LOCK(&m->lock);
+
+	while (*at != me)
+		at = &(*at)->next;
+	*at = me->next;
+	pthread_cond_broadcast(&m->changed);
+	while (syncs && me->ino && is_written_locked(m, me))
+		pthread_cond_wait(&m->changed, &m->lock);
+}
+
 static void sync_object(struct writing *w)
 {
 	const struct move_object *o = w->o;
@@ -574,10 +621,15 @@ void move_write_object(
 		.res = res,
 		.more = true,
 		.verifies = l->m->d->o->verify};
+	struct move_writer me;
+	bool syncs;
 
 	*res = (struct move_result){.target = PLACE_NONE};
+	writer_enter(l->m, &me, o->fd);
 	run(&w);
-	if (res->code == 0 && (o->sync || w.verifies))
+	syncs = res->code == 0 && (o->sync || w.verifies);
+	writer_leave(l->m, &me, syncs);
+	if (syncs)
 		sync_object(&w);
 	if (res->code == 0 && w.verifies)
 		verify_object(&w);

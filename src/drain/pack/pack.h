@@ -33,9 +33,10 @@
 
 /* What is known of an entry that goes into an archive: bits, set by any thread. */
 enum pack_state {
-	PACK_TORN = 1,	/* it is not what was scanned */
-	PACK_LOST = 2,	/* some of it could not be read, and is zeros */
-	PACK_ABOVE = 4, /* a directory of dest as well: others lie below it */
+	PACK_TORN = 1,	 /* it is not what was scanned */
+	PACK_LOST = 2,	 /* some of it could not be read, and is zeros */
+	PACK_MOVING = 8, /* torn or lost, and a further pass may find it at rest */
+	PACK_ABOVE = 4,	 /* a directory of dest as well: others lie below it */
 };
 
 struct pack_member {
