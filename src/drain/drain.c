@@ -378,8 +378,11 @@ static int carry_out_all(struct drain *d, struct ebt_err *err)
 	drain_note(d, "directories made");
 	if (r == 0)
 		drain_drop_missing(d);
-	if (r == 0)
+	if (r == 0) {
+		pack_draft(d);
 		r = drain_move_all(d, done, err);
+		pack_draft_end(d);
+	}
 	if (r == 0)
 		r = pack_finish_all(d, done, err);
 	d->rep->move += job_lap_all(&d->job);

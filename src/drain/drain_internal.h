@@ -216,6 +216,8 @@ struct drain_pack {
 	uint8_t *state; /* enum pack_state an entry */
 	struct pack_part *parts;  /* of each archive: what this node has of it */
 	struct pack_owned *owned; /* a list: archives whose name's hash is ours */
+	pthread_t drafting;
+	bool drafts; /* that thread runs: pack/listed.c */
 	struct buf
 		named; /* lost_lock: of those that have their names, see pack/finish.c */
 };

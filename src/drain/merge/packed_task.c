@@ -242,13 +242,16 @@ int merge_add_archive(struct merge *g, const struct merge_spot *s, struct pack_o
 		code = set_name(&k, g, s, o, err);
 	if (code < 0)
 		return code;
+	o->path = strdup(s->c->path);
+	o->mtime = (struct timespec){
+		.tv_sec = k.t.e.mtime, .tv_nsec = (long)k.t.e.mtime_ns};
 	k.t.contested = s->n > 1;
 	k.t.sources = (struct drain_source *)k.sources.data;
 	k.t.n_sources = (uint32_t)(k.sources.len / sizeof(*k.t.sources));
 	k.t.pieces = (struct drain_piece *)k.pieces.data;
 	k.t.n_pieces = (uint32_t)(k.pieces.len / sizeof(*k.t.pieces));
 	drain_task_encode(&k.t, &bytes);
-	if (!buf_ok(&bytes))
+	if (!buf_ok(&bytes) || !o->path)
 		return ebt_fail(err, -ENOMEM, "archives");
 	r = reader_of(bytes.data, bytes.len);
 	code = drain_task_decode(&r, &made, err);

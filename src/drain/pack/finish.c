@@ -252,6 +252,7 @@ static int take_renamed(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		if (m->renamed)
 			free((char *)m->path);
 		m->path = copy;
+		o->mended = true;
 		m->renamed = true;
 	}
 	return 0;

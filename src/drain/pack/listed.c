@@ -260,42 +260,136 @@ static int put_all(const struct drain *d, const struct pack_owned *o,
 	return r;
 }
 
+/* An index that is complete but for its name. */
+struct pack_draft {
+	int fd, dir;
+	char temp[96];
+};
+
+static void draft_free(struct pack_draft *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->dir >= 0)
+		close(f->dir);
+	free(f);
+}
+
 /* A temporary name beside @path: not like those of files, whose numbers it does not know. */
-static int open_temp(
-	const struct drain *d, const char *path, char *temp, size_t size, int *dir)
+static int open_temp(struct drain *d, const struct pack_owned *o, const char *path,
+	struct pack_draft *f)
 {
 	const char *slash = strrchr(path, '/');
 	SCOPED_FREE char *above = strndup(path, slash ? (size_t)(slash - path) : 0);
 
-	*dir = above ? drain_open_made((struct drain *)d, above, O_PATH | O_DIRECTORY)
-		     : -ENOMEM;
-	if (*dir < 0)
-		return *dir;
-	snprintf(temp, size, DRAIN_TEMPORARY "%s-%d-idx", d->id, d->job.node);
-	if (unlinkat(*dir, temp, 0) < 0 && errno != ENOENT)
+	f->dir = above ? drain_open_made(d, above, O_PATH | O_DIRECTORY) : -ENOMEM;
+	if (f->dir < 0)
+		return f->dir;
+	snprintf(f->temp, sizeof(f->temp), DRAIN_TEMPORARY "%s-%d-idx%u", d->id,
+		d->job.node, o->archive);
+	if (unlinkat(f->dir, f->temp, 0) < 0 && errno != ENOENT)
 		return -errno;
-	return openat(
-		*dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	f->fd = openat(f->dir, f->temp,
+		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return f->fd < 0 ? -errno : 0;
+}
+
+/* The index of @o, which is, or will be, at @path and look as @st says. NULL: @err. */
+static struct pack_draft *draft(struct drain *d, const struct pack_owned *o,
+	const char *path, const struct stat *st, struct ebt_err *err)
+{
+	struct pack_draft *f = calloc(1, sizeof(*f));
+	struct writing w = {0};
+	int r = 0;
+
+	if (!f) {
+		ebt_fail(err, -ENOMEM, "index");
+		return NULL;
+	}
+	f->fd = f->dir = -1;
+	r = open_temp(d, o, path, f);
+	if (r < 0)
+		ebt_fail(err, r, "%s" PATTERN_INDEX, path);
+	w.fd = f->fd;
+	if (r == 0)
+		r = put_all(d, o, st, &w, err);
+	buf_release(&w.b);
+	if (r == 0 && fsync(f->fd) < 0)
+		r = ebt_fail(err, -errno, "%s" PATTERN_INDEX, path);
+	if (r == 0)
+		return f;
+	if (f->fd >= 0)
+		unlinkat(f->dir, f->temp, 0);
+	draft_free(f);
+	return NULL;
+}
+
+static void *draft_all(void *drain)
+{
+	struct drain *d = drain;
+
+	for (struct pack_owned *o = d->pack.owned; o; o = o->next) {
+		struct stat st = {.st_size = (off_t)o->bytes, .st_mtim = o->mtime};
+
+		/* How long a compressed one is nobody knows. What fails is tried again. */
+		if (o->path && !patterns_archive(d->pack.patterns, o->archive)->zstd)
+			o->draft = draft(d, o, o->path, &st, NULL);
+	}
+	return NULL;
+}
+
+void pack_draft(struct drain *d)
+{
+	d->pack.drafts = d->pack.owned &&
+			 pthread_create(&d->pack.drafting, NULL, draft_all, d) == 0;
+}
+
+void pack_draft_end(struct drain *d)
+{
+	if (d->pack.drafts)
+		pthread_join(d->pack.drafting, NULL);
+	d->pack.drafts = false;
+}
+
+static void drop_draft(struct pack_owned *o)
+{
+	if (!o->draft)
+		return;
+	unlinkat(o->draft->dir, o->draft->temp, 0);
+	draft_free(TAKE(o->draft));
+}
+
+void pack_drop_drafts(struct drain *d)
+{
+	for (struct pack_owned *o = d->pack.owned; o; o = o->next)
+		drop_draft(o);
 }
 
 /* As the archive may be read, its index may. */
-static int finish_temp(
-	int fd, int dir, const char *temp, const char *base, const struct stat *st)
+static int name_draft(
+	const struct pack_draft *f, const char *base, const struct stat *st)
 {
-	if (fchmod(fd, st->st_mode & 0644) < 0 || fsync(fd) < 0)
+	if (fchmod(f->fd, st->st_mode & 0644) < 0)
 		return -errno;
 	/* As root for somebody: it is theirs. As somebody it may not be. */
-	if (fchown(fd, st->st_uid, st->st_gid) < 0 && errno != EPERM)
+	if (fchown(f->fd, st->st_uid, st->st_gid) < 0 && errno != EPERM)
 		return -errno;
-	return renameat(dir, temp, dir, base) < 0 ? -errno : 0;
+	return renameat(f->dir, f->temp, f->dir, base) < 0 ? -errno : 0;
 }
 
-static int list(struct drain *d, const struct pack_owned *o, struct ebt_err *err)
+/* It says what is: no member got another name, and the archive looks as it was to. */
+static bool is_right(const struct pack_owned *o, const struct stat *st)
+{
+	const struct index_head h = {.size = o->bytes,
+		.mtime = o->mtime.tv_sec,
+		.mtime_ns = (uint32_t)o->mtime.tv_nsec};
+
+	return o->draft && !o->mended && is_of(&h, st);
+}
+
+static int list(struct drain *d, struct pack_owned *o, struct ebt_err *err)
 {
 	SCOPED_FREE char *base = malloc(DRAIN_NAME_SIZE);
-	SCOPED_FD int dir = -1;
-	struct writing w = {.fd = -1};
-	char temp[96];
 	struct stat st;
 	int r = base ? look_at(d, o->as, &st) : -ENOMEM;
 
@@ -311,17 +405,17 @@ static int list(struct drain *d, const struct pack_owned *o, struct ebt_err *err
 	if (r)
 		return r < 0 ? r : 0;
 	snprintf(base, DRAIN_NAME_SIZE, "%s" PATTERN_INDEX, text_base(o->as));
-	w.fd = open_temp(d, o->as, temp, sizeof(temp), &dir);
-	if (w.fd < 0)
-		return ebt_fail(err, w.fd, "%s" PATTERN_INDEX, o->as);
-	r = put_all(d, o, &st, &w, err);
-	if (r == 0 && (r = finish_temp(w.fd, dir, temp, base, &st)) < 0)
-		ebt_fail(err, r, "%s" PATTERN_INDEX, o->as);
+	if (!is_right(o, &st)) {
+		drop_draft(o);
+		o->draft = draft(d, o, o->as, &st, err);
+	}
+	if (!o->draft)
+		return err ? err->code : -EIO;
+	r = name_draft(o->draft, base, &st);
 	if (r < 0)
-		unlinkat(dir, temp, 0);
-	close(w.fd);
-	buf_release(&w.b);
-	return r;
+		return ebt_fail(err, r, "%s" PATTERN_INDEX, o->as);
+	draft_free(TAKE(o->draft));
+	return 0;
 }
 
 int pack_list(void *drain, struct ebt_err *err)

@@ -100,5 +100,6 @@ void pack_owned_free(struct pack_owned *o)
 	buf_free_array(o->kept, o->n_kept);
 	free(o->item);
 	free(o->as);
+	free(o->path);
 	free(o);
 }

@@ -92,6 +92,7 @@ struct pack_owned {
 	uint32_t archive;
 	bool in_place; /* an earlier run put it there */
 	bool done;     /* this one did */
+	bool mended;   /* some of its members got other names then */
 	bool freed; /* members of an earlier one are nowhere else any more: journals say so */
 	char *as;		/* the name it has, below dest; NULL: it has none */
 	struct pack_item *item; /* by key */
@@ -99,6 +100,11 @@ struct pack_owned {
 	struct buf *kept;
 	size_t n_kept, cap_kept;
 	uint64_t bytes; /* of the archive */
+	/* That this run makes: where it is to go, and the time that it gets. */
+	char *path;
+	struct timespec mtime;
+	struct pack_draft
+		*draft; /* its index, under a temporary name: listed.c; or NULL */
 };
 
 /* owned.c. Items into the order of the archive. */
@@ -197,6 +203,14 @@ bool pack_keeps_all(
 /* The other way round: that archive has a member of the name and type of each of @o. */
 bool pack_is_within(
 	const struct drain *d, const struct pack_owned *o, const char *path);
+/*
+ * A thread that writes the indexes of archives that are about to be made: nobody waits for that then.
+ * Its end, before finish.c.
+ */
+void pack_draft(struct drain *d);
+void pack_draft_end(struct drain *d);
+/* Local. Indexes without a name go. */
+void pack_drop_drafts(struct drain *d);
 /* Local. The indexes of archives of this node, where they are not there. What fails is told. */
 int pack_list(void *drain, struct ebt_err *err);
 

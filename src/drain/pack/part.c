@@ -12,6 +12,7 @@ void pack_release(struct drain *d)
 	uint32_t n = patterns_count(d->pack.patterns);
 	struct pack_owned *o;
 
+	pack_drop_drafts(d);
 	for (uint32_t a = 0; a < n && d->pack.parts; a++) {
 		struct pack_part *p = &d->pack.parts[a];
 
