@@ -17,6 +17,7 @@
 
 #define BLOCK	   (256u << 10) /* bytes read or written at a time */
 #define FIRST_LINE 256		/* bytes that it has at most */
+#define LINE	   64		/* bytes that one of a member has, or so */
 
 /* Length of @path without @ending and a number behind it; 0: it does not end so. */
 static size_t without(const char *path, const char *ending)
@@ -275,6 +276,32 @@ static void draft_free(struct pack_draft *f)
 	free(f);
 }
 
+/*
+ * A large one over many targets, in small stripes: all of them have their part of the archive to
+ * write, and one that has all of the index as well would be the last.
+ */
+static int create(struct drain *d, int dir, const char *temp, uint64_t bytes)
+{
+	struct pfs_stripes wish = {.size = PLACE_STRIPE_UNIT};
+	uint64_t count = bytes / PLACE_STRIPE_UNIT;
+	int fd = -1;
+
+	for (uint32_t i = 0; d->at.targets && !d->at.tiered && i < d->at.n_targets; i++)
+		wish.count += d->at.pools[0].in[i] &&
+			      pfs_target_usable(&d->at.targets->target[i]);
+	if (wish.count > count)
+		wish.count = (uint32_t)count;
+	if (wish.count > 1) {
+		wish.pool = d->at.pools[0].name;
+		fd = pfs_create(d->dest.pfs, dir, temp, 0600, &wish, NULL, NULL, NULL);
+	}
+	if (fd >= 0)
+		return fd;
+	fd = openat(
+		dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
 /* A temporary name beside @path: not like those of files, whose numbers it does not know. */
 static int open_temp(struct drain *d, const struct pack_owned *o, const char *path,
 	struct pack_draft *f)
@@ -289,9 +316,8 @@ static int open_temp(struct drain *d, const struct pack_owned *o, const char *pa
 		d->job.node, o->archive);
 	if (unlinkat(f->dir, f->temp, 0) < 0 && errno != ENOENT)
 		return -errno;
-	f->fd = openat(f->dir, f->temp,
-		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return f->fd < 0 ? -errno : 0;
+	f->fd = create(d, f->dir, f->temp, (uint64_t)o->n * LINE);
+	return f->fd < 0 ? f->fd : 0;
 }
 
 /* The index of @o, which is, or will be, at @path and look as @st says. NULL: @err. */
