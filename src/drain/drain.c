@@ -185,12 +185,15 @@ static int free_local(void *arg, struct ebt_err *err)
  * Collective. All that was to be done is. The journal ends before local files go: a later run
  * is not to take what that does to their directories for something new.
  */
-static int end_all(
-	struct drain *d, bool finished, const uint64_t *done, struct ebt_err *err)
+static int end_all(struct drain *d, bool finished, uint64_t *done, struct ebt_err *err)
 {
 	int lost = d->proof.splits_lost;
-	int r = job_agree_all(
-		&d->job, finished ? drain_journal_finish(d, err) : 0, err);
+	int r = d->pack.of && d->o->free_local ? pack_note_home(d, done, err) : 0;
+
+	r = job_agree_all(&d->job, r, err);
+	if (r == 0)
+		r = job_agree_all(
+			&d->job, finished ? drain_journal_finish(d, err) : 0, err);
 
 	if (r < 0 || !d->o->free_local)
 		return r;

@@ -236,6 +236,22 @@ int journal_each_frames(const struct journal *j,
 	return r;
 }
 
+int journal_each_packed(const struct journal *j,
+	int (*fn)(void *arg, const struct journal_packed *p), void *arg)
+{
+	SCOPED_JOURNAL_SCAN struct journal_scan s = {
+		.data = j->bytes.data, .len = j->bytes.len};
+	struct journal_record rec;
+	int r, code;
+
+	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
+		code = rec.kind == JOURNAL_PACKED ? fn(arg, &rec.packed) : 0;
+		if (code)
+			return code;
+	}
+	return r;
+}
+
 int journal_each_split(
 	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg)
 {
@@ -258,7 +274,7 @@ int journal_each_split(
 	return r;
 }
 
-/* The seals and splits as they lie in the file, one after the other. */
+/* Seals, splits and what is packed, as they lie in the file, one after the other. */
 static int copy_seals(const struct journal *j, struct buf *out, struct ebt_err *err)
 {
 	SCOPED_JOURNAL_SCAN struct journal_scan s = {
@@ -268,7 +284,7 @@ static int copy_seals(const struct journal *j, struct buf *out, struct ebt_err *
 
 	while ((r = journal_scan_next(&s, &rec, err)) > 0) {
 		/* Directories that a finished drain made are done with: see journal.h. */
-		if (rec.kind == JOURNAL_SPLIT ||
+		if (rec.kind == JOURNAL_SPLIT || rec.kind == JOURNAL_PACKED ||
 			(journal_is_seal(&rec) &&
 				(rec.seal.n_sources || !j->head.finished)))
 			buf_put(out, j->bytes.data + rec.start, rec.end - rec.start);

@@ -13,6 +13,8 @@
  *            on: a node that is left alone with its version does not take the plain name
  *   frames   of a compressed archive that is not complete yet, under its temporary name: those that
  *            are there, synced. A later run that has the same to pack goes on behind them
+ *   packed   outputs of this node that are in an archive, before the first of them is freed: an
+ *            archive is in place as a whole, and what is left of it is not known by its seal
  *   end      that drain was finished; the seals stay good for the next one to the same dest
  *
  * Each record carries its length and digest; a torn one at the end counts as not there.
@@ -85,6 +87,16 @@ struct journal_frame {
 	struct ebt_digest digest;
 };
 
+/* Outputs of this node by keys that tell versions apart: what these are its writer knows. */
+struct journal_packed {
+	const char *path; /* of the archive, below dest */
+	uint64_t ino;	  /* of it; 0: not known */
+	bool older;	  /* they are not in it, but another node's version is */
+	uint32_t n;
+	const unsigned char *keys; /* JOURNAL_KEY_LEN bytes each, little-endian */
+};
+#define JOURNAL_KEY_LEN 8
+
 struct journal_head {
 	char id[33];
 	const char *dest; /* absolute */
@@ -121,12 +133,15 @@ int journal_each(const struct journal *j,
 /* The same for frames. */
 int journal_each_frames(const struct journal *j,
 	int (*fn)(void *arg, const struct journal_frames *f), void *arg);
+/* The same for what is packed. */
+int journal_each_packed(const struct journal *j,
+	int (*fn)(void *arg, const struct journal_packed *p), void *arg);
 /* The same for the paths of splits. */
 int journal_each_split(
 	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg);
 /*
- * A new journal in place of the old one, with @keep (the same dest again) keeping its splits
- * and seals; those without sources, of directories that a drain makes and finishes at its
+ * A new journal in place of the old one, with @keep (the same dest again) keeping its splits,
+ * what is packed, and seals; those without sources, of directories that a drain makes and finishes at its
  * end, only if the old one was not finished.
  */
 int journal_begin(struct journal *j, const char *id, const char *dest, bool atomic,

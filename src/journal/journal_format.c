@@ -143,6 +143,18 @@ void journal_put_frames(struct buf *out, const struct journal_frames *f)
 	end_record(out, at);
 }
 
+void journal_put_packed(struct buf *out, const struct journal_packed *p)
+{
+	size_t at = begin_record(out, JOURNAL_PACKED);
+
+	buf_put64(out, p->ino);
+	buf_put8(out, p->older);
+	buf_put32(out, p->n);
+	buf_put(out, p->keys, (size_t)p->n * JOURNAL_KEY_LEN);
+	buf_put(out, p->path, strlen(p->path) + 1);
+	end_record(out, at);
+}
+
 static bool get_head(struct reader *r, uint32_t version, struct journal_head *h)
 {
 	const char *id = reader_take(r, ID_LEN);
@@ -268,6 +280,23 @@ static bool get_frames(struct reader *r, struct journal_frames *f)
 	return f->n <= UINT32_MAX - f->first && names_ok(f->path, len, 1);
 }
 
+static bool get_packed(struct reader *r, struct journal_packed *p)
+{
+	uint8_t older;
+	size_t len;
+
+	p->ino = reader_get64(r);
+	older = reader_get8(r);
+	p->n = reader_get32(r);
+	if (r->failed || older > 1 || p->n > reader_left(r) / JOURNAL_KEY_LEN)
+		return false;
+	p->older = older;
+	p->keys = reader_take(r, (size_t)p->n * JOURNAL_KEY_LEN);
+	len = reader_left(r);
+	p->path = reader_take(r, len);
+	return names_ok(p->path, len, 1);
+}
+
 static int get_payload(struct journal_scan *s, struct reader *r,
 	struct journal_record *rec, struct ebt_err *err)
 {
@@ -294,6 +323,8 @@ static int get_payload(struct journal_scan *s, struct reader *r,
 		return get_split(r, rec);
 	case JOURNAL_FRAMES:
 		return get_frames(r, &rec->frames);
+	case JOURNAL_PACKED:
+		return get_packed(r, &rec->packed);
 	}
 	return 0;
 }

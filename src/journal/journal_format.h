@@ -4,11 +4,12 @@
  *
  *	   0   8  magic, "EBT-DRN\n"
  *	   8   4  version, 5; a reader refuses a later one; 1 has no splits, 2 no inodes,
- *		  3 no seals under another name, nor of what lacks attributes, 4 no frames
+ *		  3 no seals under another name, nor of what lacks attributes, 4 no frames and nothing packed
  *	records
  *	   0   4  length of the payload, n
  *	   4   1  kind: 1 head, 2 seal, 3 end, 4 split, 5 seal of an inode,
- *		  6 seal under another name, 7 seal of what lacks attributes, 8 frames
+ *		  6 seal under another name, 7 seal of what lacks attributes, 8 frames,
+ *		  9 packed
  *	   5   n  payload
  *	      16  XXH3-128 of all of the record before it: low half, high half
  *	head: the first record, and only that
@@ -43,6 +44,12 @@
  *	  28   4  number of frames, n
  *	  32 20n  frames: length, and XXH3-128 of its bytes: low half, high half
  *	          path of the temporary file with a final NUL
+ *	packed
+ *	   0   8  inode of the archive, 0 if it is not known
+ *	   8   1  1: an older version, which is not in it
+ *	   9   4  number of keys, n
+ *	  13  8n  keys
+ *	          path of the archive with a final NUL
  *	split
  *	   0   4  number of paths, at least 1
  *	   4      paths, each with a final NUL
@@ -66,6 +73,7 @@ enum journal_kind {
 	JOURNAL_SEAL_AS = 6,
 	JOURNAL_SEAL_LACKS = 7,
 	JOURNAL_FRAMES = 8,
+	JOURNAL_PACKED = 9,
 };
 
 /* A new journal up to its first seal. */
@@ -80,6 +88,8 @@ void journal_put_frames(struct buf *out, const struct journal_frames *f);
 void journal_put_frame(struct buf *list, const struct journal_frame *f);
 struct journal_frame journal_frame(const struct journal_frames *f, uint32_t i);
 
+void journal_put_packed(struct buf *out, const struct journal_packed *p);
+
 /* A source to bytes and back; false if it has no such time. Tasks and messages carry it too. */
 #define JOURNAL_SOURCE_LEN 36
 void journal_put_source(struct buf *out, const struct journal_source *s);
@@ -90,7 +100,9 @@ struct journal_record {
 	struct journal_head head; /* JOURNAL_HEAD; dest lies in the bytes */
 	struct journal_seal seal; /* journal_is_seal; names lie in the bytes */
 	struct journal_frames
-		frames;	   /* JOURNAL_FRAMES; path and list lie in the bytes */
+		frames; /* JOURNAL_FRAMES; path and list lie in the bytes */
+	struct journal_packed
+		packed;	   /* JOURNAL_PACKED; path and keys lie in the bytes */
 	const char *paths; /* JOURNAL_SPLIT; they lie in the bytes */
 	uint32_t n_paths;
 	size_t start, end; /* of the record in the bytes */

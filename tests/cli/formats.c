@@ -509,6 +509,12 @@ static void journal(const struct page *p, const char *path, char **nodes)
 			f = field(&x, "seal");
 			print_seal(p, f->data, f->data + f->len, nodes);
 			break;
+		case 9:
+			x = parse(p, "Packed", f->data, f->data + f->len);
+			printf("packed %" PRIu64 " older %" PRIu64 "\n",
+				number(&x, "keys"), number(&x, "older"));
+			print_names("archive", field(&x, "path"), 1);
+			break;
 		case 8:
 			print_frames(p, f->data, f->data + f->len);
 			break;

@@ -160,7 +160,7 @@ for r in 0 1; do echo "second $r" >s.$r/l/f$r; done
 drains 0 2 $P --delete
 for r in 0 1; do echo "third $r" >s.$r/l/f$r; done
 drains 4 2 $P --overwrite=always
-is "$what: what is nowhere else stays" "first 0 third 0" "$(member d/x.tar l/f0) $(member d/x.tar.ebt-new l/f0)"
+is "$what: what is nowhere else stays" "second 0 third 0" "$(member d/x.tar l/f0) $(member d/x.tar.ebt-new l/f0)"
 what="freed with a later run"
 outputs 2
 drains 0 2 $P

@@ -60,6 +60,9 @@ static size_t use(const uint8_t *data, size_t size)
 		} else if (rec.kind == JOURNAL_FRAMES) {
 			use_frames(&rec.frames);
 			journal_put_frames(&again, &rec.frames);
+		} else if (rec.kind == JOURNAL_PACKED) {
+			FUZZ_CHECK(manifest_path_ok(rec.packed.path));
+			journal_put_packed(&again, &rec.packed);
 		} else {
 			journal_put_end(&again);
 			ended = true;
@@ -149,6 +152,13 @@ bool fuzz_seed(unsigned n, struct buf *out)
 	if (n > 3)
 		put_frames(out);
 	if (n > 4)
+		journal_put_packed(out,
+			&(struct journal_packed){.path = "d/all.tar",
+				.ino = 7,
+				.older = n & 1,
+				.n = 2,
+				.keys = (const unsigned char *)"0123456789abcdef"});
+	if (n > 5)
 		journal_put_end(out);
-	return n < 6;
+	return n < 7;
 }

@@ -168,7 +168,7 @@ static int encode_outputs(struct merge *g, struct ebt_err *err)
 	for (uint32_t i = 0; i < d->out.m->count && r == 0; i++) {
 		bool packed = pack_has(d, i);
 
-		if (packed)
+		if (packed && !(pack_state(d, i) & (PACK_HOME | PACK_OLDER)))
 			r = put_output(&x, i, true, err);
 		if (r == 0 && (!packed || (pack_state(d, i) & PACK_ABOVE)))
 			r = put_output(&x, i, false, err);

@@ -498,8 +498,10 @@ static int set_in_place(struct pack_owned *o, const struct merge_spot *s,
 		drain_look_of(g->d, DRAIN_NODES, EBT_LOOK_BESIDE, s->c->path, s->c->as,
 			"%s: an earlier run brought it as %s",
 			merge_shown(s->c->path, shown), merge_shown(s->c->as, as));
-	for (uint32_t i = 0; i < s->n; i++)
+	for (uint32_t i = 0; i < s->n && o->as; i++) {
 		buf_put32(&g->out[s->c[i].node], o->archive);
+		merge_put_string(&g->out[s->c[i].node], o->as);
+	}
 	return o->as ? 0 : ebt_fail(err, -ENOMEM, "archives");
 }
 
@@ -583,10 +585,17 @@ static int take_in_place(void *arg, int peer, struct buf *b, struct ebt_err *err
 
 	while (reader_left(&r)) {
 		uint32_t a = reader_get32(&r);
+		const char *as = merge_get_string(&r);
+		struct pack_part *p;
 
-		if (r.failed || a >= patterns_count(d->pack.patterns))
+		if (!as || a >= patterns_count(d->pack.patterns))
 			return damaged(peer, err);
-		d->pack.parts[a].in_place = true;
+		p = &d->pack.parts[a];
+		p->in_place = true;
+		free(p->as);
+		p->as = strdup(as);
+		if (!p->as)
+			return ebt_fail(err, -ENOMEM, "archives");
 	}
 	for (uint32_t i = 0; i < d->out.m->count; i++) {
 		uint8_t *v = &d->out.verdict[i];
@@ -612,25 +621,6 @@ static int put_in_place(struct owning *w, struct ebt_err *err)
 	return r;
 }
 
-/* What got the name of its node is told by that node. */
-static void tell_named(struct drain *d, uint32_t a, char *path)
-{
-	const struct pack_part *p = &d->pack.parts[a];
-	char shown[512], name[256], as[512];
-
-	for (size_t k = 0; k < p->places.n; k++) {
-		if (!p->member[k].path || p->in_place ||
-			manifest_path(d->out.m, p->member[k].entry, path,
-				DRAIN_NAME_SIZE) < 0)
-			continue;
-		drain_look(d, EBT_LOOK_BESIDE, path, p->member[k].path,
-			"%s: several nodes have %s, and not the same: that of %s is %s",
-			text_name(d->pack.name[a], name, sizeof(name)),
-			text_name(path, shown, sizeof(shown)), d->node_name,
-			text_name(p->member[k].path, as, sizeof(as)));
-	}
-}
-
 /* Journals have it with the owner of the key; all get to know. */
 static int find_freed_all(struct merge *g, int *freed, uint32_t n, struct ebt_err *err)
 {
@@ -648,6 +638,18 @@ static int find_freed_all(struct merge *g, int *freed, uint32_t n, struct ebt_er
 	return r;
 }
 
+/* What an earlier run brought, or left out, has not come here. */
+static void set_home(struct drain *d)
+{
+	for (uint32_t i = 0; i < d->out.m->count; i++) {
+		unsigned state = pack_state(d, i);
+
+		if (state & (PACK_HOME | PACK_OLDER))
+			d->out.verdict[i] =
+				state & PACK_HOME ? DRAIN_IN_PLACE : DRAIN_OLDER;
+	}
+}
+
 int merge_pack_all(struct merge *g, struct ebt_err *err)
 {
 	struct drain *d = g->d;
@@ -662,6 +664,7 @@ int merge_pack_all(struct merge *g, struct ebt_err *err)
 
 	if (!d->pack.of)
 		return 0;
+	set_home(d);
 	d->rep->archives = d->rep->packed = 0; /* of this pass */
 	w.of = of = calloc(n, sizeof(*of));
 	w.look = look = calloc(n, sizeof(*look));
@@ -682,6 +685,6 @@ int merge_pack_all(struct merge *g, struct ebt_err *err)
 	if (r == 0)
 		r = merge_exchange_all(g, put_in_place(&w, err), take_in_place, d, err);
 	for (uint32_t a = 0; a < n && r == 0; a++)
-		tell_named(d, a, path);
+		pack_tell_named(d, a, path);
 	return r;
 }

@@ -79,6 +79,7 @@ static int check_parts(
 		if (r == 0)
 			r = move_answer(&q[i], name, err);
 		sum->mended += got[i].mended;
+		sum->stale += got[i].stale;
 		sum->unsteady += got[i].unsteady;
 		if (mended)
 			mended[i] = got[i].mended;
@@ -90,7 +91,7 @@ bool lead_is_steady(struct lead *c)
 {
 	struct net_checked sum;
 
-	return check_parts(c, &sum, NULL, NULL) == 0 && !sum.mended;
+	return check_parts(c, &sum, NULL, NULL) == 0 && !sum.mended && !sum.stale;
 }
 
 /* The header of [off, off + len) of part @i, as it is now. */
@@ -172,7 +173,7 @@ int lead_check_archive(struct lead *c, struct move_result *res)
 	if (lead_check_sources(c, &how, changed, NULL) < 0)
 		tear(c, changed);
 	r = check_parts(c, &sum, mended, &res->err);
-	if (r < 0 || !sum.mended)
+	if (r < 0 || !(sum.mended + sum.stale))
 		return r;
 	if (c->m->d->pass.turn != DRAIN_LAST &&
 		(sum.unsteady || c->m->d->pass.turn == DRAIN_ONCE)) {
@@ -181,7 +182,7 @@ int lead_check_archive(struct lead *c, struct move_result *res)
 			"%s: %llu members changed while they were read, or could not "
 			"be",
 			drain_path(c->m->d, t->e.name, shown),
-			(unsigned long long)sum.mended);
+			(unsigned long long)(sum.mended + sum.stale));
 	}
 	c->taken = MOVE_HOLED;
 	if (c->packed)

@@ -5,8 +5,11 @@
  * write all others: it is zeros, and its state says so, which its header then tells.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "drain/move/move.h"
 #include "drain/pack/pack.h"
@@ -103,40 +106,56 @@ static int read_part(struct move *m, struct move_source *s, const struct pack_pa
 }
 
 /*
- * Members are looked at when they are read. An empty one is not: it is looked at now, as what says
- * that it is empty may have something in it, below /proc.
+ * What was read of member @k is as it was scanned. Has its name come to mean something else since? An
+ * empty one was not read: what says that it is empty may have something in it, below /proc.
  */
-static int check_empty(struct move *m, struct move_source *s, const struct pack_part *p,
-	size_t k, struct ebt_err *err)
+static int check_member(struct move *m, struct move_source *s,
+	const struct pack_part *p, size_t k, char *path, struct ebt_err *err)
 {
 	const struct pack_member *one = &p->member[k];
 	const struct manifest_entry *e = &m->d->out.m->entries[one->entry];
 	struct ebt_err why = {0};
+	struct stat st;
 	int r;
 
-	if (e->kind != MANIFEST_FILE || e->size || one->joined ||
-		one->head != PACK_NONE)
+	if (e->kind != MANIFEST_FILE || one->joined || pack_member_state(m->d, p, k))
 		return 0;
-	r = move_read(m, s, one->entry, 0, NULL, 0, true, &why);
-	if (r == -ENOMEM)
-		return ebt_failx(err, r, "%s", why.text);
+	if (!e->size && one->head == PACK_NONE) {
+		r = move_read(m, s, one->entry, 0, NULL, 0, true, &why);
+		if (r == -ENOMEM)
+			return ebt_failx(err, r, "%s", why.text);
+		if (r < 0)
+			note_state(m, s, one->entry, r, &why);
+		return 0;
+	}
+	r = manifest_path(m->d->out.m, one->entry, path, MANIFEST_PATH_SIZE);
 	if (r < 0)
-		note_state(m, s, one->entry, r, &why);
+		return ebt_fail(err, r, "%s", e->name);
+	if (strlen(path) >= PATH_MAX)
+		return 0; /* by a call for it alone nobody gets there */
+	r = fstatat(m->d->storefd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == 0 && manifest_unchanged(e, &st))
+		return 0;
+	pack_note(m->d, one->entry, PACK_STALE | PACK_MOVING);
+	drain_unsettled(m->d, drain_output_gone(r) ? path : NULL);
 	return 0;
 }
 
 static int check_part(struct move *m, struct move_source *s, const struct pack_part *p,
 	struct net_checked *out, struct ebt_err *err)
 {
-	int r = 0;
+	SCOPED_FREE char *path = malloc(MANIFEST_PATH_SIZE);
+	int r = path ? 0 : ebt_fail(err, -ENOMEM, "members");
 
 	*out = (struct net_checked){0};
 	for (size_t k = 0; k < p->places.n && r == 0; k++)
-		r = check_empty(m, s, p, k, err);
+		r = check_member(m, s, p, k, path, err);
 	for (size_t k = 0; k < p->places.n; k++) {
 		unsigned state = pack_member_state(m->d, p, k);
 
 		out->mended += state != 0;
+		out->stale +=
+			!state && (pack_state(m->d, p->member[k].entry) & PACK_STALE);
 		out->unsteady += (p->member[k].joined && state == PACK_TORN) ||
 				 (pack_state(m->d, p->member[k].entry) & PACK_MOVING);
 	}

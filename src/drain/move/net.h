@@ -52,8 +52,9 @@ struct net_wanted {
 };
 struct net_checked {
 	uint64_t mended; /* headers that are others than they were */
+	uint64_t stale;	 /* members that have changed since they were read whole */
 	uint64_t
-		unsteady; /* members that are not what was scanned; the rest cannot be read */
+		unsteady; /* of both, what may come to rest: the others cannot be read */
 };
 struct net_mended {
 	uint64_t off, len; /* bytes of the part; 0: there are no more */

@@ -12,6 +12,25 @@
 #include "drain/pack/pack.h"
 #include "transport/transport.h"
 
+/* What got the name of its node is told by that node. */
+void pack_tell_named(struct drain *d, uint32_t a, char *path)
+{
+	const struct pack_part *p = &d->pack.parts[a];
+	char shown[512], name[256], as[512];
+
+	for (size_t k = 0; k < p->places.n; k++) {
+		if (!p->member[k].path || p->in_place ||
+			manifest_path(d->out.m, p->member[k].entry, path,
+				DRAIN_NAME_SIZE) < 0)
+			continue;
+		drain_look(d, EBT_LOOK_BESIDE, path, p->member[k].path,
+			"%s: several nodes have %s, and not the same: that of %s is %s",
+			text_name(d->pack.name[a], name, sizeof(name)),
+			text_name(path, shown, sizeof(shown)), d->node_name,
+			text_name(p->member[k].path, as, sizeof(as)));
+	}
+}
+
 /*
  * Of each that has its name, in d->pack.named:
  *
@@ -102,6 +121,8 @@ static int take_named(void *arg, int peer, struct buf *b, struct ebt_err *err)
 		if (to == TO_PART) {
 			d->pack.parts[a].done = true;
 			d->pack.parts[a].unproven = unproven;
+			free(d->pack.parts[a].as);
+			d->pack.parts[a].as = strdup(path);
 			continue;
 		}
 		o = owned(d, a);
@@ -170,6 +191,17 @@ static void tell(struct drain *d, const struct pack_part *p, size_t k, uint32_t 
 		text_name(text_base(as), other, sizeof(other)));
 }
 
+static void tell_stale(struct drain *d, uint32_t a, const char *path)
+{
+	char shown[512], name[256];
+
+	drain_look(d, EBT_LOOK_GREW, path, NULL,
+		"%s/%s on %s: did not stop changing: in %s it is as it was at one "
+		"moment, not as it is now",
+		d->store_path, text_name(path, shown, sizeof(shown)), d->node_name,
+		text_name(d->pack.name[a], name, sizeof(name)));
+}
+
 /* Members of this node that are in place; to the owner the names of those that have others. */
 static int finish_part(struct drain *d, uint32_t a, uint64_t *done, char *path,
 	struct buf *out, struct ebt_err *err)
@@ -190,6 +222,14 @@ static int finish_part(struct drain *d, uint32_t a, uint64_t *done, char *path,
 		uint32_t i = p->member[k].entry;
 		int r = pack_final_path(d, p, k, as, DRAIN_NAME_SIZE);
 
+		if (r == 0 && (pack_state(d, i) & PACK_STALE)) {
+			r = pack_path(d, p, k, path, DRAIN_NAME_SIZE);
+			if (r < 0)
+				return ebt_fail(
+					err, r, "%s", d->out.m->entries[i].name);
+			tell_stale(d, a, path);
+			continue;
+		}
 		if (r == 0 && !p->member[k].joined && !p->unproven)
 			done[i / 64] |= (uint64_t)1 << (i % 64);
 		if (r > 0)

@@ -118,7 +118,7 @@ static bool is_of(const struct index_head *h, const struct stat *st)
 	return h->size == (uint64_t)st->st_size && fsio_time_could_be(t, st->st_mtim);
 }
 
-static int look_at(const struct drain *d, const char *path, struct stat *st)
+int pack_look(const struct drain *d, const char *path, struct stat *st)
 {
 	SCOPED_FD int fd = fsio_open_beneath(d->dest.fd, path, O_PATH | O_NOFOLLOW);
 
@@ -134,7 +134,7 @@ static bool each_member(const struct drain *d, const char *path, index_fn fn, vo
 	SCOPED_FD int fd = open_index(d, path);
 	struct stat st;
 
-	return fd >= 0 && look_at(d, path, &st) == 0 &&
+	return fd >= 0 && pack_look(d, path, &st) == 0 &&
 	       index_reader_new(fn, arg, &r, NULL) == 0 && feed_all(fd, r, NULL) == 0 &&
 	       is_of(index_head(r), &st);
 }
@@ -417,7 +417,7 @@ static int list(struct drain *d, struct pack_owned *o, struct ebt_err *err)
 {
 	SCOPED_FREE char *base = malloc(DRAIN_NAME_SIZE);
 	struct stat st;
-	int r = base ? look_at(d, o->as, &st) : -ENOMEM;
+	int r = base ? pack_look(d, o->as, &st) : -ENOMEM;
 
 	if (r == 0)
 		r = is_listed(d, o->as, &st, err);

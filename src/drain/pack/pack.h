@@ -33,8 +33,13 @@
 
 /* What is known of an entry that goes into an archive: bits, set by any thread. */
 enum pack_state {
-	PACK_TORN = 1,	 /* it is not what was scanned */
-	PACK_LOST = 2,	 /* some of it could not be read, and is zeros */
+	PACK_TORN = 1, /* it is not what was scanned */
+	PACK_LOST = 2, /* some of it could not be read, and is zeros */
+	/* An earlier run put it into an archive that is there, or left it out for a newer one. */
+	PACK_HOME = 16,
+	PACK_OLDER = 32,
+	PACK_STALE =
+		64, /* what was scanned is in the archive whole, and has changed since */
 	PACK_MOVING = 8, /* torn or lost, and a further pass may find it at rest */
 	PACK_ABOVE = 4,	 /* a directory of dest as well: others lie below it */
 };
@@ -52,6 +57,7 @@ struct pack_member {
 struct pack_part {
 	bool claimed; /* there are entries for it here */
 	bool in_place;
+	char *as;      /* where the archive is: in place, or done; or NULL */
 	bool done;     /* it has its name, by this pass */
 	bool unproven; /* but the journal does not have it, so nothing is to be freed */
 	/* Of those entries, whatever becomes of them. */
@@ -197,7 +203,29 @@ int pack_header(const struct drain *d, const struct pack_part *p, size_t k,
 struct manifest_entry pack_entry(const struct drain *d, uint32_t i);
 void pack_release(struct drain *d);
 
-/* listed.c. Local. Every member of the archive that is @path in dest, by its index, is in @o. */
+/*
+ * home.c. What tells the version of output @i, @path, from others: its bytes, and the key of those. 0
+ * or -ENOMEM.
+ */
+int pack_version(const struct drain *d, uint32_t i, const char *path, struct buf *b);
+/* Keys of outputs that archives have, as far as these are there, by what this node wrote down. */
+struct pack_home {
+	uint64_t *keys, *older; /* ascending */
+	size_t n, n_older;
+};
+int pack_home_open(const struct drain *d, struct pack_home *h, struct ebt_err *err);
+void pack_home_release(struct pack_home *h);
+/* 0, PACK_HOME or PACK_OLDER. */
+unsigned pack_is_home(const struct pack_home *h, uint64_t key);
+/*
+ * Local. Writes down what is freed next, of bits @done and of what is in place, in a journal that has not
+ * ended; what cannot be is not freed then.
+ */
+int pack_note_home(struct drain *d, uint64_t *done, struct ebt_err *err);
+
+/* listed.c. What is under @path of dest: a regular file, or a negative errno. */
+int pack_look(const struct drain *d, const char *path, struct stat *st);
+/* Local. Every member of the archive that is @path in dest, by its index, is in @o. */
 bool pack_keeps_all(
 	const struct drain *d, const struct pack_owned *o, const char *path);
 /* The other way round: that archive has a member of the name and type of each of @o. */
@@ -214,6 +242,8 @@ void pack_drop_drafts(struct drain *d);
 /* Local. The indexes of archives of this node, where they are not there. What fails is told. */
 int pack_list(void *drain, struct ebt_err *err);
 
+/* Local. What got the name of this node in archive @a is told. @path: DRAIN_NAME_SIZE bytes. */
+void pack_tell_named(struct drain *d, uint32_t a, char *path);
 /* Any thread: the archive that is @t has its name, @path. */
 void pack_named(
 	struct drain *d, const struct drain_task *t, const char *path, bool unproven);

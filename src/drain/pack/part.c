@@ -19,6 +19,7 @@ void pack_release(struct drain *d)
 		for (size_t k = 0; k < p->places.n; k++)
 			free(p->member[k].path);
 		free(p->member);
+		free(p->as);
 		members_release(&p->places);
 	}
 	for (uint32_t a = 0; a < n && d->pack.name; a++)

@@ -102,25 +102,14 @@ static bool later(const struct manifest_entry *e, const struct pack_part *p)
 	       (e->mtime == p->mtime && e->mtime_ns > p->mtime_ns);
 }
 
-/* Whatever makes it another version of its archive. */
-static int add_version(struct drain *d, struct pack_part *p, uint32_t i,
-	const char *path, struct buf *b, struct ebt_err *err)
+/* Its version, @b, makes another one of its archive. */
+static int add_version(struct drain *d, struct pack_part *p, uint32_t i, struct buf *b,
+	struct ebt_err *err)
 {
 	const struct manifest_entry *e = &d->out.m->entries[i];
 
-	b->len = 0;
+	/* What several nodes have may come to something else. */
 	buf_put8(b, (uint8_t)d->o->conflict);
-	buf_put8(b, e->kind);
-	buf_put(b, path, strlen(path) + 1);
-	buf_put32(b, e->mode);
-	if (e->kind == MANIFEST_SYMLINK)
-		buf_put(b, e->target, strlen(e->target));
-	if (e->kind == MANIFEST_FILE) {
-		buf_put64(b, drain_lacks_attributes(d, i) ? 0 : e->ino);
-		buf_put64(b, e->size);
-		buf_put64(b, (uint64_t)e->mtime);
-		buf_put32(b, e->mtime_ns);
-	}
 	if (!buf_ok(b))
 		return ebt_fail(err, -ENOMEM, "archives");
 	p->version = digest_sum(p->version, digest_bytes(b->data, b->len));
@@ -155,52 +144,78 @@ static void mark_above(struct drain *d)
 	}
 }
 
+static int pick_open(struct drain *d, uint32_t n, struct ebt_err *err)
+{
+	size_t count = (size_t)d->out.m->count + 1;
+	bool ok;
+
+	d->pack.of = calloc(count, sizeof(*d->pack.of));
+	d->pack.room = calloc(count, sizeof(*d->pack.room));
+	d->pack.state = calloc(count, sizeof(*d->pack.state));
+	d->pack.parts = calloc(n, sizeof(*d->pack.parts));
+	d->pack.name = calloc(n, sizeof(*d->pack.name));
+	ok = d->pack.of && d->pack.room && d->pack.state && d->pack.parts &&
+	     d->pack.name;
+	for (uint32_t a = 0; a < n && ok; a++) {
+		d->pack.name[a] = strdup(patterns_archive(d->pack.patterns, a)->name);
+		ok = d->pack.name[a] != NULL;
+	}
+	return ok ? 0 : ebt_fail(err, -ENOMEM, "archives");
+}
+
+/* Output @i, of @path, if it matches. */
+static int pick_one(struct drain *d, uint32_t i, const char *path,
+	const struct pack_home *home, struct buf *b, struct ebt_err *err)
+{
+	bool dir = d->out.m->entries[i].kind == MANIFEST_DIR;
+	uint32_t a = pack_match(d->pack.patterns, path, dir);
+	struct ebt_err why = {0};
+	unsigned was;
+	int r;
+
+	d->pack.of[i] = a;
+	if (a == PATTERN_NONE)
+		return 0;
+	if (pack_version(d, i, path, b) < 0)
+		return ebt_fail(err, -ENOMEM, "archives");
+	was = dir ? 0 : pack_is_home(home, digest_bytes(b->data, b->len).lo);
+	if (was) {
+		pack_note(d, i, was);
+		return 0;
+	}
+	r = find_room(d, i, path, &why);
+	if (r == -ENOMEM)
+		return ebt_failx(err, r, "%s", why.text);
+	if (r == 0)
+		return add_version(d, &d->pack.parts[a], i, b, err);
+	d->pack.of[i] = PATTERN_NONE;
+	tell_unfit(d, a, path, &why);
+	return 0;
+}
+
 int pack_pick(struct drain *d, struct ebt_err *err)
 {
 	const struct manifest *m = d->out.m;
 	uint32_t n = patterns_count(d->pack.patterns);
+	SCOPED(pack_home_release) struct pack_home home = {0};
 	SCOPED_FREE char *path = NULL;
 	SCOPED_BUF struct buf b = {0};
-	struct ebt_err why = {0};
-	int r = 0;
+	int r;
 
 	if (!n)
 		return 0;
 	path = malloc(MANIFEST_PATH_SIZE);
-	d->pack.of = calloc((size_t)m->count + 1, sizeof(*d->pack.of));
-	d->pack.room = calloc((size_t)m->count + 1, sizeof(*d->pack.room));
-	d->pack.state = calloc((size_t)m->count + 1, sizeof(*d->pack.state));
-	d->pack.parts = calloc(n, sizeof(*d->pack.parts));
-	d->pack.name = calloc(n, sizeof(*d->pack.name));
-	if (!path || !d->pack.of || !d->pack.room || !d->pack.state || !d->pack.parts ||
-		!d->pack.name)
-		return ebt_fail(err, -ENOMEM, "archives");
-	for (uint32_t a = 0; a < n; a++) {
-		d->pack.name[a] = strdup(patterns_archive(d->pack.patterns, a)->name);
-		if (!d->pack.name[a])
-			return ebt_fail(err, -ENOMEM, "archives");
-	}
+	r = path ? pick_open(d, n, err) : ebt_fail(err, -ENOMEM, "archives");
+	if (r == 0)
+		r = pack_home_open(d, &home, err);
 	for (uint32_t i = 0; i < m->count && r == 0; i++) {
-		bool dir = m->entries[i].kind == MANIFEST_DIR;
-		uint32_t a;
-
 		r = manifest_path(m, i, path, MANIFEST_PATH_SIZE);
 		if (r < 0)
 			return ebt_fail(err, r, "%s", d->store_path);
-		a = pack_match(d->pack.patterns, path, dir);
-		d->pack.of[i] = a;
-		r = a == PATTERN_NONE ? 0 : find_room(d, i, path, &why);
-		if (r == -ENOMEM)
-			return ebt_failx(err, r, "%s", why.text);
-		if (r < 0) {
-			d->pack.of[i] = PATTERN_NONE;
-			tell_unfit(d, a, path, &why);
-			r = 0;
-		} else if (a != PATTERN_NONE) {
-			r = add_version(d, &d->pack.parts[a], i, path, &b, err);
-		}
+		r = pick_one(d, i, path, &home, &b, err);
 	}
-	mark_above(d);
+	if (r == 0)
+		mark_above(d);
 	return r;
 }
 

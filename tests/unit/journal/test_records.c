@@ -265,6 +265,49 @@ static void frames_are_there_until_the_drain_is_finished(void)
 	CU_ASSERT_EQUAL(seals(j), 3);
 }
 
+static int add_packed(void *arg, const struct journal_packed *p)
+{
+	unsigned *sum = arg;
+
+	CU_ASSERT_STRING_EQUAL(p->path, "d/all.tar");
+	for (uint32_t i = 0; i < p->n; i++) {
+		struct reader r = reader_of(p->keys + i * 8, 8);
+
+		*sum += (unsigned)reader_get64(&r) * (p->older ? 100 : 1);
+	}
+	return p->ino == 99 ? 5 : 0;
+}
+
+static void what_is_packed_is_kept_from_drain_to_drain(void)
+{
+	char tmp[64];
+	SCOPED_FD int dir = suite_tmpdir(tmp);
+	SCOPED_JOURNAL struct journal *j = NULL;
+	unsigned sum = 0;
+
+	make(dir, 2);
+	j = open_ok(dir);
+	for (unsigned i = 0; i < 3; i++) {
+		SCOPED_BUF struct buf keys = {0};
+		SCOPED_BUF struct buf rec = {0};
+
+		buf_put64(&keys, i + 1);
+		buf_put64(&keys, 10);
+		journal_put_packed(&rec, &(struct journal_packed){.path = "d/all.tar",
+						 .ino = i == 2 ? 99 : 7,
+						 .older = i == 1,
+						 .n = 2,
+						 .keys = keys.data});
+		CU_ASSERT_EQUAL(journal_add(j, &rec, NULL), 0);
+	}
+	CU_ASSERT_EQUAL(journal_finish(j, NULL), 0);
+	journal_close(TAKE(j));
+	j = open_ok(dir);
+	CU_ASSERT_EQUAL(journal_begin(j, ID_B, DEST, true, true, NULL), 0);
+	CU_ASSERT_EQUAL(journal_each_packed(j, add_packed, &sum), 5);
+	CU_ASSERT_EQUAL(sum, 11 + 1200 + 13);
+}
+
 static void an_id_is_hex_and_dest_absolute(void)
 {
 	char tmp[64];
@@ -561,6 +604,7 @@ static const struct test tests[] = {
 	TEST(directories_of_a_finished_drain_are_forgotten),
 	TEST(splits_are_kept_from_drain_to_drain),
 	TEST(frames_are_there_until_the_drain_is_finished),
+	TEST(what_is_packed_is_kept_from_drain_to_drain),
 	TEST(an_id_is_hex_and_dest_absolute),
 	TEST(a_tail_torn_anywhere_is_cut_off),
 	TEST(nothing_counts_after_a_damaged_byte),
