@@ -408,6 +408,19 @@ int drain_task_decode(struct reader *r, struct drain_task **out, struct ebt_err 
 	return 0;
 }
 
+int drain_task_copy(
+	const struct drain_task *t, struct drain_task **out, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf b = {0};
+	struct reader r;
+
+	drain_task_encode(t, &b);
+	if (!buf_ok(&b))
+		return ebt_fail(err, -ENOMEM, "task of %s", t->e.name);
+	r = reader_of(b.data, b.len);
+	return drain_task_decode(&r, out, err);
+}
+
 uint64_t drain_task_bytes(const struct drain_task *t, uint64_t start, uint64_t end)
 {
 	uint64_t sum = 0;

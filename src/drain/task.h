@@ -132,6 +132,10 @@ static inline void drain_task_list_freep(struct drain_task **t)
 void drain_task_encode(const struct drain_task *t, struct buf *out);
 int drain_task_decode(struct reader *r, struct drain_task **out, struct ebt_err *err);
 
+/* A task of its own, in one block, of one whose parts lie anywhere. */
+int drain_task_copy(
+	const struct drain_task *t, struct drain_task **out, struct ebt_err *err);
+
 /* One entry with all it points to, as drain_task_encode writes it. @name replaces e->name. */
 void drain_entry_encode(
 	const struct manifest_entry *e, const char *name, struct buf *out);

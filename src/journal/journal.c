@@ -203,75 +203,71 @@ const struct journal_head *journal_head(const struct journal *j)
 	return j->head.id[0] ? &j->head : NULL;
 }
 
-int journal_each(const struct journal *j,
-	int (*fn)(void *arg, const struct journal_seal *s), void *arg)
+/* Whom records of one kind go to. */
+struct taker {
+	int (*seal)(void *arg, const struct journal_seal *s);
+	int (*frames)(void *arg, const struct journal_frames *f);
+	int (*packed)(void *arg, const struct journal_packed *p);
+	int (*split)(void *arg, const char *path);
+	void *arg;
+};
+
+static int give(const struct taker *t, const struct journal_record *rec)
+{
+	const char *path = rec->paths;
+	int r = 0;
+
+	if (journal_is_seal(rec) && t->seal)
+		return t->seal(t->arg, &rec->seal);
+	if (rec->kind == JOURNAL_FRAMES && t->frames)
+		return t->frames(t->arg, &rec->frames);
+	if (rec->kind == JOURNAL_PACKED && t->packed)
+		return t->packed(t->arg, &rec->packed);
+	if (rec->kind != JOURNAL_SPLIT || !t->split)
+		return 0;
+	for (uint32_t i = 0; i < rec->n_paths && r == 0; i++, path += strlen(path) + 1)
+		r = t->split(t->arg, path);
+	return r;
+}
+
+/* All records; stops at and returns the first non-zero. */
+static int each(const struct journal *j, const struct taker *t)
 {
 	SCOPED_JOURNAL_SCAN struct journal_scan s = {
 		.data = j->bytes.data, .len = j->bytes.len};
 	struct journal_record rec;
-	int r;
+	int r, code;
 
 	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
-		if (journal_is_seal(&rec))
-			r = fn(arg, &rec.seal);
-		if (journal_is_seal(&rec) && r != 0)
-			return r;
+		code = give(t, &rec);
+		if (code)
+			return code;
 	}
 	return r;
+}
+
+int journal_each(const struct journal *j,
+	int (*fn)(void *arg, const struct journal_seal *s), void *arg)
+{
+	return each(j, &(struct taker){.seal = fn, .arg = arg});
 }
 
 int journal_each_frames(const struct journal *j,
 	int (*fn)(void *arg, const struct journal_frames *f), void *arg)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {
-		.data = j->bytes.data, .len = j->bytes.len};
-	struct journal_record rec;
-	int r, code;
-
-	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
-		code = rec.kind == JOURNAL_FRAMES ? fn(arg, &rec.frames) : 0;
-		if (code)
-			return code;
-	}
-	return r;
+	return each(j, &(struct taker){.frames = fn, .arg = arg});
 }
 
 int journal_each_packed(const struct journal *j,
 	int (*fn)(void *arg, const struct journal_packed *p), void *arg)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {
-		.data = j->bytes.data, .len = j->bytes.len};
-	struct journal_record rec;
-	int r, code;
-
-	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
-		code = rec.kind == JOURNAL_PACKED ? fn(arg, &rec.packed) : 0;
-		if (code)
-			return code;
-	}
-	return r;
+	return each(j, &(struct taker){.packed = fn, .arg = arg});
 }
 
 int journal_each_split(
 	const struct journal *j, int (*fn)(void *arg, const char *path), void *arg)
 {
-	SCOPED_JOURNAL_SCAN struct journal_scan s = {
-		.data = j->bytes.data, .len = j->bytes.len};
-	struct journal_record rec;
-	const char *path;
-	int r, code;
-
-	while ((r = journal_scan_next(&s, &rec, NULL)) > 0) {
-		if (rec.kind != JOURNAL_SPLIT)
-			continue;
-		path = rec.paths;
-		for (uint32_t i = 0; i < rec.n_paths; i++, path += strlen(path) + 1) {
-			code = fn(arg, path);
-			if (code)
-				return code;
-		}
-	}
-	return r;
+	return each(j, &(struct taker){.split = fn, .arg = arg});
 }
 
 /* Seals, splits and what is packed, as they lie in the file, one after the other. */

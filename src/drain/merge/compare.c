@@ -261,9 +261,9 @@ static int complain(struct merge *g, const struct merge_file *f, struct ebt_err 
 static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 {
 	const struct merge_spot *s = f->spot;
-	struct reader entry = reader_of(f->newest.data, f->newest.len), r;
+	struct reader entry = reader_of(f->newest.data, f->newest.len);
 	SCOPED_FREE struct drain_source *sources = calloc(s->n, sizeof(*sources));
-	SCOPED_BUF struct buf bytes = {0}, names = {0};
+	SCOPED_BUF struct buf names = {0};
 	struct drain_name name = {
 		.path = s->c->path, .of = s->c->of, .was = "", .ending = DRAIN_NEW};
 	struct drain_task t = {0}, *made;
@@ -299,11 +299,9 @@ static int add_task(struct merge *g, struct merge_file *f, struct ebt_err *err)
 	t.n_sources = s->n;
 	t.n_pieces = merge_join_pieces(&f->pieces);
 	t.pieces = (struct drain_piece *)f->pieces.data;
-	drain_task_encode(&t, &bytes);
-	if (!buf_ok(&bytes) || !buf_ok(&names) || !buf_ok(&f->pieces))
+	if (!buf_ok(&names) || !buf_ok(&f->pieces))
 		return ebt_fail(err, -ENOMEM, "merge");
-	r = reader_of(bytes.data, bytes.len);
-	code = drain_task_decode(&r, &made, err);
+	code = drain_task_copy(&t, &made, err);
 	if (code < 0)
 		return code;
 	made->next = g->d->own.shared;

@@ -230,9 +230,7 @@ int merge_add_archive(struct merge *g, const struct merge_spot *s, struct pack_o
 	const struct merge_look *look, struct ebt_err *err)
 {
 	SCOPED(task_release) struct task_of k = {.t = {.archive = o->archive + 1}};
-	SCOPED_BUF struct buf bytes = {0};
 	struct drain_task *made;
-	struct reader r;
 	int code = put_sources(&k, s, err);
 
 	set_look(&k, s, look);
@@ -250,11 +248,8 @@ int merge_add_archive(struct merge *g, const struct merge_spot *s, struct pack_o
 	k.t.n_sources = (uint32_t)(k.sources.len / sizeof(*k.t.sources));
 	k.t.pieces = (struct drain_piece *)k.pieces.data;
 	k.t.n_pieces = (uint32_t)(k.pieces.len / sizeof(*k.t.pieces));
-	drain_task_encode(&k.t, &bytes);
-	if (!buf_ok(&bytes) || !o->path)
-		return ebt_fail(err, -ENOMEM, "archives");
-	r = reader_of(bytes.data, bytes.len);
-	code = drain_task_decode(&r, &made, err);
+	code = o->path ? drain_task_copy(&k.t, &made, err)
+		       : ebt_fail(err, -ENOMEM, "archives");
 	if (code < 0)
 		return code;
 	made->next = g->d->own.shared;

@@ -150,7 +150,7 @@ static void sort_names(struct maker *k)
 static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 {
 	struct drain *d = k->d;
-	SCOPED_BUF struct buf pieces = {0}, names = {0}, b = {0};
+	SCOPED_BUF struct buf pieces = {0}, names = {0};
 	const struct manifest_entry *e = &d->out.m->entries[i];
 	struct drain_source source = {
 		.file = {.where = k->where,
@@ -162,7 +162,6 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 		.entry = i};
 	struct drain_task t = {.e = *e, .sources = &source, .n_sources = 1}, *made;
 	struct drain_name first;
-	struct reader r;
 	int code;
 
 	t.in_place = d->out.verdict[i] != DRAIN_WRITE;
@@ -186,11 +185,7 @@ static int make_task(struct maker *k, uint32_t i, struct ebt_err *err)
 	t.n_pieces = (uint32_t)(pieces.len / sizeof(*t.pieces));
 	if (!buf_ok(&pieces))
 		return ebt_fail(err, -ENOMEM, "tasks");
-	drain_task_encode(&t, &b);
-	if (!buf_ok(&b))
-		return ebt_fail(err, -ENOMEM, "tasks");
-	r = reader_of(b.data, b.len);
-	code = drain_task_decode(&r, &made, err);
+	code = drain_task_copy(&t, &made, err);
 	if (code < 0)
 		return code;
 	*k->tail = made;
