@@ -181,7 +181,9 @@ static void write_round(struct framing *x, const struct round *r, uint32_t n,
 	struct lead *c = x->c;
 	struct drain_task t = *c->t;
 	uint64_t plain;
-	int code = sources && pieces ? 0 : ebt_fail(&res->err, -ENOMEM, "frames");
+	int code = sources && pieces && digests
+			   ? 0
+			   : ebt_fail(&res->err, -ENOMEM, "frames");
 
 	for (uint32_t i = 0; i < n && code == 0; i++) {
 		sources[i] = (struct drain_source){.node = r->node[i],

@@ -33,15 +33,13 @@
 
 /* What is known of an entry that goes into an archive: bits, set by any thread. */
 enum pack_state {
-	PACK_TORN = 1, /* it is not what was scanned */
-	PACK_LOST = 2, /* some of it could not be read, and is zeros */
-	/* An earlier run put it into an archive that is there, or left it out for a newer one. */
-	PACK_HOME = 16,
-	PACK_OLDER = 32,
-	PACK_STALE =
-		64, /* what was scanned is in the archive whole, and has changed since */
-	PACK_MOVING = 8, /* torn or lost, and a further pass may find it at rest */
-	PACK_ABOVE = 4,	 /* a directory of dest as well: others lie below it */
+	PACK_TORN = 1,	 /* it is not what was scanned */
+	PACK_LOST = 2,	 /* some of it could not be read, and is zeros */
+	PACK_STALE = 4,	 /* it was read whole, and has changed since */
+	PACK_MOVING = 8, /* one of those, and a further pass may find it at rest */
+	PACK_HOME = 16,	 /* an earlier run put it into an archive, which is there */
+	PACK_OLDER = 32, /* or left it out for another node's, which is newer */
+	PACK_ABOVE = 64, /* a directory of dest as well: others lie below it */
 };
 
 struct pack_member {
