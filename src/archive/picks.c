@@ -12,6 +12,7 @@
 
 #include "archive/unarchive_internal.h"
 #include "base/text.h"
+#include "codec/frames.h"
 
 #define BLOCK	 512u
 #define END_MARK 1024u
@@ -28,6 +29,7 @@ struct picks {
 	uint64_t where;	     /* members and directories that were made up */
 	uint64_t end;	     /* of the last member */
 	uint64_t all, bytes; /* to be read of all, and of what is picked */
+	uint64_t frame;	     /* of a compressed archive: those before it are counted */
 	char path[PATH_MAX], above[PATH_MAX];
 };
 
@@ -60,9 +62,7 @@ static int check_head(
 		h->mtime_ns != p->archive.mtime_ns)
 		return ebt_failx(err, -ESTALE,
 			"of an archive with another size or time of change");
-	return h->unpacked == h->size
-		       ? 0
-		       : ebt_failx(err, -ENOTSUP, "of a compressed archive");
+	return 0;
 }
 
 /*
@@ -145,6 +145,18 @@ static uint64_t cost(const struct pick *pick, bool whole)
 	return pick->data - pick->header + (content < most ? content : most);
 }
 
+/* Of a compressed archive: frames as a drain makes them, each of which is decoded whole. */
+static uint64_t cost_frames(struct picks *p, const struct pick *pick, uint64_t unpacked)
+{
+	uint64_t piece = frames_piece(unpacked), first = pick->header / piece;
+	uint64_t content = pick->end - pick->data, end = pick->data;
+
+	end += pick->wanted || content < INPUT_BLOCK ? content : INPUT_BLOCK;
+	first = first > p->frame ? first : p->frame;
+	p->frame = (end + piece - 1) / piece;
+	return first < p->frame ? (p->frame - first) * piece : 0;
+}
+
 static int take(void *arg, const struct index_head *head, const struct index_member *m,
 	struct ebt_err *err)
 {
@@ -157,7 +169,7 @@ static int take(void *arg, const struct index_head *head, const struct index_mem
 		.where = p->where,
 		.type = m->type};
 	const char *flaw = names_normalise(m->path, p->path);
-	bool made_wanted;
+	bool made_wanted, packed;
 	uint64_t made;
 	int r = check_head(p, head, err);
 
@@ -177,10 +189,12 @@ static int take(void *arg, const struct index_head *head, const struct index_mem
 	p->members++;
 	p->where += made + 1;
 	p->end = pick.end;
-	p->all += cost(&pick, true);
+	packed = head->unpacked != head->size;
+	p->all += packed ? pick.end - pick.header : cost(&pick, true);
 	if (!pick.wanted && !made_wanted)
 		return 0;
-	p->bytes += cost(&pick, pick.wanted);
+	p->bytes += packed ? cost_frames(p, &pick, head->unpacked)
+			   : cost(&pick, pick.wanted);
 	pick.name = picks_name(p->path, m->link);
 	return add(p, &pick, err);
 }
@@ -222,19 +236,24 @@ int picks_feed(struct picks *p, const void *data, size_t len, struct ebt_err *er
 
 int picks_finish(struct picks *p, struct ebt_err *err)
 {
+	const struct index_head *head;
 	struct pick mark = {0};
 	int r = index_finish(p->reader, err);
 
+	if (r < 0)
+		return r;
 	/* Without members nobody has looked at it. */
-	if (r == 0)
-		r = check_head(p, index_head(p->reader), err);
-	if (r == 0 && p->archive.size - p->end != END_MARK)
+	head = index_head(p->reader);
+	r = check_head(p, head, err);
+	if (r == 0 && head->unpacked - p->end != END_MARK)
 		r = ebt_failx(err, -ENOTSUP,
 			"of an archive that has more than its members and a mark");
 	if (r < 0)
 		return r;
 	mark.header = p->end;
-	mark.data = mark.end = p->archive.size;
+	mark.data = mark.end = head->unpacked;
+	if (head->unpacked != head->size)
+		p->bytes += cost_frames(p, &mark, head->unpacked);
 	r = add(p, &mark, err);
 	if (r < 0)
 		return r;

@@ -183,11 +183,21 @@ static int find_kind(struct unarchive *u, struct ebt_err *err)
 /* From here on there is nothing but what is picked. */
 static int pick(struct unarchive *u, struct ebt_err *err)
 {
+	const struct pick *mark;
+	struct ebt_err why;
+	size_t n;
+	int r = 0;
+
 	if (!u->o.picks)
 		return 0;
-	if (u->kind != KIND_TAR || u->in.decoder || !u->in.seekable)
+	if (u->kind != KIND_TAR || !u->in.seekable)
 		return ebt_failx(err, -ENOTSUP,
 			"%s: no tar that could be read by parts", u->name);
+	mark = picks_list(u->o.picks, &n);
+	if (u->in.decoder)
+		r = input_by_frames(&u->in, mark[n].end, &why);
+	if (r < 0)
+		return ebt_failx(err, r, "%s: %s", u->name, why.text);
 	input_pick(&u->in, u->o.picks, u->o.heads);
 	return 0;
 }

@@ -36,8 +36,9 @@ struct picks; /* archive/picks.h */
 
 struct unarchive_options {
 	/*
-	 * Of a tar as it is, a file: nothing else is read, and each of them has to have the place,
-	 * path, kind and size that it has there. NULL: all of it. Has to outlive the archive.
+	 * Of a tar in a file, as it is or in frames with a seek table (-ENOTSUP for others): nothing
+	 * else is read, and each of them has to have the place, path, kind and size that it has
+	 * there. NULL: all of it. Has to outlive the archive.
 	 */
 	const struct picks *picks;
 	bool heads; /* what is picked is looked at, not read: large content is passed */

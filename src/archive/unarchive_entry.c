@@ -338,8 +338,8 @@ static int judge_file(
 	r = judge_map(u, entry, err);
 	if (r < 0)
 		return r;
-	if (u->kind == KIND_TAR && u->in.seekable && !u->in.decoder && u->m.content &&
-		!u->is_sparse && !u->headers.map)
+	if (u->kind == KIND_TAR && u->in.seekable && !u->in.decoder && !u->in.frames &&
+		u->m.content && !u->is_sparse && !u->headers.map)
 		u->m.at = (uint64_t)archive_filter_bytes(u->a, 0);
 	return 0;
 }

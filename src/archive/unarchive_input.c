@@ -49,6 +49,7 @@ void input_release(struct input *in)
 {
 	decoder_free(in->decoder);
 	in->decoder = NULL;
+	input_frames_free(TAKE(in->frames));
 	buf_release(&in->window);
 }
 
@@ -136,7 +137,10 @@ static ssize_t read_file(struct input *in, void *to, size_t len, struct ebt_err 
 		r = stopped(in, err);
 		if (r < 0)
 			return r;
-		n = pread(in->fd, to, len, (off_t)off);
+		n = in->frames ? input_frames_read(in->frames, to, len, off, err)
+			       : pread(in->fd, to, len, (off_t)off);
+		if (n < 0 && in->frames)
+			return n;
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? ebt_fail(err, -errno, "read") : n;
 }
@@ -310,6 +314,17 @@ void input_seek(struct input *in, uint64_t position)
 	in->at = position;
 	in->window.len = 0;
 	in->window_at = position;
+}
+
+int input_by_frames(struct input *in, uint64_t plain, struct ebt_err *err)
+{
+	int r = input_frames_new(in->fd, in->size, plain, &in->frames, err);
+
+	if (r < 0)
+		return r;
+	decoder_free(TAKE(in->decoder));
+	input_seek(in, 0);
+	return 0;
 }
 
 /* Not past the end, so that who reads on there sees that something is missing. */

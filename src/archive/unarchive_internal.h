@@ -12,6 +12,7 @@
 
 struct archive;
 struct archive_entry;
+struct input_frames;
 
 /*
  * unarchive_input.c: the bytes. Positions are of what libarchive is given: of the file as it is, or
@@ -35,7 +36,7 @@ struct input {
 		head[INPUT_HEAD]; /* of a stream: read before it was known what it is */
 	size_t head_len, head_at;
 	uint64_t at; /* the next byte of the file, or of what is picked of it */
-	/* Picked of a tar as it is; NULL: all of it. Positions are as if the rest was not there. */
+	/* Picked of a tar; NULL: all of it. Positions are as if the rest was not there. */
 	const struct pick *picks;
 	size_t n_picks;	  /* the end mark is one */
 	size_t pick;	  /* that at lies in */
@@ -43,6 +44,7 @@ struct input {
 	bool heads;
 	uint64_t taken; /* atomic */
 	struct decoder *decoder;
+	struct input_frames *frames; /* NULL: not read by frames */
 	struct buf window;
 	uint64_t window_at; /* position of its first byte */
 	uint64_t kept; /* position from which on it has to stay; UINT64_MAX: none */
@@ -60,6 +62,8 @@ ssize_t input_look(struct input *in, void *to, size_t len, struct ebt_err *err);
 /* From now on what is read is decoded. */
 int input_decode(
 	struct input *in, enum codec codec, unsigned threads, struct ebt_err *err);
+/* It was to be decoded from front to end: from now on by frames, if it has them. See input_frames_new. */
+int input_by_frames(struct input *in, uint64_t plain, struct ebt_err *err);
 /*
  * Another block into the window, behind what has to stay there. Its length, 0 at the end, or a
  * negative errno, as in->err says.
@@ -81,6 +85,19 @@ int input_pread(
 uint64_t input_skip(struct input *in, uint64_t len);
 /* The next block comes from there. */
 void input_seek(struct input *in, uint64_t position);
+
+/*
+ * unarchive_frames.c: a compressed file of @size bytes that has a seek table, read in any order, frame
+ * by frame: memory for two of the largest. @plain: bytes that it should be decoded to. -ENOTSUP: it
+ * cannot be read so; -ESTALE: it is another one. @fd stays the caller's.
+ */
+int input_frames_new(int fd, uint64_t size, uint64_t plain, struct input_frames **out,
+	struct ebt_err *err);
+void input_frames_free(struct input_frames *f);
+DEFINE_SCOPED(struct input_frames, input_frames_free)
+/* Bytes from @off of what they are decoded to: how many, or a negative errno. */
+ssize_t input_frames_read(struct input_frames *f, void *to, size_t len, uint64_t off,
+	struct ebt_err *err);
 
 /* unarchive_names.c: what was there, by hashes of paths that only this process can make. */
 enum names_kind {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The index beside an archive, as ebt-drain writes it: where rules leave most of a plain tar out,
- * only what is wanted is read of it. The index is a hint. One that is not of this archive, or is
+ * The index beside an archive, as ebt-drain writes it: where rules leave most of it out, only
+ * what is wanted is read of it. The index is a hint. One that is not of this archive, or is
  * damaged, is as good as none; and before anything is taken from the archive all headers that are
  * to be read are compared with what it says. So what it says wrongly costs time, and nothing else.
  */

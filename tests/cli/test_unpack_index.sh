@@ -306,7 +306,7 @@ for i in range(9000):
     with open("many/d%d/f%d" % (i // 1000, i), "wb") as f:
         f.write(os.urandom(2000 + i % 3000))
 with open("many/large", "wb") as f:
-    f.write(os.urandom(30000000))
+    f.write(os.urandom(60000000))
 P
 "$PACK" many many.tar || exit 99
 if LD_PRELOAD=$READS "$STAGE" --version >/dev/null 2>&1; then
@@ -326,6 +326,49 @@ if LD_PRELOAD=$READS "$STAGE" --version >/dev/null 2>&1; then
 	echo "without the index: $(awk '{ n += $1 } END { print n }' reads)"
 	check "that is counted" test "$(awk '{ n += $1 } END { print n }' reads)" -gt 20000000
 	WHO=()
+
+	# Compressed, frames of 16 MiB: those with what is wanted are decoded, and no others.
+	what="compressed"
+	wipe
+	mkdir -p z.0/out zdest && mv many z.0/out/many
+	timeout "$LIMIT" "$BIN/ebt-drain" --per-rank '--pack=**=many.tar.zst' "$WORK/z.%r" zdest >out 2>err || { fail "drain"; show; }
+	rules=(--include=/out/ --include=/out/many/ --include=/out/many/d0/ --include=f77 --exclude='*')
+	QUICK=
+	both "$used" 0 zdest/many.tar.zst "${rules[@]}"
+	both "most of the archive is wanted" 0 zdest/many.tar.zst --exclude=f77
+	what="compressed, bytes that are read"
+	all=$(stat -c %s zdest/many.tar.zst)
+	WHO=(env "LD_PRELOAD=$READS" "EBT_TEST_READS_OF=$WORK/zdest/many.tar.zst" "EBT_TEST_READS_IN=$WORK/reads")
+	rm -f reads
+	expect 0 2 "${rules[@]}" --unpack zdest/many.tar.zst "$WORK/with.d.%r"
+	WHO=()
+	n=$(awk '{ n += $1 } END { print n + 0 }' reads)
+	echo "$n bytes of $all are read, with the index"
+	# The first and the last, twice: headers are looked at before anything is believed.
+	check "few bytes are read: $n of $all" test "$n" -gt 0 -a "$n" -lt $((all * 2 / 3))
+	wipe
+	# A frame that nobody needs is damaged, then its seek table is not there.
+	what="compressed, damaged"
+	cp -p zdest/many.tar.zst whole.zst
+	run with "${rules[@]}" --unpack zdest/many.tar.zst
+	mkdir right && mv with.* right
+	printf 'damage' | dd of=zdest/many.tar.zst bs=1 seek=$((all / 2)) conv=notrunc status=none
+	touch -r whole.zst zdest/many.tar.zst
+	run with "${rules[@]}" --unpack zdest/many.tar.zst
+	is "status" 0 "$(cat with.status)"
+	check "the same comes" cmp right/with.looks with.looks
+	wipe
+	run with --exclude=f77 --unpack zdest/many.tar.zst
+	is "status of all of it" 1 "$(cat with.status)"
+	check "it says which" grep -q "many.tar.zst: " with.err
+	nothing_visible with.d.0 with.d.1
+	wipe
+	cp -p whole.zst zdest/many.tar.zst
+	printf 'x' | dd of=zdest/many.tar.zst bs=1 seek=$((all - 1)) conv=notrunc status=none
+	touch -r whole.zst zdest/many.tar.zst
+	timeout "$LIMIT" "$STAGE" -v --dry-run --per-rank "${rules[@]}" --unpack zdest/many.tar.zst "$WORK/dry.%r" >out 2>err
+	says "without a seek table"
+	unset QUICK
 else
 	echo "not tried: nothing can be preloaded"
 fi

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Archives of which only what is picked is read; and what is picked by an index that lies. */
+/*
+ * Archives of which only what is picked is read; and what is picked by an index that lies. All of it
+ * is done with the tar as it is, and compressed in frames of several sizes.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +11,7 @@
 
 #include "archive/picks.h"
 #include "archives.h"
+#include "codec/frames.h"
 #include "suite.h"
 
 #define SCOPED_PICKS SCOPED(picks_freep) struct picks *
@@ -16,6 +20,7 @@
 struct made {
 	struct buf tar, lines;
 	unsigned n;
+	uint32_t piece; /* bytes of a frame; 0: not compressed */
 };
 
 static void made_release(struct made *m)
@@ -59,20 +64,53 @@ static void other(
 	line(m, at, at + 512, 0, 0, type, path, type == 'h' ? link : NULL);
 }
 
+static const uint32_t pieces[] = {0, 512, 700, 100000, FRAMES_PIECE};
+#define PIECES (sizeof(pieces) / sizeof(pieces[0]))
+
+/* The archive as it lies on the disk. Empty: this build has no zstd. */
+static void lay(const struct made *m, struct buf *out)
+{
+	SCOPED(frame_packer_freep) struct frame_packer *packer = NULL;
+	SCOPED_FRAMES struct frames frames = {0};
+	struct ebt_err err = {0};
+
+	if (!m->piece) {
+		buf_put(out, m->tar.data, m->tar.len);
+		return;
+	}
+	if (frame_packer_new(1, &packer, &err) < 0) {
+		printf("not tried: %s\n", err.text);
+		return;
+	}
+	for (size_t at = 0; at < m->tar.len; at += m->piece) {
+		size_t left = m->tar.len - at;
+		uint32_t plain = left < m->piece ? (uint32_t)left : m->piece, packed;
+		unsigned char *to = buf_extend(out, frame_room(plain));
+
+		CU_ASSERT_FATAL(to != NULL);
+		CU_ASSERT_EQUAL_FATAL(frame_pack(packer, m->tar.data + at, plain, to,
+					      frame_room(plain), &packed, NULL),
+			0);
+		out->len -= frame_room(plain) - packed;
+		CU_ASSERT_EQUAL_FATAL(frames_add(&frames, packed, plain, NULL), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(frames_put_table(&frames, out, NULL), 0);
+}
+
 static bool wants(void *arg, const char *path, bool dir)
 {
 	return !strpbrk(path, arg);
 }
 
-static struct picks *pick(const struct made *m, const char *unwanted)
+/* @size: of the archive as it lies on the disk. */
+static struct picks *pick(const struct made *m, size_t size, const char *unwanted)
 {
-	const struct picks_archive archive = {.size = m->tar.len};
+	const struct picks_archive archive = {.size = size};
 	SCOPED_PICKS p = NULL;
 	SCOPED_BUF struct buf b = {0};
 	struct ebt_err err = {0};
 
-	buf_printf(&b, "EBT-INDEX 1 %zu %zu 0.000000000 %u\n", m->tar.len, m->tar.len,
-		m->n);
+	buf_printf(&b, "EBT-INDEX 1 %zu %zu 0.000000000 %u\n", size, m->tar.len, m->n);
 	buf_put(&b, m->lines.data, m->lines.len);
 	CU_ASSERT_FATAL(picks_new(&archive, wants, (void *)unwanted, &p, NULL) == 0);
 	if (picks_feed(p, b.data, b.len, &err) < 0 || picks_finish(p, &err) < 0)
@@ -86,12 +124,18 @@ static int list(const struct made *m, const char *unwanted, bool by_index, bool 
 	struct buf *out, uint64_t *bytes, struct ebt_err *err)
 {
 	SCOPED(unarchive_freep) struct unarchive *u = NULL;
-	SCOPED_PICKS p = by_index ? pick(m, unwanted) : NULL;
-	const struct unarchive_options o = {.picks = p, .heads = heads};
-	SCOPED_FD int fd = source_open(m->tar.data, m->tar.len, SOURCE_FILE);
+	struct unarchive_options o = {.heads = heads};
+	SCOPED_BUF struct buf file = {0};
+	SCOPED_PICKS p = NULL;
+	SCOPED_FD int fd = -1;
 	struct member at;
-	int r = unarchive_open(fd, "a", &o, &u, err);
+	int r;
 
+	lay(m, &file);
+	fd = source_open(file.data, file.len, SOURCE_FILE);
+	if (by_index)
+		o.picks = p = pick(m, file.len, unwanted);
+	r = unarchive_open(fd, "a", &o, &u, err);
 	while (r == 0 && (r = unarchive_next(u, &at, err)) > 0) {
 		SCOPED_FREE char *data = at.content ? calloc(1, at.e.size + 1) : NULL;
 
@@ -113,7 +157,7 @@ static int list(const struct made *m, const char *unwanted, bool by_index, bool 
 	return r;
 }
 
-static void expect_same(const struct made *m, const char *unwanted)
+static void expect_same_now(const struct made *m, const char *unwanted)
 {
 	SCOPED_BUF struct buf whole = {0};
 	SCOPED_BUF struct buf picked = {0};
@@ -131,18 +175,40 @@ static void expect_same(const struct made *m, const char *unwanted)
 	heads.len = 0;
 }
 
-/* @part of the refusal, however it is read. */
-static void expect_lie(const struct made *m, const char *unwanted, const char *part)
+static bool skips(const struct made *m)
 {
-	for (int heads = 0; heads < 2; heads++) {
+	SCOPED_BUF struct buf file = {0};
+
+	lay(m, &file);
+	return !file.len;
+}
+
+static void expect_same(struct made *m, const char *unwanted)
+{
+	for (size_t i = 0; i < PIECES; i++) {
+		m->piece = pieces[i];
+		if (!skips(m))
+			expect_same_now(m, unwanted);
+	}
+	m->piece = 0;
+}
+
+/* @part of the refusal, however it is read. */
+static void expect_lie(struct made *m, const char *unwanted, const char *part)
+{
+	for (size_t i = 0; i < 2 * PIECES; i++) {
 		SCOPED_BUF struct buf out = {0};
 		struct ebt_err err = {0};
 
-		CU_ASSERT(list(m, unwanted, true, heads, &out, NULL, &err) < 0);
+		m->piece = pieces[i / 2];
+		if (skips(m))
+			continue;
+		CU_ASSERT(list(m, unwanted, true, i % 2, &out, NULL, &err) < 0);
 		if (!strstr(err.text, part))
 			printf("\"%s\", not \"%s\"\n", err.text, part);
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, part));
 	}
+	m->piece = 0;
 }
 
 static void what_is_picked_comes_as_if_all_was_read(void)
@@ -226,7 +292,7 @@ static void little_is_read(void)
 	}
 	tar_end(&m.tar);
 	fd = source_open(m.tar.data, m.tar.len, SOURCE_FILE);
-	o.picks = p = pick(&m, "x");
+	o.picks = p = pick(&m, m.tar.len, "x");
 	CU_ASSERT_FATAL(unarchive_open(fd, "a", &o, &u, NULL) == 0);
 	CU_ASSERT_FATAL(unarchive_next(u, &at, NULL) == 1);
 	CU_ASSERT_STRING_EQUAL(at.e.name, "y50");
@@ -353,7 +419,57 @@ static void what_lies_at_the_end_is_the_mark(void)
 	expect_lie(&m, "x", "end");
 }
 
-static void nothing_but_a_plain_tar_is_read_by_parts(void)
+/* The second of two members is picked, of frames of 16 KiB. */
+static void damaged_frames_are_told(void)
+{
+	static unsigned char content[100000], got[100000];
+	SCOPED_MADE m = {.piece = 16384};
+	SCOPED_BUF struct buf lies = {0};
+	size_t frame, foot;
+
+	if (skips(&m))
+		return;
+	for (unsigned i = 0, x = 1; i < sizeof(content); i++, x = x * 69069 + 1)
+		content[i] = (unsigned char)(x >> 24);
+	file(&m, "x", content, sizeof(content));
+	file(&m, "y", content, sizeof(content));
+	tar_end(&m.tar);
+	lay(&m, &lies);
+	frame = lies.len / (m.tar.len / m.piece + 1) + 1;
+	foot = lies.len - FRAMES_FOOT;
+	const struct {
+		size_t byte;
+		int opens, reads;
+	} cases[] = {
+		{5 * frame, 0, 0}, /* of what is left out, which nobody sees */
+		{9 * frame, 0, -EBADMSG},
+		{foot - 8, -EBADMSG, 0},     /* packed bytes of the last frame */
+		{foot - 3, -ESTALE, 0},	     /* what they are decoded to */
+		{lies.len - 1, -ENOTSUP, 0}, /* no seek table */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		SCOPED(unarchive_freep) struct unarchive *u = NULL;
+		SCOPED_PICKS p = pick(&m, lies.len, "x");
+		struct unarchive_options o = {.picks = p};
+		SCOPED_FD int fd = -1;
+		struct member at;
+
+		lies.data[cases[i].byte] ^= 0x10;
+		fd = source_open(lies.data, lies.len, SOURCE_FILE);
+		lies.data[cases[i].byte] ^= 0x10;
+		CU_ASSERT_EQUAL(unarchive_open(fd, "a", &o, &u, NULL), cases[i].opens);
+		if (!u)
+			continue;
+		CU_ASSERT_EQUAL(unarchive_next(u, &at, NULL), 1);
+		CU_ASSERT_EQUAL(
+			unarchive_read(u, 0, got, sizeof(got), NULL), cases[i].reads);
+		CU_ASSERT(cases[i].reads < 0 || memcmp(got, content, sizeof(got)) == 0);
+		CU_ASSERT_EQUAL(unarchive_next(u, &at, NULL), cases[i].reads);
+	}
+}
+
+static void nothing_but_a_tar_is_read_by_parts(void)
 {
 	SCOPED_MADE m = {0};
 	SCOPED_PICKS p = NULL;
@@ -361,7 +477,7 @@ static void nothing_but_a_plain_tar_is_read_by_parts(void)
 
 	file(&m, "a", "a", 1);
 	tar_end(&m.tar);
-	o.picks = p = pick(&m, "");
+	o.picks = p = pick(&m, m.tar.len, "");
 	for (unsigned i = 0; i < 2; i++) {
 		SCOPED(unarchive_freep) struct unarchive *u = NULL;
 		SCOPED_BUF struct buf cpio = {0};
@@ -383,6 +499,7 @@ static const struct test tests[] = {
 	TEST(places_without_a_header_are_told),
 	TEST(what_no_index_has_is_told),
 	TEST(what_lies_at_the_end_is_the_mark),
-	TEST(nothing_but_a_plain_tar_is_read_by_parts),
+	TEST(damaged_frames_are_told),
+	TEST(nothing_but_a_tar_is_read_by_parts),
 };
 SUITE("archive_picked", tests)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "codec/frames.h"
 #include "suite.h"
 
 #define SCOPED_PICKS SCOPED(picks_freep) struct picks *
@@ -179,7 +180,7 @@ static void an_index_of_another_archive_is_refused(void)
 		{"EBT-INDEX 1 10240 10240 8.000000009 1\n0 9216 0 0 f a\n", -ESTALE},
 		{"EBT-INDEX 1 10240 10240 7.000000008 1\n0 9216 0 0 f a\n", -ESTALE},
 		{"EBT-INDEX 1 10240 10240 8.000000009 0\n", -ESTALE},
-		{"EBT-INDEX 1 10240 20480 7.000000009 1\n0 19456 0 0 f a\n", -ENOTSUP},
+		{"EBT-INDEX 1 10240 20480 7.000000009 1\n0 9216 0 0 f a\n", -ENOTSUP},
 		/* Something lies between the last member and the mark. */
 		{HEAD "1\n0 9215 0 0 f a\n", -EBADMSG},
 		{HEAD "1\n0 8704 0 0 f a\n", -ENOTSUP},
@@ -224,6 +225,39 @@ static void it_pays_where_half_need_not_be_read(void)
 	CU_ASSERT(pays("axy", one, 3));
 }
 
+/* Frames are decoded whole, each once however many members it has; that with the mark as well. */
+static void compressed_it_pays_where_half_need_not_be_decoded(void)
+{
+	static const struct {
+		const char *unwanted;
+		bool pays;
+	} cases[] = {{"bcdef", true}, {"cdef", true}, {"def", false}, {"abcdef", true},
+		{"abef", true}, {"g", false}};
+	const unsigned long long frame = FRAMES_PIECE;
+	SCOPED_BUF struct buf index = {0};
+
+	/* Six frames; in the first of them are many small ones. */
+	buf_printf(
+		&index, "EBT-INDEX 1 10240 %llu 7.000000009 1029\n", 6 * frame + 1024);
+	for (unsigned i = 0; i < 1024; i++)
+		buf_printf(&index, "%u %u 0 0 f a%u\n", i * 512, i * 512 + 512, i);
+	for (unsigned i = 0; i < 5; i++) {
+		unsigned long long at = i ? (i + 1) * frame : 1024 * 512ull;
+
+		buf_printf(&index, "%llu %llu %llu %llu f %c\n", at, at + 512,
+			(i + 2) * frame - at - 512, (i + 2) * frame - at - 512,
+			'b' + i);
+	}
+	buf_put8(&index, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		SCOPED_PICKS p =
+			pick(cases[i].unwanted, (const char *)index.data, 1000, NULL);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+		CU_ASSERT_EQUAL(picks_pay(p), cases[i].pays);
+	}
+}
+
 static void an_archive_without_members_has_an_index(void)
 {
 	const struct picks_archive empty = {1024, 7, 9};
@@ -247,6 +281,7 @@ static const struct test tests[] = {
 	TEST(members_are_counted_as_if_all_were_read),
 	TEST(an_index_of_another_archive_is_refused),
 	TEST(it_pays_where_half_need_not_be_read),
+	TEST(compressed_it_pays_where_half_need_not_be_decoded),
 	TEST(an_archive_without_members_has_an_index),
 };
 SUITE("archive_picks", tests)
