@@ -128,7 +128,7 @@ ssize_t input_frames_read(
 	uint64_t left;
 	int r = 0;
 
-	if (i == f->table.n)
+	if (len == 0 || i == f->table.n)
 		return 0;
 	if (i != f->at)
 		r = decode(f, i, err);
