@@ -3,11 +3,13 @@
  * A regular file is only ever read with pread: its offset is the caller's, and others may read it
  * at the same time. A stream is waited for with poll, so that it can be stopped.
  *
- * The window is one buffer. libarchive asks for more only when it is done with what it got last,
- * or has a copy of it: until then nothing in the window moves.
+ * The window is one buffer. While libarchive reads headers nothing that it was given goes away: of a
+ * cpio's symbolic link it reads the target, and then looks at the name once more, wherever it was. Of
+ * content it asks for more only when it is done with what it got last, or has a copy of it.
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -45,12 +47,19 @@ void input_pick(struct input *in, const struct picks *picks, bool heads)
 		in->size += in->picks[i].end - in->picks[i].header;
 }
 
+static void free_parked(struct input *in)
+{
+	while (in->n_parked)
+		free(in->parked[--in->n_parked]);
+}
+
 void input_release(struct input *in)
 {
 	decoder_free(in->decoder);
 	in->decoder = NULL;
 	input_frames_free(TAKE(in->frames));
 	buf_release(&in->window);
+	free_parked(in);
 }
 
 static int stopped(const struct input *in, struct ebt_err *err)
@@ -195,25 +204,45 @@ int input_decode(
 	return decoder_new(codec, read_raw, in, threads, &in->decoder, err);
 }
 
+/* What has to stay goes on in another buffer: who was given the one before may still look at it. */
+static bool move_on(struct input *in, size_t gone)
+{
+	size_t len = in->window.len - gone;
+	struct buf to = {0};
+
+	/* At least twice as large each time: they do not come to as many. */
+	if (in->n_parked == sizeof(in->parked) / sizeof(in->parked[0]) ||
+		!buf_extend(&to, 2 * len + INPUT_BLOCK))
+		return false;
+	to.len = len;
+	memcpy(to.data, in->window.data + gone, len);
+	in->parked[in->n_parked++] = in->window.data;
+	in->window = to;
+	return true;
+}
+
 /* Room for a block behind what has to stay. */
 static unsigned char *make_room(struct input *in)
 {
 	uint64_t end = in->window_at + in->window.len;
 	uint64_t from = in->kept < end ? in->kept : end;
 	size_t gone = from > in->window_at ? (size_t)(from - in->window_at) : 0;
+	size_t len = in->window.len - gone;
+	bool fits = true;
 
-	in->window.len -= gone;
-	in->window_at += gone;
-	if (gone && in->window.len)
-		memmove(in->window.data, in->window.data + gone, in->window.len);
-	if (in->window.len + INPUT_BLOCK > INPUT_HEADERS) {
+	if (len + INPUT_BLOCK > INPUT_HEADERS) {
 		ebt_failx(&in->err, -EINVAL, "headers of more than 16 MiB");
 		return NULL;
 	}
-	if (!buf_extend(&in->window, INPUT_BLOCK)) {
+	if (len == 0)
+		in->window.len = 0;
+	else if (gone || in->window.cap - in->window.len < INPUT_BLOCK)
+		fits = move_on(in, gone);
+	if (!fits || !buf_extend(&in->window, INPUT_BLOCK)) {
 		ebt_fail(&in->err, -ENOMEM, "a block of it");
 		return NULL;
 	}
+	in->window_at += gone;
 	in->window.len -= INPUT_BLOCK;
 	return in->window.data + in->window.len;
 }
@@ -251,6 +280,7 @@ void input_keep(struct input *in, uint64_t position)
 void input_drop(struct input *in)
 {
 	in->kept = NONE;
+	free_parked(in);
 }
 
 const unsigned char *input_at(const struct input *in, uint64_t position, size_t *len)

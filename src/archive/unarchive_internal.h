@@ -46,7 +46,9 @@ struct input {
 	struct decoder *decoder;
 	struct input_frames *frames; /* NULL: not read by frames */
 	struct buf window;
-	uint64_t window_at; /* position of its first byte */
+	uint64_t window_at;	   /* position of its first byte */
+	unsigned char *parked[16]; /* windows of before, until input_drop */
+	size_t n_parked;
 	uint64_t kept; /* position from which on it has to stay; UINT64_MAX: none */
 	bool failed;   /* as err says, which libarchive does not know */
 	struct ebt_err err;
@@ -69,7 +71,7 @@ int input_by_frames(struct input *in, uint64_t plain, struct ebt_err *err);
  * negative errno, as in->err says.
  */
 ssize_t input_more(struct input *in);
-/* From @position on nothing leaves the window until input_drop. */
+/* From @position on nothing leaves the window until input_drop, and what was given stays readable. */
 void input_keep(struct input *in, uint64_t position);
 void input_drop(struct input *in);
 /* What is there from @position on, NULL if that is not in the window. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Hard links and ends of cpio archives. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "archives.h"
@@ -132,6 +133,50 @@ static void names_of_cpio_are_judged_as_others(void)
 	}
 }
 
+/*
+ * libarchive reads the target of a symbolic link and then looks again at the name that it was given
+ * before. Each link lies across the border of two blocks that it is given, some bytes before it. Where
+ * the name of every other one was comes the name of the end, if what had to stay was moved to the front.
+ */
+static void names_stay_where_they_are_while_a_target_is_read(void)
+{
+	enum { BLOCK = 65536, TARGET = 400, LINKS = 8 };
+	static const size_t before[] = {200, 500};
+	SCOPED_FREE char *content = calloc(1, BLOCK + 1);
+	SCOPED_BUF struct buf b = {0};
+	SCOPED_BUF struct buf want = {0};
+	char target[TARGET + 1], name[16];
+	size_t len, border;
+
+	memset(content, 'c', BLOCK);
+	memset(target, 't', TARGET);
+	target[TARGET] = '\0';
+	for (unsigned i = 0; i < LINKS; i++) {
+		border = (i + 1) * (size_t)BLOCK;
+		/* Of a file: 110 bytes of header, its name, each with its NUL a multiple of 4. */
+		len = border - before[i % 2] - b.len - 110 - 10;
+		content[len] = '\0';
+		snprintf(name, sizeof(name), "contents%u", i);
+		cpio_member(&b, false, name, FILE_MODE, 2 * i + 1, 1, content);
+		content[len] = 'c';
+		buf_printf(&want, "f %s %zu\n", name, len);
+		CU_ASSERT_EQUAL_FATAL(b.len, border - before[i % 2]);
+		snprintf(name, sizeof(name), "linkname%02u", i);
+		cpio_member(&b, false, name, LINK_MODE, 2 * i + 2, 1, target);
+		buf_printf(&want, "l %s -> ", name);
+		buf_put(&want, target, TARGET);
+		buf_put8(&want, '\n');
+	}
+	trailer(&b, false);
+	for (unsigned i = 1; i + 1 < LINKS; i += 2) {
+		border = (i + 2) * (size_t)BLOCK;
+		memcpy(b.data + border + before[0] - 2 * before[1] + 110, "TRAILER!!!",
+			11);
+	}
+	buf_put8(&want, 0);
+	expect(&b, 0, (const char *)want.data);
+}
+
 static const struct test tests[] = {
 	TEST(newc_has_content_with_the_last_name),
 	TEST(odc_has_content_with_every_name),
@@ -141,5 +186,6 @@ static const struct test tests[] = {
 	TEST(what_is_skipped_to_find_a_header_is_told),
 	TEST(more_behind_the_trailer_is_told),
 	TEST(names_of_cpio_are_judged_as_others),
+	TEST(names_stay_where_they_are_while_a_target_is_read),
 };
 SUITE("archive_cpio", tests)

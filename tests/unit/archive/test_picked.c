@@ -205,7 +205,7 @@ static void expect_lie(struct made *m, const char *unwanted, const char *part)
 			continue;
 		CU_ASSERT(list(m, unwanted, true, i % 2, &out, NULL, &err) < 0);
 		if (!strstr(err.text, part))
-			printf("\"%s\", not \"%s\"\n", err.text, part);
+			printf("\"%s\", not \"%s\"\n", err.text, part ? part : "");
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, part));
 	}
 	m->piece = 0;
