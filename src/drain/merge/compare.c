@@ -25,19 +25,6 @@ static void files_release(struct merge_files *f)
 	free(f->file);
 }
 
-static uint32_t newest(const struct merge_spot *s)
-{
-	uint32_t best = 0;
-
-	for (uint32_t i = 1; i < s->n; i++) {
-		if (s->c[i].mtime > s->c[best].mtime ||
-			(s->c[i].mtime == s->c[best].mtime &&
-				s->c[i].mtime_ns > s->c[best].mtime_ns))
-			best = i;
-	}
-	return best;
-}
-
 /* Pieces of one file, copies that may be equal, or each for itself. */
 static int sort_out(struct merge_file *f, struct ebt_err *err)
 {
@@ -105,7 +92,7 @@ static void ask_for_extents(struct merge *g, const struct merge_files *f)
 {
 	for (size_t i = 0; i < f->n; i++) {
 		const struct merge_spot *s = f->file[i].spot;
-		uint32_t best = newest(s);
+		uint32_t best = merge_newest(s->c, s->n);
 
 		for (uint32_t k = 0; k < s->n; k++) {
 			struct buf *b = &g->out[s->c[k].node];

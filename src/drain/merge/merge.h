@@ -144,6 +144,8 @@ uint32_t merge_settle_alias(struct merge_claim *c, uint32_t n,
 bool merge_is_ours(const struct merge_seal *seals, const struct merge_target *t);
 /* What is there stays: those that are to be put in place go beside it. */
 void merge_step_aside(struct merge_claim *c, uint32_t n);
+/* Of @n claims, one or more, the first of those that no other is newer than. */
+uint32_t merge_newest(const struct merge_claim *c, uint32_t n);
 /* By path, directories first, then by node. */
 int merge_compare_claims(const void *a, const void *b);
 
@@ -190,11 +192,9 @@ void merge_put_string(struct buf *b, const char *s);
 const char *merge_get_string(struct reader *r);
 
 /*
- * packed.c. Where the claims of what goes into archive @archive meet: below a directory that no output
- * can have, as it is a store's own.
+ * packed.c. Where the claims of what goes into archive @archive meet, below PACK_KEYS. In @cap bytes, or
+ * -ENAMETOOLONG.
  */
-#define MERGE_KEYS ".ebt/"
-/* In @cap bytes, or -ENAMETOOLONG. */
 int merge_key(const struct drain *d, uint32_t archive, const char *path, char *out,
 	size_t cap);
 /* Local. Claims of the archives that this node has members for, and of directories above them. */

@@ -26,7 +26,7 @@
 int merge_key(const struct drain *d, uint32_t archive, const char *path, char *out,
 	size_t cap)
 {
-	int len = snprintf(out, cap, MERGE_KEYS "%s/%s", d->pack.name[archive], path);
+	int len = snprintf(out, cap, PACK_KEYS "%s/%s", d->pack.name[archive], path);
 
 	return (size_t)len < cap ? len : -ENAMETOOLONG;
 }
@@ -160,18 +160,12 @@ static void put_join(struct buf *b, const struct merge_file *f, uint64_t size,
 int merge_join(struct merge *g, struct merge_file *f, struct ebt_err *err)
 {
 	const struct merge_spot *s = f->spot;
-	uint32_t newest = 0, n = merge_join_pieces(&f->pieces);
+	uint32_t n = merge_join_pieces(&f->pieces);
 	uint64_t size = 0;
 
-	for (uint32_t i = 0; i < s->n; i++) {
-		const struct merge_claim *c = &s->c[i], *best = &s->c[newest];
-
-		size = c->size > size ? c->size : size;
-		if (c->mtime > best->mtime ||
-			(c->mtime == best->mtime && c->mtime_ns > best->mtime_ns))
-			newest = i;
-	}
-	put_join(&g->joins, f, size, newest, n);
+	for (uint32_t i = 0; i < s->n; i++)
+		size = s->c[i].size > size ? s->c[i].size : size;
+	put_join(&g->joins, f, size, merge_newest(s->c, s->n), n);
 	return buf_ok(&g->joins) && buf_ok(&f->pieces)
 		       ? 0
 		       : ebt_fail(err, -ENOMEM, "merge");
@@ -186,8 +180,7 @@ struct join {
 
 struct packing {
 	struct merge *g;
-	struct buf joins;	  /* of struct join, ascending by entry */
-	struct pack_owned **last; /* of d->pack.owned */
+	struct buf joins; /* of struct join, ascending by entry */
 };
 
 static void packing_release(struct packing *x)

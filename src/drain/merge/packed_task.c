@@ -158,6 +158,7 @@ static uint32_t mode_of(const struct merge_look *look)
 static void set_look(
 	struct task_of *k, const struct merge_spot *s, const struct merge_look *look)
 {
+	const struct merge_claim *newest = &s->c[merge_newest(s->c, s->n)];
 	struct manifest_entry *e = &k->t.e;
 
 	*e = (struct manifest_entry){.name = s->c->path,
@@ -168,15 +169,8 @@ static void set_look(
 		.nlink = 1,
 		.parent = MANIFEST_ROOT,
 		.group = MANIFEST_NONE};
-	for (uint32_t i = 0; i < s->n; i++) {
-		const struct merge_claim *c = &s->c[i];
-
-		if (i && (c->mtime < e->mtime ||
-				 (c->mtime == e->mtime && c->mtime_ns < e->mtime_ns)))
-			continue;
-		e->mtime = e->atime = c->mtime;
-		e->mtime_ns = e->atime_ns = c->mtime_ns;
-	}
+	e->mtime = e->atime = newest->mtime;
+	e->mtime_ns = e->atime_ns = newest->mtime_ns;
 }
 
 /* What is there, at @path, and is ours may go: all that it has is in this one. */

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "drain/merge/merge.h"
+#include "drain/pack/pack.h"
 #include "fsio/fsio.h"
 
 int merge_compare_claims(const void *a, const void *b)
@@ -43,8 +44,7 @@ static bool later(const struct merge_claim *a, const struct merge_claim *b)
 	return a->mtime_ns > b->mtime_ns;
 }
 
-static enum merge_ruling take_newest(
-	struct merge_claim *c, uint32_t n, uint64_t *dropped)
+uint32_t merge_newest(const struct merge_claim *c, uint32_t n)
 {
 	uint32_t best = 0;
 
@@ -52,6 +52,14 @@ static enum merge_ruling take_newest(
 		if (later(&c[i], &c[best]))
 			best = i;
 	}
+	return best;
+}
+
+static enum merge_ruling take_newest(
+	struct merge_claim *c, uint32_t n, uint64_t *dropped)
+{
+	uint32_t best = merge_newest(c, n);
+
 	for (uint32_t i = 0; i < n; i++)
 		c[i].verdict = i == best ? DRAIN_WRITE : DRAIN_OLDER;
 	*dropped += n - 1;
@@ -354,9 +362,9 @@ enum merge_wrong merge_settle(struct merge_claim *c, uint32_t n,
 
 const char *merge_plain(const char *path)
 {
-	size_t len = strlen(MERGE_KEYS);
+	size_t len = strlen(PACK_KEYS);
 
-	return strncmp(path, MERGE_KEYS, len) == 0 ? path + len : path;
+	return strncmp(path, PACK_KEYS, len) == 0 ? path + len : path;
 }
 
 const char *merge_shown(const char *path, char *out)

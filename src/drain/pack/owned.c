@@ -66,25 +66,24 @@ bool pack_is_bare(const struct pack_owned *o)
 	return true;
 }
 
-#define KEYS   ".ebt/"
 #define ENDING "/.ebt"
 
 char *pack_freed_key(const char *name)
 {
-	size_t size = sizeof(KEYS) + sizeof(ENDING) + strlen(name);
+	size_t size = sizeof(PACK_KEYS) + sizeof(ENDING) + strlen(name);
 	char *path = malloc(size);
 
 	if (path)
-		snprintf(path, size, KEYS "%s" ENDING, name);
+		snprintf(path, size, PACK_KEYS "%s" ENDING, name);
 	return path;
 }
 
 int pack_freed_name(const char *key, char **name)
 {
-	size_t len = strlen(key), begin = strlen(KEYS), end = strlen(ENDING);
+	size_t len = strlen(key), begin = strlen(PACK_KEYS), end = strlen(ENDING);
 
 	*name = NULL;
-	if (len <= begin + end || strncmp(key, KEYS, begin) != 0 ||
+	if (len <= begin + end || strncmp(key, PACK_KEYS, begin) != 0 ||
 		strcmp(key + len - end, ENDING) != 0)
 		return 0;
 	*name = strndup(key + begin, len - begin - end);

@@ -29,6 +29,8 @@
 #include "drain/drain_internal.h"
 
 #define PACK_NONE  UINT32_MAX
+/* Of keys, of members and of what is freed: below what no output can have, as it is a store's own. */
+#define PACK_KEYS  ".ebt/"
 #define PACK_LEVEL 3 /* of compression: faster than a target takes it, mostly */
 
 /* What is known of an entry that goes into an archive: bits, set by any thread. */
