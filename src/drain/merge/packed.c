@@ -424,25 +424,36 @@ static int take_parts(void *arg, int peer, struct buf *b, struct ebt_err *err)
 	return code == 0 && o ? keep(o, b, err) : code;
 }
 
-/* Does an item before @n, or any that keeps its own name, have @path? */
-static bool is_taken(const struct pack_owned *o, const char *path, size_t n)
+/* Does an item that keeps its own name, or got another one so far, have @path? */
+static bool is_taken(const struct pack_owned *o, const char *path)
 {
 	for (size_t i = pack_find(o, path); pack_is_key(o, i, path); i++) {
 		if (o->item[i].path == o->item[i].key)
 			return true;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (o->item[i].path != o->item[i].key &&
-			strcmp(o->item[i].path, path) == 0)
-			return true;
-	}
-	return false;
+	return pack_is_named(o, path);
 }
 
-/*
- * Those that got the name of their node: that may be another one's. Few are so, as one by one
- * they are compared with all others that are.
- */
+static int rename_item(
+	struct merge *g, struct pack_owned *o, struct pack_item *m, const char *path)
+{
+	struct buf *out = &g->out[m->node];
+
+	if (strcmp(path, m->path) == 0)
+		return 0;
+	m->path = strdup(path);
+	m->renamed = m->path != NULL;
+	if (!m->path) {
+		m->path = m->key;
+		return -ENOMEM;
+	}
+	buf_put32(out, o->archive);
+	buf_put32(out, m->number);
+	merge_put_string(out, path);
+	return 0;
+}
+
+/* Those that got the name of their node: that may be another one's. */
 static int tell_apart(struct packing *x, struct pack_owned *o, struct ebt_err *err)
 {
 	SCOPED_FREE char *path = malloc(DRAIN_NAME_SIZE);
@@ -453,28 +464,21 @@ static int tell_apart(struct packing *x, struct pack_owned *o, struct ebt_err *e
 	for (size_t i = 0; i < o->n; i++) {
 		struct pack_item *m = &o->item[i];
 		char ending[sizeof(g->d->node_name) + 1];
-		struct buf *out = &g->out[m->node];
 		int r = 0;
 
 		if (m->path == m->key)
 			continue;
 		snprintf(ending, sizeof(ending), ".%s", merge_node(g, m->node));
 		snprintf(path, DRAIN_NAME_SIZE, "%s", m->path);
-		for (unsigned k = 2; r == 0 && is_taken(o, path, i); k++)
+		for (unsigned k = 2; r == 0 && is_taken(o, path); k++)
 			r = drain_beside(m->key, ending, k, path, DRAIN_NAME_SIZE);
 		if (r < 0)
 			return ebt_fail(err, r, "%s", m->key);
-		if (strcmp(path, m->path) == 0)
-			continue;
-		m->path = strdup(path);
-		m->renamed = m->path != NULL;
-		if (!m->path) {
-			m->path = m->key;
-			return ebt_fail(err, -ENOMEM, "archives");
-		}
-		buf_put32(out, o->archive);
-		buf_put32(out, m->number);
-		merge_put_string(out, path);
+		r = rename_item(g, o, m, path);
+		if (r == 0)
+			r = pack_add_named(o, m->path);
+		if (r < 0)
+			return ebt_fail(err, r, "archives");
 	}
 	return 0;
 }

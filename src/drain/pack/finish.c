@@ -289,6 +289,7 @@ static int take_renamed(void *arg, int peer, struct buf *b, struct ebt_err *err)
 			return damaged(peer, err);
 		if (!copy)
 			return ebt_fail(err, -ENOMEM, "archives");
+		pack_drop_named(o);
 		if (m->renamed)
 			free((char *)m->path);
 		m->path = copy;

@@ -35,14 +35,7 @@ static size_t without(const char *path, const char *ending)
 
 static bool has_member(const struct pack_owned *o, const char *path)
 {
-	if (pack_is_key(o, pack_find(o, path), path))
-		return true;
-	for (size_t i = 0; i < o->n; i++) {
-		if (o->item[i].path != o->item[i].key &&
-			strcmp(o->item[i].path, path) == 0)
-			return true;
-	}
-	return false;
+	return pack_is_key(o, pack_find(o, path), path) || pack_is_named(o, path);
 }
 
 /* Not 0: what is in the archive is not in this one. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* All members of an archive, on the node that owns its name. */
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,30 @@ bool pack_is_key(const struct pack_owned *o, size_t i, const char *key)
 	return i < o->n && strcmp(o->item[i].key, key) == 0;
 }
 
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+int pack_add_named(struct pack_owned *o, const char *path)
+{
+	return tsearch(path, &o->named, compare_paths) ? 0 : -ENOMEM;
+}
+
+bool pack_is_named(const struct pack_owned *o, const char *path)
+{
+	return tfind(path, &o->named, compare_paths) != NULL;
+}
+
+static void no_free(void *path)
+{
+}
+
+void pack_drop_named(struct pack_owned *o)
+{
+	tdestroy(TAKE(o->named), no_free);
+}
+
 bool pack_is_bare(const struct pack_owned *o)
 {
 	for (size_t i = 0; i < o->n; i++) {
@@ -96,6 +121,7 @@ void pack_owned_free(struct pack_owned *o)
 		if (o->item[i].renamed)
 			free((char *)o->item[i].path);
 	}
+	pack_drop_named(o);
 	buf_free_array(o->kept, o->n_kept);
 	free(o->item);
 	free(o->as);

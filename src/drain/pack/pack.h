@@ -102,6 +102,7 @@ struct pack_owned {
 	bool freed; /* members of an earlier one are nowhere else any more: journals say so */
 	char *as;		/* the name it has, below dest; NULL: it has none */
 	struct pack_item *item; /* by key */
+	void *named; /* tree of the paths that are not their items' keys: pack_add_named */
 	size_t n, cap;
 	struct buf *kept;
 	size_t n_kept, cap_kept;
@@ -120,6 +121,13 @@ int pack_lay_out(struct pack_owned *o, struct ebt_err *err);
 /* The first item at or behind @key, o->n for none; several nodes may have one of it. */
 size_t pack_find(const struct pack_owned *o, const char *key);
 bool pack_is_key(const struct pack_owned *o, size_t i, const char *key);
+/*
+ * An item gets @path, which is not its key and stays until pack_drop_named. 0 or -ENOMEM. With the same
+ * file of thousands of nodes most items are so.
+ */
+int pack_add_named(struct pack_owned *o, const char *path);
+bool pack_is_named(const struct pack_owned *o, const char *path);
+void pack_drop_named(struct pack_owned *o);
 /* Nothing but directories. */
 bool pack_is_bare(const struct pack_owned *o);
 void pack_owned_free(struct pack_owned *o);
