@@ -84,13 +84,13 @@ static int check_options(const struct plan_options *o, struct ebt_err *err)
 	return 0;
 }
 
-static void choose(const struct plan_options *o, struct plan *p)
+static void choose(const struct plan_options *o, uint32_t streams, struct plan *p)
 {
 	uint64_t most = PLAN_PARCEL_MIN;
 
 	p->algo = o->algo;
 	p->parcel = o->parcel;
-	cost_choose(&o->cost, p->bytes, p->nodes, p->n_streams, &p->algo, &p->parcel);
+	cost_choose(&o->cost, p->bytes, p->nodes, streams, &p->algo, &p->parcel);
 	while (2 * most <= o->parcel_max)
 		most *= 2;
 	if (o->parcel || o->parcel_max == 0 || p->parcel <= most)
@@ -98,7 +98,7 @@ static void choose(const struct plan_options *o, struct plan *p)
 	/* Another schedule may be best with parcels as small as that. */
 	p->algo = o->algo;
 	p->parcel = most;
-	cost_choose(&o->cost, p->bytes, p->nodes, p->n_streams, &p->algo, &p->parcel);
+	cost_choose(&o->cost, p->bytes, p->nodes, streams, &p->algo, &p->parcel);
 }
 
 int plan_stage(const struct manifest *m, const uint64_t *need,
@@ -106,6 +106,7 @@ int plan_stage(const struct manifest *m, const uint64_t *need,
 {
 	SCOPED(plan_freep) struct plan *p = NULL;
 	int r = check_options(o, err);
+	uint32_t streams;
 
 	if (r < 0)
 		return r;
@@ -127,13 +128,16 @@ int plan_stage(const struct manifest *m, const uint64_t *need,
 	}
 	for (uint32_t j = 0; j < p->n_streams; j++)
 		p->streams[j].reader = plan_reader_node(j, p->n_streams, p->nodes);
-	choose(o, p);
+	r = plan_even(m, need, p, &streams, err);
+	if (r < 0)
+		return r;
+	choose(o, streams, p);
 	r = plan_deal(m, need, o->layouts, p, err);
 	if (r < 0)
 		return r;
-	p->predicted = cost_predict(
-		&o->cost, p->algo, p->bytes, p->nodes, p->n_streams, p->parcel);
-	p->bound = cost_bound(&o->cost, p->bytes, p->nodes, p->n_streams);
+	p->predicted =
+		cost_predict(&o->cost, p->algo, p->bytes, p->nodes, streams, p->parcel);
+	p->bound = cost_bound(&o->cost, p->bytes, p->nodes, streams);
 	*out = TAKE(p);
 	return 0;
 }

@@ -385,6 +385,23 @@ static uint64_t load_ahead(const struct manifest *m, const uint64_t *need,
 	return sum;
 }
 
+int plan_even(const struct manifest *m, const uint64_t *need, const struct plan *p,
+	uint32_t *streams, struct ebt_err *err)
+{
+	SCOPED_FREE uint64_t *load = calloc(p->n_streams, sizeof(*load));
+	uint64_t longest = p->bytes / p->n_streams + (p->bytes % p->n_streams != 0);
+
+	if (!load)
+		return ebt_fail(err, -ENOMEM, "plan of %u readers", p->n_streams);
+	load_ahead(m, need, p, load);
+	for (uint32_t j = 0; j < p->n_streams; j++) {
+		if (load[j] > longest)
+			longest = load[j];
+	}
+	*streams = longest ? (uint32_t)((p->bytes - 1) / longest) + 1 : p->n_streams;
+	return 0;
+}
+
 /* Arrays of the size that was counted. */
 static int make_room(struct dealer *d, struct ebt_err *err)
 {

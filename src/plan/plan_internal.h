@@ -10,6 +10,12 @@
 int plan_measure(const struct manifest *m, const uint64_t *need, uint64_t *bytes,
 	struct ebt_err *err);
 /*
+ * How many streams of the longest one's length the content makes: what a reader has read ahead is
+ * sent by none but this one, so several readers can be as slow as one. @p: its bytes, and readers.
+ */
+int plan_even(const struct manifest *m, const uint64_t *need, const struct plan *p,
+	uint32_t *streams, struct ebt_err *err);
+/*
  * Fills streams[] of a plan whose bytes, parcel and number of streams are set. @layouts may
  * be NULL.
  */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "pack/parcel.h"
 #include "stage/report.h"
 #include "stage/run.h"
@@ -76,6 +77,20 @@ static void note_step(const struct stage *st, const char *step)
 			&st->job.log, "%8.4f s %s", clock_now() - st->job.began, step);
 }
 
+static void note_plan(const struct stage *st)
+{
+	const struct plan *p = st->b.plan;
+	char bytes[TEXT_SIZE], parcel[TEXT_SIZE];
+
+	if (st->job.node == 0 && p)
+		log_debug(&st->job.log,
+			"batch %u: %s, %u readers, %s in parcels of %s, predicted "
+			"%.4f s",
+			st->batches, text_size((double)p->bytes, bytes), p->n_streams,
+			schedule_name(p->algo), text_size((double)p->parcel, parcel),
+			p->predicted);
+}
+
 /* The next batch, from the scan to its plan. */
 static int plan_all(
 	struct stage *st, struct stage_times *t, bool *more, struct ebt_err *err)
@@ -94,6 +109,7 @@ static int plan_all(
 	if (r == 0)
 		r = job_agree_all(&st->job, stage_plan_all(st, err), err);
 	note_step(st, "planned");
+	note_plan(st);
 	if (r == 0 && st->store)
 		r = stage_space_all(st, err);
 	note_step(st, "space checked");

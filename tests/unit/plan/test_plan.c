@@ -405,7 +405,8 @@ static void a_leaf_is_the_last_of_what_others_read(void)
 static void the_memory_bound_limits_parcels(void)
 {
 	struct plan_options o = options(5000, 1, 0);
-	SCOPED(plan_freep) struct plan *p = NULL, *q = NULL;
+	SCOPED(plan_freep) struct plan *p = NULL;
+	SCOPED(plan_freep) struct plan *q = NULL;
 
 	CU_ASSERT_FATAL(plan_bytes(100 * GIB, &o, &p, NULL) == 0);
 	CU_ASSERT(p->parcel > 512 * KIB);
@@ -478,7 +479,41 @@ static void what_was_read_ahead_stays_where_it_is(void)
 	free(e);
 }
 
+/*
+ * Where one of eight readers has read all of it ahead there is one stream, and the schedule is one
+ * for that: a binomial tree, cheap with eight streams, sends each byte three times with one.
+ */
+static void who_read_all_ahead_counts_as_one_reader(void)
+{
+	enum { FILES = 2560, NODES = 8 };
+	struct manifest_entry *e = calloc(FILES, sizeof(*e));
+	struct plan_options several = options(NODES, NODES, 0),
+			    one = options(NODES, 1, 0);
+	SCOPED(plan_freep) struct plan *p = NULL;
+	SCOPED(plan_freep) struct plan *q = NULL;
+	struct manifest m;
+
+	several.cost.link = one.cost.link = 25e6;
+	CU_ASSERT_FATAL(e != NULL);
+	for (uint32_t i = 0; i < FILES; i++) {
+		e[i] = file_of(4096);
+		e[i].marks = MANIFEST_AHEAD;
+		e[i].dev = manifest_dev(0, 9);
+	}
+	m = tree_of(e, FILES);
+	CU_ASSERT_FATAL(plan_stage(&m, NULL, &several, &p, NULL) == 0);
+	CU_ASSERT_FATAL(plan_stage(&m, NULL, &one, &q, NULL) == 0);
+	CU_ASSERT_EQUAL(p->n_streams, 1);
+	CU_ASSERT_EQUAL(p->algo, q->algo);
+	CU_ASSERT_EQUAL(p->parcel, q->parcel);
+	CU_ASSERT_EQUAL(cost_sends(p->algo, NODES, 1), 1);
+	CU_ASSERT(p->predicted < 1.2 * FILES * 4096 / 25e6);
+	CU_ASSERT_EQUAL(p->predicted, q->predicted);
+	free(e);
+}
+
 static const struct test tests[] = {
+	TEST(who_read_all_ahead_counts_as_one_reader),
 	TEST(what_was_read_ahead_stays_where_it_is),
 	TEST(every_byte_that_is_needed_travels_once),
 	TEST(shares_are_even_and_small_files_whole),
