@@ -7,6 +7,7 @@
 #define CMD_CMD_H
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -50,6 +51,9 @@ struct cmd_outcome {
 struct cmd_common {
 	struct ebt_run *run;
 	bool help, version;
+	bool no_launch;
+	unsigned
+		launched; /* ranks that this command has started of itself: it is one of them */
 	bool null;
 	bool json;
 	enum cmd_when progress;
@@ -67,6 +71,8 @@ enum {
 	CMD_OPT_INCLUDE,
 	CMD_OPT_EXCLUDE_FROM,
 	CMD_OPT_PER_RANK,
+	CMD_OPT_NO_LAUNCH,
+	CMD_OPT_LAUNCHED,
 	CMD_OPT_TIMEOUT,
 	CMD_OPT_STALL,
 	CMD_OPT_STALL_END,
@@ -83,6 +89,8 @@ enum {
 		{"include", required_argument, NULL, CMD_OPT_INCLUDE},                 \
 		{"exclude-from", required_argument, NULL, CMD_OPT_EXCLUDE_FROM},       \
 		{"per-rank", no_argument, NULL, CMD_OPT_PER_RANK},                     \
+		{"no-launch", no_argument, NULL, CMD_OPT_NO_LAUNCH},                   \
+		{"launched", required_argument, NULL, CMD_OPT_LAUNCHED},               \
 		{"timeout", required_argument, NULL, CMD_OPT_TIMEOUT},                 \
 		{"stall", required_argument, NULL, CMD_OPT_STALL},                     \
 		{"stall-end", required_argument, NULL, CMD_OPT_STALL_END},             \
@@ -131,6 +139,8 @@ struct cmd_rules {
 int cmd_load_rules(
 	const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err);
 void cmd_rules_release(struct cmd_rules *in);
+/* Are rules read from standard input? */
+bool cmd_rules_piped(const struct cmd_common *c);
 /* A file or, for "-", standard input, whole, with a NUL after it. */
 int cmd_slurp(const char *path, char **text, size_t *len, struct ebt_err *err);
 /* The same for a file of lines: -EINVAL where they end in NUL and nobody said so. */
@@ -148,6 +158,7 @@ int cmd_done_check(const struct cmd_common *c, const char *with, struct ebt_err 
 /* signals.c */
 /* First of all in main: stop signals wait until somebody catches them. */
 void cmd_block_signals(void);
+const sigset_t *cmd_stop_signals(void);
 /* For what runs alone: they do again what they did before. */
 void cmd_unblock_signals(void);
 /*
@@ -176,8 +187,15 @@ void cmd_progress(void *arg, const struct ebt_progress *p);
 void cmd_progress_end(struct cmd_progress *p);
 
 /*
- * launch.c. After MPI_Init: -EPROTO if this rank is alone for MPI although the launcher started
- * several. The first of them says so.
+ * launch_self.c. Where there is an allocation, and no launcher has started this process: starts
+ * @argv with one rank on each node. The status of the ranks, or CMD_NOT_LAUNCHED: nothing was
+ * done, and this is a rank itself. Stop signals are blocked. @input: a rank reads standard input.
+ */
+#define CMD_NOT_LAUNCHED (-1)
+int cmd_launch(const struct cmd_common *c, char **argv, bool input);
+/*
+ * launch_check.c. After MPI_Init: -EPROTO if MPI has fewer ranks than were started. The first of
+ * them says so.
  */
 int cmd_check_launch(const struct cmd_common *c);
 

@@ -33,6 +33,8 @@ static const char head[] =
 	"which\n"
 	"                         ends in .tar or .tar.zst; the first match decides\n"
 	"      --per-rank         every rank is a node with a store of its own\n"
+	"      --no-launch        not on the nodes of the allocation: as one rank, "
+	"here\n"
 	"\n"
 	"Where to (DEST is made if needed, with directories above it):\n"
 	"      --conflict=HOW     the same path on several nodes: auto (equal copies\n"

@@ -94,6 +94,13 @@ int main(int argc, char **argv)
 		cmd_drain_release(&o);
 		return status;
 	}
+	if (usage == 0) {
+		status = cmd_launch(&o.common, argv, cmd_rules_piped(&o.common));
+		if (status != CMD_NOT_LAUNCHED) {
+			cmd_drain_release(&o);
+			return status;
+		}
+	}
 	rank = cmd_start(&argc, &argv, &o.common);
 	status = cmd_run_all(&o.common, rank, usage, drain, &o, &err);
 	/* Does not return, so what scopes would release is released here. */

@@ -177,6 +177,13 @@ int main(int argc, char **argv)
 		cmd_stage_release(&o);
 		return status;
 	}
+	if (usage == 0) {
+		status = cmd_launch(&o.common, argv, cmd_stage_piped(&o));
+		if (status != CMD_NOT_LAUNCHED) {
+			cmd_stage_release(&o);
+			return status;
+		}
+	}
 	rank = cmd_start(&argc, &argv, &o.common);
 	/* Modes come from the sources, not from the caller's habits. */
 	umask(0);

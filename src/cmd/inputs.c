@@ -98,3 +98,13 @@ void cmd_rules_release(struct cmd_rules *in)
 	free(in->texts);
 	free(in->rules);
 }
+
+bool cmd_rules_piped(const struct cmd_common *c)
+{
+	for (size_t i = 0; i < c->n_rules; i++) {
+		if (c->rules[i].kind == CMD_RULE_FILE &&
+			strcmp(c->rules[i].text, "-") == 0)
+			return true;
+	}
+	return false;
+}

@@ -163,6 +163,11 @@ static int parse_common(
 	case CMD_OPT_PER_RANK:
 		c->run->per_rank = true;
 		return 0;
+	case CMD_OPT_NO_LAUNCH:
+		c->no_launch = true;
+		return 0;
+	case CMD_OPT_LAUNCHED:
+		return cmd_parse_number(value, 1, 1 << 20, &c->launched, err);
 	case CMD_OPT_TIMEOUT:
 		return parse_timeout(value, &c->run->timeout, err);
 	case CMD_OPT_STALL:

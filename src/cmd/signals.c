@@ -48,6 +48,11 @@ void cmd_block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &stops, &before);
 }
 
+const sigset_t *cmd_stop_signals(void)
+{
+	return &stops;
+}
+
 void cmd_unblock_signals(void)
 {
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

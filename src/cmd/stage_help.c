@@ -37,6 +37,8 @@ static const char head[] =
 	"                         brought and is the same; refuse, always; update\n"
 	"                         replaces only what differs (auto)\n"
 	"      --per-rank         every rank is a node with a store of its own\n"
+	"      --no-launch        not on the nodes of the allocation: as one rank, "
+	"here\n"
 	"\n"
 	"How:\n"
 	"      --readers=N        ranks that read the sources (auto)\n";

@@ -306,3 +306,9 @@ int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *
 		r = parse_operands(o, argv + optind, argc - optind, err);
 	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);
 }
+
+bool cmd_stage_piped(const struct cmd_stage *o)
+{
+	return unpacks_input(o) || (o->files_from && strcmp(o->files_from, "-") == 0) ||
+	       cmd_rules_piped(&o->common);
+}

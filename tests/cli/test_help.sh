@@ -8,7 +8,8 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 options() {
 	grep -hoE '"[a-z-]+", (no|required|optional)_argument' "$@" | sed 's/^"/--/; s/".*//' | sort -u
 }
-names() { options "$top/src/cmd/cmd.h" "$top/src/cmd/${1#ebt-}_options.c"; }
+# Without what a command says only to itself.
+names() { options "$top/src/cmd/cmd.h" "$top/src/cmd/${1#ebt-}_options.c" | grep -vx -- --launched; }
 
 # judge COMMAND DEFAULT...: the defaults are the ones that its help prints, from the code
 judge() {

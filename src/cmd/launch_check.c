@@ -36,6 +36,30 @@ static unsigned long number(const char *name)
 	return value ? strtoul(value, NULL, 10) : 0;
 }
 
+static int wrong_launcher(const struct launcher *l, unsigned long started,
+	const char *library, struct ebt_err *err)
+{
+	return ebt_failx(err, -EPROTO,
+		"started as one rank although %s is %lu: the launcher (%s) does not "
+		"fit the "
+		"MPI in use (%s). Use %s, with Slurm srun --mpi=%s; where one is "
+		"meant, "
+		"mpiexec -n 1",
+		l->size, started, l->name, library, EBT_MPIEXEC,
+		strstr(library, "Open MPI") ? "pmix" : "pmi2");
+}
+
+/* It was this command itself that chose the launcher. */
+static int wrong_choice(
+	unsigned launched, int ranks, const char *library, struct ebt_err *err)
+{
+	return ebt_failx(err, -EPROTO,
+		"started with %u ranks, of which the MPI in use (%s) knows %d: the "
+		"launcher that -v shows does not fit it. EBT_LAUNCHER names "
+		"another one, see ebt(7)",
+		launched, library, ranks);
+}
+
 int cmd_check_launch(const struct cmd_common *c)
 {
 	const struct launcher *l = launchers, *end = l + sizeof(launchers) / sizeof(*l);
@@ -45,23 +69,15 @@ int cmd_check_launch(const struct cmd_common *c)
 	int ranks, r;
 
 	MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-	if (ranks != 1)
-		return 0;
 	while (l < end && number(l->size) == 0)
 		l++;
 	started = l < end ? number(l->size) : 1;
-	if (started == 1)
+	if (c->launched ? ranks == (int)c->launched : ranks != 1 || started == 1)
 		return 0;
 	cmd_mpi_library(library, sizeof(library));
-	r = ebt_failx(&err, -EPROTO,
-		"started as one rank although %s is %lu: the launcher (%s) does not "
-		"fit the "
-		"MPI in use (%s). Use %s, with Slurm srun --mpi=%s; where one is "
-		"meant, "
-		"mpiexec -n 1",
-		l->size, started, l->name, library, EBT_MPIEXEC,
-		strstr(library, "Open MPI") ? "pmix" : "pmi2");
-	if (number(l->rank) == 0)
+	r = c->launched ? wrong_choice(c->launched, ranks, library, &err)
+			: wrong_launcher(l, started, library, &err);
+	if (l == end || number(l->rank) == 0)
 		cmd_print_error(c, &err);
 	else
 		sleep(SAY_FIRST);

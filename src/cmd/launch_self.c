@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command starts itself, with one rank on each node, and stays beside its launcher: stop
+ * signals reach the ranks through it, and its status is that of the ranks.
+ *
+ * The launcher is in a process group of its own, since srun and mpiexec take the Ctrl-C of a
+ * terminal for the wish to kill. What all of them pass on to the ranks is SIGUSR1: srun(1), Hydra,
+ * orterun(1), and flux-run(1) of 0.60. So that is what a first stop signal becomes; a second Ctrl-C
+ * ends the launcher.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/launch_plan.h"
+
+#define ANSWER_MOST 65536 /* bytes of what a launcher is asked for */
+#define HOSTS_MOST  (64u << 20)
+#define NOT_STARTED 127
+
+extern char **environ;
+
+static enum launch_mpi mpi_kind(void)
+{
+	char library[128];
+
+	if (strstr(cmd_mpi_library(library, sizeof(library)), "CRAY"))
+		return LAUNCH_CRAY;
+	if (strcmp(EBT_MPI_KIND, "ompi") == 0)
+		return LAUNCH_OMPI;
+	return strcmp(EBT_MPI_KIND, "mpich") == 0 ? LAUNCH_MPICH : LAUNCH_OTHER;
+}
+
+/* In a new process: words of a program of PATH take its place. */
+static void become(const char *const *argv) __attribute__((noreturn));
+static void become(const char *const *argv)
+{
+	for (char **v = environ; *v;) {
+		size_t n = strcspn(*v, "=");
+		SCOPED_FREE char *name = launch_keeps(*v) ? NULL : strndup(*v, n);
+
+		if (name)
+			unsetenv(name);
+		else
+			v++;
+	}
+	cmd_unblock_signals();
+	execvp(argv[0], (char *const *)argv);
+	fprintf(stderr, "%s: %s: %s. --no-launch starts one rank, here\n",
+		cmd_program.name, argv[0], strerror(errno));
+	_exit(NOT_STARTED);
+}
+
+/* What a program says to standard output, or error, into @out with a NUL at its end. */
+static int ask(const char *const *argv, struct buf *out, struct ebt_err *err)
+{
+	int ends[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return ebt_fail(err, -errno, "pipe");
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		dup2(ends[1], STDERR_FILENO);
+		become(argv);
+	}
+	close(ends[1]);
+	do {
+		char *to = out->len < ANSWER_MOST ? buf_extend(out, 4096) : NULL;
+
+		n = pid > 0 && to ? read(ends[0], to, 4096) : 0;
+		if (to)
+			out->len -= 4096 - (size_t)(n > 0 ? n : 0);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	close(ends[0]);
+	buf_put8(out, 0);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return ebt_fail(err, -errno, "%s", argv[0]);
+	if (!buf_ok(out))
+		return ebt_fail(err, -ENOMEM, "%s", argv[0]);
+	return status == 0 ? 0
+			   : ebt_failx(err, -EPROTO, "%s %s: %s", argv[0], argv[1],
+				     (const char *)out->data);
+}
+
+/* Flux knows how many nodes its instance has. */
+static int ask_flux(struct launch_how *how, struct ebt_err *err)
+{
+	const char *const size[] = {"flux", "getattr", "size", NULL};
+	SCOPED_BUF struct buf said = {0};
+	unsigned long n;
+	int r = ask(size, &said, err);
+
+	if (r < 0)
+		return r;
+	n = strtoul((const char *)said.data, NULL, 10);
+	if (n == 0 || n > 1000000)
+		return ebt_failx(
+			err, -EPROTO, "flux getattr size: %s", (const char *)said.data);
+	how->nodes = (unsigned)n;
+	return 0;
+}
+
+static int read_file(const char *path, struct buf *out, struct ebt_err *err)
+{
+	SCOPED_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 1;
+
+	while (fd >= 0 && n > 0 && out->len < HOSTS_MOST) {
+		char *to = buf_extend(out, 65536);
+
+		if (!to)
+			return ebt_fail(err, -ENOMEM, "%s", path);
+		n = read(fd, to, 65536);
+		out->len -= 65536 - (size_t)(n > 0 ? n : 0);
+	}
+	return fd < 0 || n < 0 ? ebt_fail(err, -errno, "%s", path) : 0;
+}
+
+/*
+ * The names as the launcher is to have them, once each: in the file itself if that is so, else in
+ * memory, which it finds by the path of our descriptor. Nothing is left of that.
+ */
+static int find_hosts(const struct launch_place *p, struct launch_how *how, char *path,
+	size_t size, struct ebt_err *err)
+{
+	SCOPED_BUF struct buf text = {0}, names = {0};
+	struct ebt_err why = {0};
+	int fd, r = read_file(p->hosts, &text, err);
+
+	if (r < 0)
+		return r;
+	r = launch_hosts((const char *)text.data, text.len, &names, &how->nodes, &why);
+	if (r < 0)
+		return ebt_failx(err, r, "%s: %s (%s)", p->hosts, why.text, p->why);
+	how->hosts = p->hosts;
+	if (text.len == names.len && memcmp(text.data, names.data, text.len) == 0)
+		return 0;
+	/* It stays open while the launcher runs. */
+	fd = memfd_create("hosts", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, names.data, names.len) != (ssize_t)names.len)
+		return ebt_fail(err, -errno, "names of hosts");
+	snprintf(path, size, "/proc/%d/fd/%d", getpid(), fd);
+	how->hosts = path;
+	return 0;
+}
+
+/* The launcher gets the terminal's signals only where it has to read from it. */
+static void start(const char *const *argv, bool input) __attribute__((noreturn));
+static void start(const char *const *argv, bool input)
+{
+	pid_t parent = getppid();
+	int null;
+
+	if (!input || !isatty(STDIN_FILENO))
+		setpgid(0, 0);
+	if (!input) {
+		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		dup2(null, STDIN_FILENO);
+	}
+	/* However this command ends, its ranks do not go on alone. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(NOT_STARTED);
+	become(argv);
+}
+
+/* Until the launcher has ended: its status, as a shell tells it. */
+static int stay_beside(pid_t pid)
+{
+	sigset_t set = *cmd_stop_signals();
+	int sig, status, stopped = 0;
+
+	sigaddset(&set, SIGCHLD);
+	for (;;) {
+		pid_t ended = waitpid(pid, &status, WNOHANG);
+
+		if (ended == pid)
+			break;
+		if (sigwait(&set, &sig) != 0 || sig == SIGCHLD)
+			continue;
+		if (sig == SIGINT && stopped == SIGINT) {
+			kill(pid, SIGTERM);
+			continue;
+		}
+		if (!stopped)
+			kill(pid, SIGUSR1);
+		stopped = sig;
+		fprintf(stderr, "%s: %s: winding down%s\n", cmd_program.name,
+			strsignal(sig),
+			sig == SIGINT ? " (Ctrl-C once more: at once)" : "");
+	}
+	if (WIFEXITED(status) && (!stopped || WEXITSTATUS(status) <= 128))
+		return WEXITSTATUS(status);
+	/* A launcher that was told to stop may say so in many ways. */
+	return stopped ? CMD_FAILED : 128 + WTERMSIG(status);
+}
+
+static int run(const char *const *argv, bool input, struct ebt_err *err)
+{
+	sigset_t child;
+	pid_t pid;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		start(argv, input);
+	if (pid < 0)
+		return ebt_fail(err, -errno, "%s", argv[0]);
+	return stay_beside(pid);
+}
+
+/* What the launcher is to be told, beside where we are. */
+static int prepare(const struct launch_place *p, struct launch_how *how,
+	struct buf *types, char *path, size_t size, struct ebt_err *err)
+{
+	const char *const list[] = {"srun", "--mpi=list", NULL};
+	struct ebt_err ignored;
+
+	how->nodes = p->nodes;
+	if (p->by == LAUNCH_FLUX)
+		return ask_flux(how, err);
+	if (p->by == LAUNCH_MPIEXEC)
+		return find_hosts(p, how, path, size, err);
+	/* Without an answer it is Slurm's default. */
+	if (!p->own && how->mpi != LAUNCH_CRAY && ask(list, types, &ignored) == 0)
+		how->srun_types = (const char *)types->data;
+	return 0;
+}
+
+static int launch(const struct cmd_common *c, const struct launch_place *p, char **args,
+	bool input, struct ebt_err *err)
+{
+	SCOPED(launch_command_release) struct launch_command words = {0};
+	SCOPED_BUF struct buf types = {0}, shown = {0};
+	char self[4096], path[64];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	struct launch_how how = {
+		.mpi = mpi_kind(),
+		.mpiexec = access(EBT_MPIEXEC, X_OK) == 0 ? EBT_MPIEXEC : "mpiexec",
+		.verbose = c->verbose,
+		.bar = c->progress == CMD_AUTO && isatty(STDERR_FILENO),
+		.program = self,
+		.args = (const char *const *)args,
+		.env = (const char *const *)environ,
+	};
+	int r;
+
+	if (n < 0)
+		return ebt_fail(err, -errno, "/proc/self/exe");
+	self[n] = '\0';
+	r = prepare(p, &how, &types, path, sizeof(path), err);
+	if (r == 0)
+		r = launch_words(p, &how, &words, err);
+	if (r < 0)
+		return r;
+	if (c->verbose) {
+		launch_print(launch_argv(&words), &shown);
+		fprintf(stderr, "%s: by %s: %.*s\n", cmd_program.name, p->why,
+			(int)shown.len, (const char *)shown.data);
+	}
+	return run(launch_argv(&words), input, err);
+}
+
+int cmd_launch(const struct cmd_common *c, char **argv, bool input)
+{
+	struct launch_place place;
+	struct ebt_err err = {0};
+	int r;
+
+	if (c->no_launch || c->launched)
+		return CMD_NOT_LAUNCHED;
+	r = launch_find((const char *const *)environ, &place, &err);
+	if (r == 0 && place.by == LAUNCH_NOT)
+		return CMD_NOT_LAUNCHED;
+	if (r == 0)
+		r = launch(c, &place, argv + 1, input, &err);
+	if (r >= 0)
+		return r;
+	cmd_print_error(c, &err);
+	return CMD_FAILED;
+}
