@@ -200,10 +200,11 @@ static int stay_beside(pid_t pid)
 			strsignal(sig),
 			sig == SIGINT ? " (Ctrl-C once more: at once)" : "");
 	}
-	if (WIFEXITED(status) && (!stopped || WEXITSTATUS(status) <= 128))
-		return WEXITSTATUS(status);
 	/* A launcher that was told to stop may say so in many ways. */
-	return stopped ? CMD_FAILED : 128 + WTERMSIG(status);
+	if (WIFEXITED(status) && WEXITSTATUS(status) != NOT_STARTED &&
+		(!stopped || WEXITSTATUS(status) <= 128))
+		return WEXITSTATUS(status);
+	return stopped || WIFEXITED(status) ? CMD_FAILED : 128 + WTERMSIG(status);
 }
 
 static int run(const char *const *argv, bool input, struct ebt_err *err)
