@@ -13,15 +13,14 @@
 #flux: --time-limit=30m
 set -eu
 STORE=$1 RESULTS=$2
-each_node=(flux run --nodes="$(flux getattr size)" --tasks-per-node=1)
-EBT_SITE_DRAIN_OPTIONS=() EBT_SITE_LAUNCH=("${each_node[@]}")
+EBT_SITE_DRAIN_OPTIONS=()
 . "${EBT_SITE:-/dev/null}" # as in flux.sh
 
 # A launcher that is stopped before it has begun may say 0, and 4 says that all is there, some of it
 # under another name: only this file proves that the stores may go.
 DONE=$RESULTS.done.$$
 rm -f "$DONE"
-"${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}" --done="$DONE" "$STORE/out" "$RESULTS" || :
+ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}" --done="$DONE" "$STORE/out" "$RESULTS" || :
 [ -e "$DONE" ] || { echo "$STORE/out: not all drained" >&2; exit 1; }
-"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
+flux run --nodes="$(flux getattr size)" --tasks-per-node=1 sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
 rm -f "$DONE"

@@ -10,10 +10,8 @@
 set -eu
 job=$(flux job id --to=dec "$(flux getattr jobid)")
 nodes=$(flux getattr size)
-each_node=(flux run --nodes="$nodes" --tasks-per-node=1)
 EBT_SITE_PFS=/scratch EBT_SITE_LOCAL=/tmp EBT_SITE_STAGE_OPTIONS=() EBT_SITE_DRAIN_OPTIONS=()
-EBT_SITE_LAUNCH=("${each_node[@]}")
-. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set the EBT_SITE_* above
+. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set what is above
 
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
 RESULTS=$EBT_SITE_PFS/$USER/results.$job # there too
@@ -22,7 +20,8 @@ STORE=$EBT_SITE_LOCAL/$USER.$job # node-local; below /dev/shm for memory
 APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
 WATCH= # 60s: drain what is finished that often; it takes a core of each node from the application
 
-drain=("${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
+each_node=(flux run --nodes="$nodes" --tasks-per-node=1)
+drain=(ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 # bash acts on a signal only between commands, or in `wait`.
 run() { "$@" & wait "$!"; }
 
@@ -56,7 +55,7 @@ echo "if killed: flux batch -N $nodes --requires=hosts:$(flux getattr hostlist)"
 trap finish EXIT
 trap 'exit 143' TERM
 
-run "${EBT_SITE_LAUNCH[@]}" ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
+run ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
 exclusive=(--exclusive)
 if [ "$WATCH" ]; then
 	"${drain[@]}" --watch="$WATCH" "$STORE/out" "$RESULTS" &

@@ -3,8 +3,8 @@
 # Stage, compute, drain, clean up: where there is no scheduler but mpiexec of MPICH and a file
 # with one host name a line. Adapt the lines that start with a capital name.
 #
-#   HOSTS=hosts bash mpiexec.sh
-#   HOSTS=hosts bash mpiexec.sh resume NAME      if it was killed: its first line has the NAME
+#   EBT_HOSTS=hosts bash mpiexec.sh
+#   EBT_HOSTS=hosts bash mpiexec.sh resume NAME      if it was killed: its first line has the NAME
 #
 # One that is told to stop (TERM, INT, HUP) stops the application and drains. `resume` is for one
 # that was killed outright, when nothing of it runs any more: it drains and removes the stores.
@@ -12,11 +12,11 @@
 # restarted in between and their storage emptied, outputs are gone: set WATCH, so that they leave
 # during the run.
 set -eu
-HOSTS=${HOSTS:-hosts}
-nodes=$(sort -u "$HOSTS")
+export EBT_HOSTS=${EBT_HOSTS:-hosts} # with it the commands start themselves on all of them
+nodes=$(sort -u "$EBT_HOSTS")
 EBT_SITE_PFS=/scratch EBT_SITE_LOCAL=/tmp EBT_SITE_STAGE_OPTIONS=() EBT_SITE_DRAIN_OPTIONS=()
-EBT_SITE_LAUNCH=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
-. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set the EBT_SITE_* above
+EBT_SITE_EACH_NODE=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
+. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set what is above
 
 NAME=${2:-$(date +%Y%m%dT%H%M%S).$$} # of this run
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
@@ -28,8 +28,7 @@ PROCESSES=64 # of the application, on each node
 LAST=1h # the application is stopped after this time
 WATCH= # 60s: drain what is finished that often, so that little is left at the end
 
-each_node=("${EBT_SITE_LAUNCH[@]}")
-drain=("${each_node[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
+drain=(ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 # bash acts on a signal only between commands, or in `wait`. mpiexec must not read the terminal.
 run() { "$@" </dev/null & wait "$!"; }
 
@@ -49,7 +48,7 @@ finish() {
 		exit 1
 	}
 	# Directories that came without write permission have to get it back first.
-	"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE" </dev/null
+	"${EBT_SITE_EACH_NODE[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE" </dev/null
 	rm -f "$DONE"
 	exit "$status"
 }
@@ -58,14 +57,14 @@ if [ "${1:-}" = resume ]; then
 	: "${2:?resume which run? The first line that it printed has the NAME}"
 	finish
 fi
-"${each_node[@]}" mkdir -m 700 "$STORE" "$STORE/out" </dev/null # fails where it exists
-echo "if killed: HOSTS=$HOSTS bash $0 resume $NAME"
+"${EBT_SITE_EACH_NODE[@]}" mkdir -m 700 "$STORE" "$STORE/out" </dev/null # fails where it exists
+echo "if killed: EBT_HOSTS=$EBT_HOSTS bash $0 resume $NAME"
 trap finish EXIT
 trap 'exit 143' TERM INT HUP
 
-run "${each_node[@]}" ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
+run ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
 if [ "$WATCH" ]; then
 	"${drain[@]}" --watch="$WATCH" "$STORE/out" "$RESULTS" </dev/null &
 fi
 run timeout --foreground --kill-after=30 "$LAST" \
-	mpiexec -f "$HOSTS" -ppn "$PROCESSES" -n $((PROCESSES * $(wc -l <<<"$nodes"))) "${APPLICATION[@]}"
+	mpiexec -f "$EBT_HOSTS" -ppn "$PROCESSES" -n $((PROCESSES * $(wc -l <<<"$nodes"))) "${APPLICATION[@]}"

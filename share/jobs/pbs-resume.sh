@@ -13,14 +13,14 @@
 set -eu
 nodes=$(sort -u "$PBS_NODEFILE")
 EBT_SITE_DRAIN_OPTIONS=()
-EBT_SITE_LAUNCH=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
+EBT_SITE_EACH_NODE=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
 . "${EBT_SITE:-/dev/null}" # as in pbs.sh
 
 # A launcher that is stopped before it has begun may say 0, and 4 says that all is there, some of it
 # under another name: only this file proves that the stores may go.
 DONE=$RESULTS.done.$$
 rm -f "$DONE"
-"${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}" --done="$DONE" "$STORE/out" "$RESULTS" || :
+ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}" --done="$DONE" "$STORE/out" "$RESULTS" || :
 [ -e "$DONE" ] || { echo "$STORE/out: not all drained" >&2; exit 1; }
-"${EBT_SITE_LAUNCH[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
+"${EBT_SITE_EACH_NODE[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
 rm -f "$DONE"

@@ -7,8 +7,8 @@
 set -eu
 nodes=$(sort -u "$PBS_NODEFILE")
 EBT_SITE_PFS=/scratch EBT_SITE_LOCAL=/tmp EBT_SITE_STAGE_OPTIONS=() EBT_SITE_DRAIN_OPTIONS=()
-EBT_SITE_LAUNCH=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
-. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set the EBT_SITE_* above
+EBT_SITE_EACH_NODE=(mpiexec -hosts "${nodes//$'\n'/,}" -ppn 1 -n "$(wc -l <<<"$nodes")")
+. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set what is above
 
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
 RESULTS=$EBT_SITE_PFS/$USER/results.$PBS_JOBID # there too
@@ -18,8 +18,7 @@ APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "-
 LAST=3300 # second in which the application is stopped: the rest of the walltime is the drain's
 WATCH= # 60s: drain what is finished that often, so that little is left at the end
 
-each_node=("${EBT_SITE_LAUNCH[@]}")
-drain=("${each_node[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
+drain=(ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 # bash acts on a signal only between commands, or in `wait`.
 run() { "$@" & wait "$!"; }
 
@@ -39,19 +38,19 @@ finish() {
 		exit 1
 	}
 	# Directories that came without write permission have to get it back first.
-	"${each_node[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
+	"${EBT_SITE_EACH_NODE[@]}" sh -c 'chmod -R u+rwX "$1"; rm -rf "$1"' sh "$STORE"
 	rm -f "$DONE"
 	exit "$status"
 }
 
-"${each_node[@]}" mkdir -m 700 "$STORE" "$STORE/out" # fails where somebody else was first
+"${EBT_SITE_EACH_NODE[@]}" mkdir -m 700 "$STORE" "$STORE/out" # fails where somebody else was first
 echo "if killed: qsub -l select=1:host=${nodes//$'\n'/+1:host=}" \
 	"-v STORE=$STORE,RESULTS=$RESULTS pbs-resume.sh"
 trap finish EXIT
 # After qdel; PBS gives no longer warning than its kill_delay, so `timeout` watches the time.
 trap 'exit 143' TERM
 
-run "${each_node[@]}" ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
+run ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
 if [ "$WATCH" ]; then
 	"${drain[@]}" --watch="$WATCH" "$STORE/out" "$RESULTS" &
 fi

@@ -6,10 +6,8 @@
 #SBATCH --time=01:00:00
 #SBATCH --signal=B:TERM@300
 set -eu
-each_node=(srun --overlap --cpu-bind=none --ntasks="$SLURM_NNODES" --ntasks-per-node=1)
 EBT_SITE_PFS=/scratch EBT_SITE_LOCAL=/tmp EBT_SITE_STAGE_OPTIONS=() EBT_SITE_DRAIN_OPTIONS=()
-EBT_SITE_LAUNCH=("${each_node[@]}" --mpi=pmi2 --kill-on-bad-exit)
-. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set the EBT_SITE_* above
+. "${EBT_SITE:-/dev/null}" # share/ebt/sites has such files: they set what is above
 
 SOURCE=$EBT_SITE_PFS/$USER/env # on the shared file system
 RESULTS=$EBT_SITE_PFS/$USER/results.$SLURM_JOB_ID # there too
@@ -18,7 +16,8 @@ STORE=$EBT_SITE_LOCAL/$USER.$SLURM_JOB_ID # node-local; below /dev/shm for memor
 APPLICATION=("$STORE/env/bin/application" "--input=$EBT_SITE_PFS/$USER/input" "--output=$STORE/out")
 WATCH= # 60s: drain what is finished that often, so that little is left at the end
 
-drain=("${EBT_SITE_LAUNCH[@]}" ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
+each_node=(srun --overlap --cpu-bind=none --ntasks="$SLURM_NNODES" --ntasks-per-node=1)
+drain=(ebt-drain "${EBT_SITE_DRAIN_OPTIONS[@]}")
 # bash acts on a signal only between commands, or in `wait`.
 run() { "$@" & wait "$!"; }
 
@@ -57,7 +56,7 @@ trap finish EXIT
 # start any more, and slurm-resume.sh has to bring the outputs.
 trap 'exit 143' TERM
 
-run "${EBT_SITE_LAUNCH[@]}" ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
+run ebt-stage "${EBT_SITE_STAGE_OPTIONS[@]}" "$SOURCE" "$STORE"
 if [ "$WATCH" ]; then
 	"${drain[@]}" --watch="$WATCH" "$STORE/out" "$RESULTS" &
 fi

@@ -43,5 +43,8 @@ EBT_SITE_DRAIN_OPTIONS=(--link=200gbit --max-stripe-count=40)
 
 # All free cores of the first socket, where core 0 is reserved; -n, -ppn and --cpu-bind=list:1-51
 # are in https://docs.alcf.anl.gov/aurora/running-jobs-aurora/
-EBT_SITE_LAUNCH=(mpiexec -n "$(sort -u "${PBS_NODEFILE:-/dev/null}" | wc -l)" -ppn 1
-	--cpu-bind=list:1-51)
+export EBT_LAUNCHER="mpiexec -n %n -ppn 1 --cpu-bind=list:1-51"
+
+# The same for what each node does for itself, as mkdir.
+# https://docs.alcf.anl.gov/aurora/running-jobs-aurora/
+EBT_SITE_EACH_NODE=(mpiexec -n "$(sort -u "${PBS_NODEFILE:-/dev/null}" | wc -l)" -ppn 1)

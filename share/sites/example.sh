@@ -8,7 +8,7 @@
 #   sbatch --export=ALL,EBT_SITE=$HOME/site.sh slurm.sh
 #   qsub -v EBT_SITE=$HOME/site.sh pbs.sh
 #
-# It sets the five variables below and nothing else, and prints nothing. At each one write
+# It sets the variables below and nothing else, and prints nothing. At each one write
 # where the value is from, with the address of the page, or "unverified": whoever uses the file
 # after you can then tell a rule of the site from a guess. Here all of them are unverified, for
 # they are found out on the spot.
@@ -45,20 +45,12 @@ mapfile -t EBT_SITE_DRAIN_OPTIONS < <(lfs df "$EBT_SITE_PFS" 2>/dev/null | awk '
 	/\[OST:[0-9]+\]/ { n++ }
 	END { if (n) print "--max-stripe-count=" (n < 8 ? 1 : int(n / 4)) }')
 
-# What starts one rank on each node of the job, all cores free to it: srun, mpiexec, ibrun, flux.
-# Variables that only EBT is to see go in front, as `env NAME=VALUE`. unverified
-if [ "${FLUX_URI:-}" ]; then
-	# unverified: all nodes of the instance
-	EBT_SITE_LAUNCH=(flux run --nodes="$(flux getattr size)" --tasks-per-node=1)
-elif [ "${SLURM_JOB_ID:-}" ]; then
-	# unverified: --mpi=pmi2 is for MPICH; Cray MPICH has a default of its own
-	EBT_SITE_LAUNCH=(srun --overlap --cpu-bind=none --mpi=pmi2 --nodes="$SLURM_NNODES"
-		--ntasks="$SLURM_NNODES" --ntasks-per-node=1 --kill-on-bad-exit)
-elif [ "${PBS_NODEFILE:-}" ]; then
-	# unverified: mpiexec of MPICH; PBS names a node once for each of its processors
-	EBT_SITE_LAUNCH=(mpiexec -hosts "$(sort -u "$PBS_NODEFILE" | paste -sd,)" -ppn 1
-		-n "$(sort -u "$PBS_NODEFILE" | wc -l)")
-else
-	# unverified: what the script that sources this has set
-	EBT_SITE_LAUNCH=("${EBT_SITE_LAUNCH[@]:-mpiexec}")
-fi
+# The commands start themselves, one rank on each node: by srun, flux or the mpiexec of their MPI;
+# `ebt-stage -v` shows how. Only where that does not fit the site, say here what does, in words
+# between blanks: %n becomes the number of nodes, %f under PBS a file with their names.
+# unverified: nothing has to be said
+# export EBT_LAUNCHER="env IBRUN_TASKS_PER_NODE=1 ibrun -n %n -o 0"
+
+# And what runs a program once on each node, for mkdir and rm, where the script's own line does not.
+# unverified: nothing has to be said
+# EBT_SITE_EACH_NODE=(mpiexec -n "$(sort -u "$PBS_NODEFILE" | wc -l)" -ppn 1)

@@ -53,6 +53,5 @@ EBT_SITE_DRAIN_OPTIONS=(--link=200gbit)
 # MPICH_GPU_SUPPORT_ENABLED=1, as applications have it, Cray MPICH "will print an error message
 # and exit immediately" where its library for GPUs was not linked, as in EBT.
 # https://docs.olcf.ornl.gov/systems/frontier_user_guide.html
-EBT_SITE_LAUNCH=(env MPICH_OFI_NIC_POLICY=BLOCK MPICH_GPU_SUPPORT_ENABLED=0
-	srun --overlap --cpu-bind=none --nodes="${SLURM_NNODES:-1}" --ntasks="${SLURM_NNODES:-1}"
-	--ntasks-per-node=1 --kill-on-bad-exit)
+export EBT_LAUNCHER="env MPICH_OFI_NIC_POLICY=BLOCK MPICH_GPU_SUPPORT_ENABLED=0 srun --overlap \
+--cpu-bind=none --nodes=%n --ntasks=%n --ntasks-per-node=1 --kill-on-bad-exit --input=0"

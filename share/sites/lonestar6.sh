@@ -41,4 +41,4 @@ EBT_SITE_DRAIN_OPTIONS=(--link=200gbit --max-stripe-count=72)
 # The launcher of the guide, with -n and -o: https://docs.tacc.utexas.edu/hpc/lonestar6/
 # One rank on each node where the job has more tasks is by IBRUN_TASKS_PER_NODE, which the guide
 # does not have: unverified, as in https://github.com/bbThemis/ThemisIO (testfair/rw_speed1.sh)
-EBT_SITE_LAUNCH=(env IBRUN_TASKS_PER_NODE=1 ibrun -n "${SLURM_NNODES:-1}" -o 0)
+export EBT_LAUNCHER="env IBRUN_TASKS_PER_NODE=1 ibrun -n %n -o 0"

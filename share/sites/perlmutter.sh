@@ -41,6 +41,5 @@ EBT_SITE_DRAIN_OPTIONS=(--link=200gbit --max-stripe-count=72)
 
 # srun is the launcher of https://docs.nersc.gov/jobs/; that --mpi can be left out is unverified,
 # and so are the two variables of Cray MPICH, which are those of frontier.sh.
-EBT_SITE_LAUNCH=(env MPICH_OFI_NIC_POLICY=BLOCK MPICH_GPU_SUPPORT_ENABLED=0
-	srun --overlap --cpu-bind=none --nodes="${SLURM_NNODES:-1}" --ntasks="${SLURM_NNODES:-1}"
-	--ntasks-per-node=1 --kill-on-bad-exit)
+export EBT_LAUNCHER="env MPICH_OFI_NIC_POLICY=BLOCK MPICH_GPU_SUPPORT_ENABLED=0 srun --overlap \
+--cpu-bind=none --nodes=%n --ntasks=%n --ntasks-per-node=1 --kill-on-bad-exit --input=0"

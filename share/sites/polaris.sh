@@ -43,5 +43,7 @@ EBT_SITE_DRAIN_OPTIONS=(--link=200gbit --max-stripe-count=40)
 # With MPICH_GPU_SUPPORT_ENABLED=1, as applications have it, Cray MPICH "will print an error
 # message and exit immediately" where its library for GPUs was not linked, as in EBT.
 # https://docs.olcf.ornl.gov/systems/frontier_user_guide.html
-EBT_SITE_LAUNCH=(mpiexec -n "$(sort -u "${PBS_NODEFILE:-/dev/null}" | wc -l)" -ppn 1 --depth=32
-	--cpu-bind=depth --env MPICH_GPU_SUPPORT_ENABLED=0)
+export EBT_LAUNCHER="mpiexec -n %n -ppn 1 --depth=32 --cpu-bind=depth --env MPICH_GPU_SUPPORT_ENABLED=0"
+
+# The same for what each node does for itself, as mkdir. https://docs.alcf.anl.gov/polaris/running-jobs/
+EBT_SITE_EACH_NODE=(mpiexec -n "$(sort -u "${PBS_NODEFILE:-/dev/null}" | wc -l)" -ppn 1)

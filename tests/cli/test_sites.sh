@@ -7,9 +7,9 @@
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "$BIN/../.." && pwd)
 sites=$top/share/sites
-VARIABLES='EBT_SITE_DRAIN_OPTIONS EBT_SITE_LAUNCH EBT_SITE_LOCAL EBT_SITE_PFS EBT_SITE_STAGE_OPTIONS'
+VARIABLES='EBT_SITE_DRAIN_OPTIONS EBT_SITE_LOCAL EBT_SITE_PFS EBT_SITE_STAGE_OPTIONS'
 
-# Launchers that tell how they were called and run nothing, and an `lfs` that knows 16 targets.
+# Launchers that tell how they were called and run nothing; what is not theirs is the command's, and an `lfs` that knows 16 targets.
 mkdir "$WORK/bin"
 for launcher in srun mpiexec ibrun flux; do
 	cat >"$WORK/bin/$launcher" <<-'EOF'
@@ -49,13 +49,19 @@ accepted() {
 }
 ACCEPTED=0
 
-# launches NAME WANT [NAME=VALUE...]: what is run for one program
+# launches NAME WANT [NAME=VALUE...]: what ebt-stage starts, and the script for mkdir
 launches() {
 	local got
 	CHECKS=$((CHECKS + 1))
-	# shellcheck disable=SC2016 # for the shell that sources the file
-	got=$(sourced "$sites/$1.sh" '"${EBT_SITE_LAUNCH[@]}" program' "${@:3}")
+	got=$(sourced "$sites/$1.sh" "'$STAGE' source dest" "${@:3}" 2>&1)
 	grep -qE -- "$2" <<<"$got" || fail "$1 launches: $got"
+}
+each_node() {
+	local got
+	CHECKS=$((CHECKS + 1))
+	# shellcheck disable=SC2016 # for the shell that sources the file
+	got=$(sourced "$sites/$1.sh" '"${EBT_SITE_EACH_NODE[@]:-none}" program' "${@:3}" 2>&1)
+	grep -qE -- "$2" <<<"$got" || fail "$1 on each node: $got"
 }
 
 # where NAME WANT [NAME=VALUE...]: the directory on the shared file system
@@ -69,7 +75,7 @@ judge() {
 	local name=${1##*/} got
 	check "$name: is sourced in silence" test -z "$(sourced "$1" : 2>&1 || echo failed)"
 	# shellcheck disable=SC2016 # likewise
-	got=$(sourced "$1" 'echo ${!EBT_SITE_*}')
+	got=$(sourced "$1" 'unset EBT_SITE_EACH_NODE; echo ${!EBT_SITE_*}')
 	check "$name: all variables, and only these: $got" test "$got" = "$VARIABLES"
 	# shellcheck disable=SC2016 # likewise
 	check "$name: absolute directories" sourced "$1" \
@@ -80,7 +86,7 @@ judge() {
 	env -i PATH="$WORK/bin:$PATH" USER=someone HOME=/nonexistent bash -c '
 		set -eu
 		state() {
-			(set -o posix; set) | grep -vE "^(_|BASH_[A-Z]*|PIPESTATUS|EBT_SITE_[A-Z_]*)="
+			(set -o posix; set) | grep -vE "^(_|BASH_[A-Z]*|PIPESTATUS|EBT_SITE_[A-Z_]*|EBT_LAUNCHER)="
 			set +o
 			trap
 			declare -F
@@ -95,7 +101,7 @@ judge() {
 	CHECKS=$((CHECKS + 1))
 	awk -v name="$name" '
 		/^[ \t]*#/ { comment = comment $0; next }
-		/EBT_SITE_[A-Z_]*[+]?=|mapfile.*EBT_SITE/ {
+		/EBT_SITE_[A-Z_]*[+]?=|EBT_LAUNCHER=|mapfile.*EBT_SITE/ {
 			n++
 			if (comment $0 !~ /https:[/][/][a-z0-9.]+|unverified/) {
 				printf "%s:%d: no source\n", name, FNR
@@ -103,7 +109,7 @@ judge() {
 			}
 		}
 		{ comment = "" }
-		END { exit bad || n < 5 }' "$1" >&2 || fail "$name: values without a source"
+		END { exit bad || n < 4 }' "$1" >&2 || fail "$name: values without a source"
 
 	accepted "$1" EBT_SITE_STAGE_OPTIONS ebt-stage "$WORK/source" "$WORK/staged"
 	accepted "$1" EBT_SITE_DRAIN_OPTIONS ebt-drain --local-dest "$WORK/store" "$WORK/drained"
@@ -124,24 +130,21 @@ check "options were tried: $ACCEPTED" test "$ACCEPTED" -ge 12
 # One rank on each of four nodes, whatever else the job has there.
 slurm=(SLURM_JOB_ID=1 SLURM_NNODES=4 SLURM_NTASKS=224)
 pbs=(PBS_NODEFILE="$WORK/nodefile" PBS_JOBID=1)
+program=$(readlink -f "$STAGE")
 for name in frontera lonestar6; do
-	launches $name '^ibrun -n 4 -o 0 program PER_NODE=1 ' "${slurm[@]}"
+	launches $name "^ibrun -n 4 -o 0 $program --launched=4 source dest PER_NODE=1 " "${slurm[@]}"
 done
 for name in frontier perlmutter example; do
-	launches $name '^srun .*--ntasks=4 --ntasks-per-node=1 .*program' "${slurm[@]}"
+	launches $name "^srun .*--ntasks=4 --ntasks-per-node=1 .*$program --launched=4" "${slurm[@]}"
 done
 launches frontier ' PFS=$' "${slurm[@]}"
 launches perlmutter ' PFS=$' "${slurm[@]}"
 for name in aurora polaris; do
-	launches $name '^mpiexec -n 4 -ppn 1 .*program' "${pbs[@]}"
+	launches $name "^mpiexec -n 4 -ppn 1 .*$program --launched=4" "${pbs[@]}"
+	each_node $name "^mpiexec -n 4 -ppn 1 program" "${pbs[@]}"
 done
-launches example '^mpiexec -hosts n1,n2,n3,n4 -ppn 1 -n 4 program' "${pbs[@]}"
-launches example '^flux run --nodes=4 --tasks-per-node=1 program' FLUX_URI=local:///x SLURM_JOB_ID=1
-launches example '^mpiexec program'
-# shellcheck disable=SC2016 # for the shell that sources the file
-check "example keeps the launcher of the script" test "flux one two" = "$(env -i PATH="$PATH" \
-	bash -c 'set -eu; USER=me EBT_SITE_LAUNCH=(flux "one two"); . "$1"; echo "${EBT_SITE_LAUNCH[@]}"' \
-	bash "$sites/example.sh")"
+each_node example "none: command not found" "${pbs[@]}"
+launches example "^flux run --nodes=4 --tasks-per-node=1 .*$program --launched=4" FLUX_URI=local:///x SLURM_JOB_ID=1
 
 # Directories follow the user and the project.
 where frontera /scratch3/01234 SCRATCH=/scratch3/01234/someone

@@ -33,7 +33,7 @@ run\ *)
 	shift
 	while [[ $1 == --* ]]; do
 		case $1 in
-		--nodes=$N | --tasks-per-node=1 | --exclusive) shift ;;
+		--nodes=$N | --tasks-per-node=1 | --exclusive | --input=0 | --setopt=cpu-affinity=off) shift ;;
 		*) echo "flux run: $1" >&2; exit 2 ;;
 		esac
 	done
@@ -49,7 +49,7 @@ esac
 X
 chmod 755 "$WORK/bin/flux"
 echo EBT_SITE_LOCAL=/local >"$WORK/site.sh"
-export EBT_SITE=$WORK/site.sh PATH=$WORK/bin:$PATH:$BIN
+export FLUX_URI=local:///stand-in EBT_SITE=$WORK/site.sh PATH=$WORK/bin:$PATH:$BIN
 
 # job_script SOURCE INPUT [SED...]: its lines adapted as a user does
 job_script() {

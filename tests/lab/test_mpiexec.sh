@@ -33,7 +33,7 @@ job_script() {
 # job ARG...: the status of the script; its pid is in $WORK/pid
 # shellcheck disable=SC2016 # expanded in the node
 job() {
-	timeout -k 5 "$LIMIT" "$lab" exec 0 env HOSTS="$WORK/hosts" EBT_SITE="$WORK/site.sh" \
+	timeout -k 5 "$LIMIT" "$lab" exec 0 env EBT_HOSTS="$WORK/hosts" EBT_SITE="$WORK/site.sh" \
 		HYDRA_LAUNCHER=ssh HYDRA_LAUNCHER_EXEC="/run/ebt-lab-$LAB/rsh" \
 		UCX_TLS=tcp,self UCX_NET_DEVICES=eth0 PATH="$PATH:$BIN" \
 		bash -c 'echo $$ >"$0/pid"; exec bash "$0/job.sh" "$@"' "$WORK" "$@" \
@@ -114,7 +114,7 @@ done 2>/dev/null
 wait $pid 2>/dev/null
 check "status of a run that was killed" test $? -ne 0
 check "nothing is drained then" test ! -e "$WORK/results"
-name=$(sed -n 's/^if killed: HOSTS=.* resume //p' "$WORK/out")
+name=$(sed -n 's/^if killed: EBT_HOSTS=.* resume //p' "$WORK/out")
 check "it told its name" test -n "$name"
 job resume "$name" || { fail "resume"; show; }
 results begun
@@ -130,7 +130,7 @@ job_script "$WORK/env" "$WORK/src"
 PATH=$(liar):$PATH job
 check "status of a run whose drain did nothing" test $? -eq 1
 says "not all drained; on n0 n1"
-name=$(sed -n 's/^if killed: HOSTS=.* resume //p' "$WORK/out")
+name=$(sed -n 's/^if killed: EBT_HOSTS=.* resume //p' "$WORK/out")
 PATH=$(liar):$PATH job resume "$name"
 check "status of a second run whose drain did nothing" test $? -eq 1
 job resume "$name" || { fail "resume"; show; }

@@ -68,6 +68,53 @@ says "started as one rank although SLURM_STEP_NUM_TASKS is $N"
 check "said once" test "$(grep -c 'started as' "$WORK/err")" = 1
 nothing_on_nodes
 
+# The commands start themselves: from a script, whatever it says of its own tasks; from a shell in the
+# allocation, with a PMI and without; in a job of one node; not from a step of several tasks.
+cat >"$WORK/self.sh" <<X
+#!/bin/bash
+#SBATCH --ntasks-per-node=2 --cpus-per-task=1
+$STAGE -v --link=200mbit "$WORK/src/." /local/job && echo "staged \$?"
+$STAGE --verify /local/job && echo "verified \$?"
+$STAGE --link=200mbit $WORK/none /local/none; echo "none \$?"
+printf '%s\\n' "$WORK/src/tree/many/f1" | $STAGE --files-from=- /local/list && echo "list \$?"
+srun -n2 --mpi=none $STAGE "$WORK/src/tree/many/f1" /local/two; echo "two \$?"
+X
+# self STATUS SBATCH-ARG...
+self() {
+	CHECKS=$((CHECKS + 1))
+	timeout -k 5 "$LIMIT" "$slurm" sbatch "${@:2}" -o "$WORK/err" "$WORK/self.sh" >"$WORK/out" 2>&1 </dev/null
+	is "status of the script" "$1" $?
+}
+self 0 -N "$N"
+for word in "srun --mpi=pmi2 --overlap" "on $N nodes" "staged 0" "verified 0" "none 1" "list 0" "two 1" \
+	"none: stat: No such file or directory (rank 0 on n0" "started as one rank although SLURM_STEP_NUM_TASKS is 2"; do
+	says "$word"
+done
+same_on_nodes "$WORK/src" /local/job
+for ((i = 0; i < N; i++)); do
+	check "a list on node $i" on $i cmp "$WORK/src/tree/many/f1" /local/list/f1
+	check "a step of two on node $i" on $i test ! -e /local/two
+done
+clear_nodes
+self 0 -N 1
+says "on 1 node"
+clear_nodes
+# in_shell WORD...: what is typed there, in a shell that salloc or srun starts on a terminal
+in_shell() {
+	CHECKS=$((CHECKS + 1))
+	printf '%s\n' "$STAGE -v --link=200mbit $WORK/src/. /local/job" 'echo "status $?"' exit |
+		timeout -k 5 "$LIMIT" "$slurm" run script -qec "salloc -N $N $*" /dev/null >"$WORK/out" 2>"$WORK/err" ||
+		{ fail "a shell: $*"; show; }
+	says "by SLURM_JOB_ID: srun --mpi=pmi2"
+	says "on $N nodes"
+	says "status 0"
+	same_on_nodes "$WORK/src" /local/job
+	clear_nodes
+}
+in_shell bash --norc -i
+in_shell srun --pty -n1 -N1 --mpi=none bash --norc -i
+in_shell srun --pty -n1 -N1 --mpi=pmi2 bash --norc -i
+
 # A step that is stopped or loses a rank.
 mkdir "$WORK/big"
 for i in $(seq 20); do head -c 5000000 /dev/urandom >"$WORK/big/f$i"; done
@@ -121,6 +168,22 @@ says "stopped by signal 15"
 for ((i = 0; i < N; i++)); do
 	check "store of a stopped run on node $i" on $i test ! -e /local/job
 done
+
+# One that started itself is told to stop: in order, at once, with its own status.
+cat >"$WORK/self.sh" <<X
+#!/bin/bash
+$STAGE --link=200mbit "$WORK/big/." /local/job &
+pid=\$!
+until ls /local/job/.ebt/incoming/*/tree/f* >/dev/null 2>&1; do sleep 0.01; done
+kill -TERM \$pid
+wait \$pid
+echo "stopped: \$?"
+X
+self 0 -N "$N"
+says "Terminated: winding down"
+says "stopped by signal 10"
+says "stopped: 1"
+nothing_on_nodes
 
 # The job script, its lines adapted as a user does.
 mkdir -p "$WORK/env/bin"

@@ -26,7 +26,9 @@ while [[ \$1 == -* ]]; do
 	-n | --ntasks | --nodes) [[ \$1 == --nodes ]] || tasks=\$2; shift ;;
 	--ntasks=*) tasks=\${1#*=} ;;
 	--nodelist | --ntasks-per-node) shift ;;
+	--mpi=list) echo pmi2; exit ;;
 	--overlap | --cpu-bind=none | --mpi=pmi2 | --kill-on-bad-exit | --ntasks-per-node=1) ;;
+	--kill-on-bad-exit=1 | --nodes=$N | --export=ALL | --input=0 | --quiet) ;;
 	*) echo "srun: \$1" >&2; exit 2 ;;
 	esac
 	shift
@@ -86,7 +88,7 @@ if ! command -v snakemake >/dev/null; then
 fi
 # snakemake [ARG...]: in a folder of its own, which takes its notes
 snakemake() {
-	HOME=$WORK SLURM_NNODES=$N timeout -k 5 "$LIMIT" snakemake --snakefile "$flows/Snakefile" -d "$WORK" --cores 1 \
+	HOME=$WORK SLURM_JOB_ID=7 SLURM_NNODES=$N timeout -k 5 "$LIMIT" snakemake --snakefile "$flows/Snakefile" -d "$WORK" --cores 1 \
 		--config scratch="$WORK/scratch" local=/local "$@" \
 		--set-resources simulate:tasks=$((2 * N)) >"$WORK/out" 2>"$WORK/err" </dev/null
 }

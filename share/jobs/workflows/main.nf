@@ -27,16 +27,16 @@ process simulate {
     script:
     def name = file(data).name
     """
-    each_node="srun --overlap --cpu-bind=none --mpi=pmi2 --kill-on-bad-exit --ntasks-per-node=1 --ntasks=\$SLURM_NNODES"
+    each_node="srun --overlap --cpu-bind=none --ntasks-per-node=1 --ntasks=\$SLURM_NNODES"
     store=${params.local}/\$USER.\$SLURM_JOB_ID
     trap '\$each_node sh -c "chmod -R u+rwX \$store; rm -rf \$store"' EXIT
     \$each_node mkdir -m 700 "\$store" "\$store/out"
-    \$each_node ebt-stage '${env}' '${data}' "\$store"
+    ebt-stage '${env}' '${data}' "\$store"
     srun "\$store/env/bin/application" --input="\$store/${name}" --output="\$store/out"
     # A status alone does not prove it, and 4 says that some outputs have another name; rm
     # without -f fails where the file is not there.
     rm -f drained
-    \$each_node ebt-drain --done="\$PWD/drained" "\$store/out" "\$PWD/results" || :
+    ebt-drain --done="\$PWD/drained" "\$store/out" "\$PWD/results" || :
     rm drained
     """
 }

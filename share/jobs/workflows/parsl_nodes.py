@@ -45,6 +45,7 @@ def config():
 
 @bash_app
 def simulate(env, case, results, local="/tmp", parsl_resource_specification=None):
+    # The app has some nodes of its block, so the commands must not start themselves on all of them.
     # PARSL_MPI_PREFIX starts RANKS_PER_NODE a node. Options that come later win, so one rank a
     # node is said after it.
     return f"""
