@@ -113,5 +113,8 @@ int job_expand(const char *path, const char *what, int rank, char *out, size_t s
 int job_switch_key(const char *address, const char *pattern);
 /* job_link.c: rate of this machine's fastest network interface, 0 if it cannot be told. */
 double job_find_link(void);
+#define JOB_LINK_NAME 256 /* bytes, with the NUL */
+/* The same and its name, "" if there is none. */
+double job_find_link_named(char name[JOB_LINK_NAME]);
 
 #endif

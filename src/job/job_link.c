@@ -27,7 +27,16 @@ static double read_number(const char *path)
 	return v;
 }
 
-static double fastest_fabric(void)
+/* The faster of @best, whose name is in @name, and @rate of @dev. */
+static double faster(double best, double rate, const char *dev, char *name)
+{
+	if (rate <= best)
+		return best;
+	snprintf(name, JOB_LINK_NAME, "%s", dev);
+	return rate;
+}
+
+static double fastest_fabric(char *name)
 {
 	char path[600];
 	struct dirent *d;
@@ -44,15 +53,14 @@ static double fastest_fabric(void)
 		snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/rate",
 			d->d_name);
 		rate = read_number(path) * 1e9 / 8;
-		if (rate > best)
-			best = rate;
+		best = faster(best, rate, d->d_name, name);
 	}
 	if (dir)
 		closedir(dir);
 	return best;
 }
 
-static double fastest_ethernet(void)
+static double fastest_ethernet(char *name)
 {
 	char path[600];
 	struct dirent *d;
@@ -67,17 +75,25 @@ static double fastest_ethernet(void)
 			continue;
 		snprintf(path, sizeof(path), "/sys/class/net/%s/speed", d->d_name);
 		rate = read_number(path) * 1e6 / 8;
-		if (rate > best)
-			best = rate;
+		best = faster(best, rate, d->d_name, name);
 	}
 	if (dir)
 		closedir(dir);
 	return best;
 }
 
+double job_find_link_named(char name[JOB_LINK_NAME])
+{
+	double rate;
+
+	name[0] = '\0';
+	rate = fastest_fabric(name);
+	return rate > 0 ? rate : fastest_ethernet(name);
+}
+
 double job_find_link(void)
 {
-	double rate = fastest_fabric();
+	char name[JOB_LINK_NAME];
 
-	return rate > 0 ? rate : fastest_ethernet();
+	return job_find_link_named(name);
 }
