@@ -157,6 +157,8 @@ static int run_alone(const struct cmd_stage *o)
 	else if (o->mode == STAGE_LIST)
 		r = o->n_unpack ? cmd_stage_list_archive(o, &err)
 				: cmd_stage_list(o, &err);
+	else if (o->mode == STAGE_DOCTOR)
+		r = cmd_stage_doctor(o, &err);
 	else
 		r = cmd_stage_simulate(o, &err);
 	return cmd_end_alone(&o->common, o->mode == STAGE_SIMULATE, r, &err);
@@ -171,7 +173,7 @@ int main(int argc, char **argv)
 	cmd_block_signals();
 	usage = cmd_stage_parse(argc, argv, &o, &err);
 	if (usage == 0 && (o.common.help || o.common.version || o.mode == STAGE_LIST ||
-				  o.mode == STAGE_SIMULATE)) {
+				  o.mode == STAGE_SIMULATE || o.mode == STAGE_DOCTOR)) {
 		cmd_unblock_signals();
 		status = run_alone(&o);
 		cmd_stage_release(&o);

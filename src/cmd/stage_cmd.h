@@ -7,7 +7,14 @@
 #include "ebt/stage.h"
 #include "manifest/manifest.h"
 
-enum stage_mode { STAGE_RUN, STAGE_LIST, STAGE_VERIFY, STAGE_RECOVER, STAGE_SIMULATE };
+enum stage_mode {
+	STAGE_RUN,
+	STAGE_LIST,
+	STAGE_VERIFY,
+	STAGE_RECOVER,
+	STAGE_SIMULATE,
+	STAGE_DOCTOR,
+};
 
 struct cmd_stage {
 	struct cmd_common common;
@@ -48,6 +55,8 @@ void cmd_stage_print_plan(
 int cmd_stage_list(const struct cmd_stage *o, struct ebt_err *err);
 void cmd_stage_list_manifest(const struct cmd_stage *o, const struct manifest *m);
 int cmd_stage_list_archive(const struct cmd_stage *o, struct ebt_err *err);
+/* doctor.c: of o->stage.dest, or NULL. A failure is that it cannot be used; all is printed then, too. */
+int cmd_stage_doctor(const struct cmd_stage *o, struct ebt_err *err);
 int cmd_stage_simulate(const struct cmd_stage *o, struct ebt_err *err);
 
 #endif

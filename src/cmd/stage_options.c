@@ -33,6 +33,7 @@ enum {
 	OPT_VERIFY,
 	OPT_RECOVER,
 	OPT_GIVE_UP,
+	OPT_DOCTOR,
 };
 
 static const struct option long_options[] = {
@@ -63,6 +64,7 @@ static const struct option long_options[] = {
 	{"verify", no_argument, NULL, OPT_VERIFY},
 	{"recover", no_argument, NULL, OPT_RECOVER},
 	{"give-up", no_argument, NULL, OPT_GIVE_UP},
+	{"doctor", no_argument, NULL, OPT_DOCTOR},
 	CMD_COMMON_OPTIONS,
 	{NULL, 0, NULL, 0},
 };
@@ -239,6 +241,9 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	case OPT_GIVE_UP:
 		o->stage.give_up = true;
 		return 0;
+	case OPT_DOCTOR:
+		o->mode = STAGE_DOCTOR;
+		return 0;
 	default:
 		return parse_tuning(o, opt, value, err);
 	}
@@ -254,6 +259,10 @@ static int parse_operands(struct cmd_stage *o, char **args, int n, struct ebt_er
 	if (o->mode == STAGE_SIMULATE)
 		return n == 0 ? 0
 			      : ebt_failx(err, -EINVAL, "--simulate takes no operands");
+	if (o->mode == STAGE_DOCTOR) {
+		o->stage.dest = n > 0 ? args[0] : NULL;
+		return n <= 1 ? 0 : ebt_failx(err, -EINVAL, "--doctor takes one DEST");
+	}
 	if ((o->stage.concatenated || o->stage.at) && !o->n_unpack)
 		return ebt_failx(
 			err, -EINVAL, "--at and --concatenated go with --unpack");
@@ -291,6 +300,8 @@ static const char *undone(const struct cmd_stage *o)
 		return "--simulate";
 	if (o->mode == STAGE_LIST)
 		return "--list";
+	if (o->mode == STAGE_DOCTOR)
+		return "--doctor";
 	return o->stage.dry_run ? "--dry-run" : NULL;
 }
 

@@ -66,6 +66,7 @@ keep
 expect 1 2 --json --overwrite=refuse "$tree" "$WORK/n%r"
 keep
 "$STAGE" --json --simulate=nodes=100,bytes=1G >>"$JSON" || fail "--simulate"
+"$STAGE" --json --doctor "$WORK" >>"$JSON" || fail "--doctor"
 
 what=journal
 for i in 0 1; do
