@@ -204,6 +204,17 @@ int cmd_check_launch(const struct cmd_common *c);
 const char *cmd_mpi_library(char *text, size_t size);
 /* @format, of @number, is what the command leaves behind. */
 void cmd_print_version(const char *format, unsigned number);
+/* What a library brings that may be missing where EBT is built. */
+struct cmd_part {
+	const char *name;
+	bool built_in;
+};
+#define CMD_PARTS_TEXT 128 /* bytes of their names, with the NUL */
+/* Those that are built in, or those that are not, joined by ", ". */
+const char *cmd_join_parts(const struct cmd_part *parts, size_t n, bool built_in,
+	char out[CMD_PARTS_TEXT]);
+/* "HEAD lz4", or "HEAD not built in", as a line, and one more of those that are not. */
+void cmd_print_parts(const char *head, const struct cmd_part *parts, size_t n);
 
 /* start.c: from main to the collective call, and back. */
 /* MPI, signals; rank in MPI_COMM_WORLD. */

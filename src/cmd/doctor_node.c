@@ -10,42 +10,41 @@
 #include "archive/unarchive.h"
 #include "base/scope.h"
 #include "base/text.h"
+#include "cmd/cmd.h"
 #include "cmd/doctor.h"
 #include "codec/block.h"
 #include "codec/decode.h"
 #include "pfs/pfs.h"
 
-#define NAMES	   128
 #define MOUNTS	   (4u << 20) /* bytes */
 #define VERSION	   65536      /* of a file in /sys, whatever is in it */
 #define POINTS_MAX 3
 
-static void add_name(char list[NAMES], const char *name)
+static void say_parts(struct doctor_line *line, const struct cmd_part *parts, size_t n)
 {
-	size_t len = strlen(list);
+	char has[CMD_PARTS_TEXT], lacks[CMD_PARTS_TEXT];
 
-	snprintf(list + len, NAMES - len, "%s%s", len ? ", " : "", name);
+	doctor_say_built_in(line, cmd_join_parts(parts, n, true, has),
+		cmd_join_parts(parts, n, false, lacks));
 }
 
 void doctor_look_compression(const struct doctor_dest *d, struct doctor_line *line)
 {
-	static const uint32_t codecs[] = {BLOCK_LZ4, BLOCK_ZSTD};
-	char has[NAMES] = "", lacks[NAMES] = "";
+	struct cmd_part parts[BLOCK_ZSTD];
 
-	for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
-		add_name(block_has(codecs[i]) ? has : lacks, block_name(codecs[i]));
-	doctor_say_built_in(line, has, lacks);
+	for (uint32_t i = 0; i < BLOCK_ZSTD; i++)
+		parts[i] = (struct cmd_part){block_name(i + 1), block_has(i + 1)};
+	say_parts(line, parts, BLOCK_ZSTD);
 }
 
 void doctor_look_archives(const struct doctor_dest *d, struct doctor_line *line)
 {
-	char has[NAMES] = "", lacks[NAMES] = "";
+	struct cmd_part parts[1 + CODEC_LZ4] = {{"libarchive", unarchive_built_in()}};
 
-	add_name(unarchive_built_in() ? has : lacks, "libarchive");
 	for (int i = CODEC_NONE + 1; i <= CODEC_LZ4; i++)
-		add_name(codec_decodes((enum codec)i) ? has : lacks,
-			codec_name((enum codec)i));
-	doctor_say_built_in(line, has, lacks);
+		parts[i] = (struct cmd_part){
+			codec_name((enum codec)i), codec_decodes((enum codec)i)};
+	say_parts(line, parts, 1 + CODEC_LZ4);
 }
 
 /* A text file of the kernel, or NULL; the caller frees it. */

@@ -4,8 +4,10 @@
 #include <mpi.h>
 #include <string.h>
 
+#include "archive/unarchive.h"
 #include "base/scope.h"
 #include "cmd/drain_cmd.h"
+#include "codec/decode.h"
 #include "journal/journal_format.h"
 #include "transport/transport.h"
 
@@ -65,6 +67,15 @@ static int drain(void *arg, int rank, struct ebt_err *err)
 	return r;
 }
 
+static void print_version(void)
+{
+	const struct cmd_part packs[] = {{"tar", unarchive_built_in()},
+		{"tar.zst", unarchive_built_in() && codec_decodes(CODEC_ZSTD)}};
+
+	cmd_print_version("journal", JOURNAL_VERSION);
+	cmd_print_parts("archives", packs, 2);
+}
+
 /* What needs no other node, and so no MPI: answers at once, also outside a job. */
 static int run_alone(const struct cmd_drain *o)
 {
@@ -74,7 +85,7 @@ static int run_alone(const struct cmd_drain *o)
 	if (o->common.help)
 		cmd_drain_help(stdout);
 	else if (o->common.version)
-		cmd_print_version("journal", JOURNAL_VERSION);
+		print_version();
 	else
 		r = cmd_drain_simulate(o, &err);
 	return cmd_end_alone(&o->common, o->simulate, r, &err);

@@ -8,6 +8,7 @@
 #include "archive/unarchive.h"
 #include "base/scope.h"
 #include "cmd/stage_cmd.h"
+#include "codec/block.h"
 #include "codec/decode.h"
 #include "manifest/manifest.h"
 #include "transport/transport.h"
@@ -113,35 +114,22 @@ static int run(void *arg, int rank, struct ebt_err *err)
 	}
 }
 
-/* Formats that --unpack reads, and what it decodes. */
-static void print_archives(void)
-{
-	const char *comma = "";
-
-	if (!unarchive_built_in()) {
-		puts("archives not built in");
-		return;
-	}
-	fputs("archives tar, cpio, zip, 7z; compressed by ", stdout);
-	for (int i = CODEC_NONE + 1; i <= CODEC_LZ4; i++) {
-		if (!codec_decodes((enum codec)i))
-			continue;
-		printf("%s%s", comma, codec_name((enum codec)i));
-		comma = ", ";
-	}
-	puts(*comma ? "" : "nothing");
-}
-
 static void print_version(void)
 {
-	const char *name = ebt_stage_compression(0);
+	struct cmd_part codecs[BLOCK_ZSTD], decoders[CODEC_LZ4];
 
+	for (uint32_t i = 0; i < BLOCK_ZSTD; i++)
+		codecs[i] = (struct cmd_part){block_name(i + 1), block_has(i + 1)};
+	for (int i = 0; i < CODEC_LZ4; i++)
+		decoders[i] = (struct cmd_part){codec_name((enum codec)(i + 1)),
+			codec_decodes((enum codec)(i + 1))};
 	cmd_print_version("manifest", MANIFEST_VERSION);
-	printf("compression %s", name ? name : "not built in");
-	for (unsigned i = 1; (name = ebt_stage_compression(i)); i++)
-		printf(", %s", name);
-	putchar('\n');
-	print_archives();
+	cmd_print_parts("compression", codecs, BLOCK_ZSTD);
+	if (unarchive_built_in())
+		cmd_print_parts("archives tar, cpio, zip, 7z; compressed by", decoders,
+			CODEC_LZ4);
+	else
+		puts("archives not built in");
 }
 
 /* What needs no other node, and so no MPI: answers at once, also outside a job. */

@@ -39,3 +39,28 @@ void cmd_print_version(const char *format, unsigned number)
 		cmd_mpi_library(library, sizeof(library)));
 	printf("tested with %s\n", TESTED);
 }
+
+const char *cmd_join_parts(
+	const struct cmd_part *parts, size_t n, bool built_in, char out[CMD_PARTS_TEXT])
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < n && len < CMD_PARTS_TEXT; i++) {
+		if (parts[i].built_in == built_in)
+			len += (size_t)snprintf(out + len, CMD_PARTS_TEXT - len, "%s%s",
+				len ? ", " : "", parts[i].name);
+	}
+	return out;
+}
+
+void cmd_print_parts(const char *head, const struct cmd_part *parts, size_t n)
+{
+	char has[CMD_PARTS_TEXT], lacks[CMD_PARTS_TEXT];
+
+	cmd_join_parts(parts, n, true, has);
+	cmd_join_parts(parts, n, false, lacks);
+	printf("%s %s\n", head, *has ? has : "not built in");
+	if (*has && *lacks)
+		printf("not built in: %s\n", lacks);
+}
