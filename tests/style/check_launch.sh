@@ -9,7 +9,7 @@ bad=0
 for f in share/demo share/test $(find tests bench -type f \( -name '*.sh' -o -perm -u+x \)) \
 	$(find tests -name '*.c'); do
 	! grep -q '^only_mpich$' "$f" || continue
-	grep -nE '^([^#]*[ (|;!])?((mpiexec|mpirun|mpicc)[a-z.]* +-|.*[{$"]PMI_RANK)' "$f" | grep -v 'sed \|launches ' |
+	grep -nE '^([^#]*[ (|;!])?((mpiexec|mpirun|mpicc)[a-z.]* +-|.*([{$]|getenv[(]")PMI_RANK)' "$f" | grep -v 'sed \|launches ' |
 		sed "s|^\([0-9]*\):|$f:\1: not by launch: |" | grep . && bad=1
 done
 exit $bad
