@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "cmd/launch_plan.h"
 #include "ebt/run.h"
 
 struct cmd_program {
@@ -187,12 +188,21 @@ void cmd_progress(void *arg, const struct ebt_progress *p);
 void cmd_progress_end(struct cmd_progress *p);
 
 /*
+ * ask.c. What @argv, a program of PATH, prints, to both of its outputs: up to @size - 1 bytes and a
+ * NUL. Its exit status, CMD_NOT_FOUND, or a negative errno.
+ */
+#define CMD_NOT_FOUND 127
+int cmd_ask(const char *const *argv, char *out, size_t size);
+
+/*
  * launch_self.c. Where there is an allocation, and no launcher has started this process: starts
  * @argv with one rank on each node. The status of the ranks, or CMD_NOT_LAUNCHED: nothing was
  * done, and this is a rank itself. Stop signals are blocked. @input: a rank reads standard input.
  */
 #define CMD_NOT_LAUNCHED (-1)
 int cmd_launch(const struct cmd_common *c, char **argv, bool input);
+/* What the MPI in use is to launchers. */
+enum launch_mpi cmd_launch_mpi(void);
 /*
  * launch_check.c. After MPI_Init: -EPROTO if MPI has fewer ranks than were started. The first of
  * them says so.

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "cmd/launch_plan.h"
 #include "ebt/err.h"
 #include "fsio/fsio.h"
 
@@ -54,8 +55,8 @@ const char *doctor_state_name(enum doctor_state state);
 const char *doctor_format(const char *topic, const struct doctor_line *line, bool json,
 	char out[DOCTOR_PRINTED]);
 
-/* @list: what srun --mpi=list printed; @library: the MPI in use. */
-void doctor_say_pmi(struct doctor_line *line, const char *library, const char *list);
+/* @list: what srun --mpi=list printed. */
+void doctor_say_pmi(struct doctor_line *line, enum launch_mpi mpi, const char *list);
 /*
  * @info: what ucp_context_print_info or ucx_info -d says; @whose: which UCX that is. @tls and
  * @devices: of the environment, or NULL.
@@ -107,8 +108,6 @@ struct doctor_try {
 void *doctor_shared(size_t n, size_t size);
 /* All at the same time. Returns after @seconds at the latest. */
 void doctor_try_all(struct doctor_try *tries, size_t n, double seconds);
-/* The output of @argv, both kinds of it, up to @size - 1 bytes; its exit status or -errno. */
-int doctor_run(char *const argv[], char *out, size_t size);
 /* Where in PATH program @name is, or NULL. */
 const char *doctor_find_program(const char *name, char path[PATH_MAX]);
 

@@ -16,6 +16,8 @@
 #include "cmd/doctor.h"
 #include "job/job.h"
 
+extern char **environ;
+
 #define OUTPUT	    65536 /* bytes */
 #define LIBRARY	    128
 #define UCX_LIBRARY "libucp.so.0"
@@ -53,53 +55,67 @@ static const char *last_line(char *text)
 
 static void ask_srun(struct doctor_line *line)
 {
+	static const char *const argv[] = {"srun", "--mpi=list", NULL};
 	SCOPED_FREE char *out = calloc(1, OUTPUT);
-	char path[PATH_MAX], library[LIBRARY];
-	char *argv[] = {path, (char[]){"--mpi=list"}, NULL};
-	int r;
+	int r = out ? cmd_ask(argv, out, OUTPUT) : -ENOMEM;
 
-	if (!doctor_find_program("srun", path)) {
+	if (r == CMD_NOT_FOUND)
 		doctor_say(
 			line, DOCTOR_MISSING, "in a job of Slurm without srun in PATH");
-		return;
-	}
-	r = out ? doctor_run(argv, out, OUTPUT) : -ENOMEM;
-	if (r != 0)
+	else if (r != 0)
 		doctor_say(line, DOCTOR_UNKNOWN,
 			"Slurm: srun --mpi=list ends with %d: %.300s", r,
 			r < 0 ? strerror(-r) : last_line(out));
 	else
-		doctor_say_pmi(line, cmd_mpi_library(library, sizeof(library)), out);
+		doctor_say_pmi(line, cmd_launch_mpi(), out);
 }
 
 static void ask_flux(struct doctor_line *line)
 {
-	char path[PATH_MAX], library[LIBRARY];
+	char path[PATH_MAX];
 
 	if (!doctor_find_program("flux", path))
 		doctor_say(
 			line, DOCTOR_MISSING, "in a job of Flux without flux in PATH");
-	else if (strstr(cmd_mpi_library(library, sizeof(library)), "Open MPI"))
+	else if (cmd_launch_mpi() == LAUNCH_OMPI)
 		doctor_say(line, DOCTOR_UNKNOWN,
 			"Flux: whether flux run has PMIx only a run tells");
 	else
 		doctor_say(line, DOCTOR_OK, "Flux: flux run, which has PMI itself");
 }
 
+static void look_for_hosts(const struct launch_place *p, struct doctor_line *line)
+{
+	if (access(p->hosts, R_OK) < 0)
+		doctor_say(line, DOCTOR_MISSING, "%s, %.300s: %s", p->why, p->hosts,
+			strerror(errno));
+	else
+		doctor_say(line, DOCTOR_OK, "%s: mpiexec, on hosts of %.300s", p->why,
+			p->hosts);
+}
+
+/* As the commands themselves see it. */
 void doctor_look_job(const struct doctor_dest *d, struct doctor_line *line)
 {
-	const char *nodes = getenv("PBS_NODEFILE");
+	struct launch_place p;
+	struct ebt_err err = {0};
 
-	if (getenv("SLURM_JOB_ID"))
+	if (launch_find((const char *const *)environ, &p, &err) < 0)
+		doctor_say(line, DOCTOR_MISSING, "%.400s", err.text);
+	else if (p.by == LAUNCH_NOT && p.why)
+		doctor_say(line, DOCTOR_OK, "started by a launcher (%s)", p.why);
+	else if (p.by == LAUNCH_NOT)
+		doctor_say(line, DOCTOR_OK,
+			"in no job of Slurm, PBS or Flux, and no EBT_HOSTS");
+	else if (p.own)
+		doctor_say(line, DOCTOR_UNKNOWN, "%s: by EBT_LAUNCHER, %.300s", p.why,
+			p.own);
+	else if (p.by == LAUNCH_SRUN)
 		ask_srun(line);
-	else if (getenv("FLUX_URI"))
+	else if (p.by == LAUNCH_FLUX)
 		ask_flux(line);
-	else if (!getenv("PBS_JOBID"))
-		doctor_say(line, DOCTOR_OK, "not in a job of Slurm, PBS or Flux");
-	else if (nodes && access(nodes, R_OK) == 0)
-		doctor_say(line, DOCTOR_OK, "PBS, with nodes in PBS_NODEFILE");
 	else
-		doctor_say(line, DOCTOR_MISSING, "PBS, without a PBS_NODEFILE");
+		look_for_hosts(&p, line);
 }
 
 /* What ucp.h of all versions begins its parameters with: what is set, and the one that is a must. */
@@ -178,14 +194,14 @@ void doctor_look_ucx(const struct doctor_dest *d, struct doctor_line *line)
 	void *lib = of_mpi ? of_mpi : dlopen(UCX_LIBRARY, RTLD_LAZY);
 	SCOPED_FREE char *out = lib ? NULL : calloc(1, OUTPUT);
 	char path[PATH_MAX];
-	char *argv[] = {path, (char[]){"-d"}, NULL};
+	static const char *const argv[] = {"ucx_info", "-d", NULL};
 
 	if (lib)
 		ask_ucp(lib, of_mpi, line);
 	else if (!doctor_find_program("ucx_info", path))
 		doctor_say(line, DOCTOR_UNKNOWN,
 			"neither " UCX_LIBRARY " nor ucx_info is found");
-	else if (out && doctor_run(argv, out, OUTPUT) == 0)
+	else if (out && cmd_ask(argv, out, OUTPUT) == 0)
 		say_ucx(line, "UCX of ucx_info", out);
 	else
 		doctor_say(line, DOCTOR_UNKNOWN, "ucx_info -d fails");

@@ -58,36 +58,32 @@ const char *doctor_format(const char *topic, const struct doctor_line *line, boo
 	return out;
 }
 
-/* Is @word one of the words of @list, or with @start the beginning of one? */
-static bool has_word(const char *list, const char *word, bool start)
+/* Is @word one of the words of @list? */
+static bool has_word(const char *list, const char *word)
 {
-	static const char between[] = " \t\n,:";
 	size_t len, want = strlen(word);
 
-	for (list += strspn(list, between); *list; list += strspn(list, between)) {
-		len = strcspn(list, between);
-		if (len >= want && (start || len == want) &&
-			strncmp(list, word, want) == 0)
+	for (list += strspn(list, " "); *list; list += len + strspn(list + len, " ")) {
+		len = strcspn(list, " ");
+		if (len == want && strncmp(list, word, want) == 0)
 			return true;
-		list += len;
 	}
 	return false;
 }
 
-void doctor_say_pmi(struct doctor_line *line, const char *library, const char *list)
+void doctor_say_pmi(struct doctor_line *line, enum launch_mpi mpi, const char *list)
 {
-	bool ompi = strstr(library, "Open MPI");
-	const char *pmi = ompi ? "pmix" : "pmi2";
+	const char *type = launch_srun_type(mpi, list);
 
-	if (has_word(list, pmi, false) || (ompi && has_word(list, "pmix_v", true)))
-		doctor_say(line, DOCTOR_OK, "Slurm: srun --mpi=%s", pmi);
-	else if (strstr(library, "CRAY") && has_word(list, "cray_", true))
+	if (type)
+		doctor_say(line, DOCTOR_OK, "Slurm: srun --mpi=%s", type);
+	else if (mpi == LAUNCH_CRAY || mpi == LAUNCH_OTHER)
 		doctor_say(line, DOCTOR_UNKNOWN,
-			"Slurm: no %s; whether this MPI understands cray_shasta only a "
-			"run tells",
-			pmi);
+			"Slurm: whether this MPI understands the PMI of srun only a "
+			"run tells");
 	else
-		doctor_say(line, DOCTOR_MISSING, "Slurm: srun has no --mpi=%s", pmi);
+		doctor_say(line, DOCTOR_MISSING, "Slurm: srun has no --mpi=%s",
+			mpi == LAUNCH_OMPI ? "pmix" : "pmi2");
 }
 
 /* Adds the @len bytes at @name to the words of @list, once. */
@@ -100,7 +96,7 @@ static void add_name(char *list, size_t size, const char *name, size_t len)
 		return;
 	memcpy(word, name, len);
 	word[len] = '\0';
-	if (has_word(list, word, false) || used + len + 2 > size)
+	if (has_word(list, word) || used + len + 2 > size)
 		return;
 	sprintf(list + used, "%s%s", used ? " " : "", word);
 }

@@ -259,27 +259,25 @@ static void add_number(struct launch_command *c, const char *name, unsigned n)
 	add_pair(c, name, text);
 }
 
-/* Is @word one of those in @text? */
+/* Is @word one of the words of @text, or the start of one with a version? */
 static bool has_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 
 	for (const char *p = text; (p = strstr(p, word)); p += len) {
 		if ((p == text || isspace((unsigned char)p[-1])) &&
-			(!p[len] || isspace((unsigned char)p[len])))
+			(!p[len] || isspace((unsigned char)p[len]) ||
+				strncmp(p + len, "_v", 2) == 0))
 			return true;
 	}
 	return false;
 }
 
-/* What the MPI understands, of what this Slurm has; NULL: whatever its default is. */
-static const char *srun_type(const struct launch_how *how)
+const char *launch_srun_type(enum launch_mpi mpi, const char *list)
 {
-	const char *all = how->srun_types ? how->srun_types : "";
-
-	if (how->mpi == LAUNCH_MPICH && has_word(all, "pmi2"))
+	if (mpi == LAUNCH_MPICH && has_word(list, "pmi2"))
 		return "pmi2";
-	if (how->mpi == LAUNCH_OMPI && has_word(all, "pmix"))
+	if (mpi == LAUNCH_OMPI && has_word(list, "pmix"))
 		return "pmix";
 	return NULL;
 }
@@ -290,11 +288,9 @@ static const char *srun_type(const struct launch_how *how)
  */
 static void srun_words(const struct launch_how *how, struct launch_command *c)
 {
-	const char *type = srun_type(how);
-
 	add(c, "srun");
-	if (type)
-		add_pair(c, "--mpi=", type);
+	if (how->srun_type)
+		add_pair(c, "--mpi=", how->srun_type);
 	add(c, "--overlap");
 	add(c, "--kill-on-bad-exit=1");
 	add_number(c, "--nodes=", how->nodes);

@@ -51,10 +51,13 @@ enum launch_mpi {
 	LAUNCH_OTHER,
 };
 
+/* Which srun --mpi the MPI understands, of those that `srun --mpi=list` names; NULL: none of them. */
+const char *launch_srun_type(enum launch_mpi mpi, const char *list);
+
 struct launch_how {
 	enum launch_mpi mpi;
-	const char *mpiexec;	/* its mpiexec */
-	const char *srun_types; /* what `srun --mpi=list` says */
+	const char *mpiexec;   /* its mpiexec */
+	const char *srun_type; /* NULL: Slurm's default */
 	unsigned nodes;
 	const char *hosts; /* path of a file with their names, for MPIEXEC */
 	bool verbose;	   /* what a launcher has to say beside errors is shown */

@@ -22,13 +22,12 @@
 #include "cmd/cmd.h"
 #include "cmd/launch_plan.h"
 
-#define ANSWER_MOST 65536 /* bytes of what a launcher is asked for */
-#define HOSTS_MOST  (64u << 20)
-#define NOT_STARTED 127
+#define ANSWER	   4096 /* bytes of what a launcher is asked for */
+#define HOSTS_MOST (64u << 20)
 
 extern char **environ;
 
-static enum launch_mpi mpi_kind(void)
+enum launch_mpi cmd_launch_mpi(void)
 {
 	char library[128];
 
@@ -56,57 +55,23 @@ static void become(const char *const *argv)
 	execvp(argv[0], (char *const *)argv);
 	fprintf(stderr, "%s: %s: %s. --no-launch starts one rank, here\n",
 		cmd_program.name, argv[0], strerror(errno));
-	_exit(NOT_STARTED);
-}
-
-/* What a program says to standard output, or error, into @out with a NUL at its end. */
-static int ask(const char *const *argv, struct buf *out, struct ebt_err *err)
-{
-	int ends[2], status;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return ebt_fail(err, -errno, "pipe");
-	pid = fork();
-	if (pid == 0) {
-		dup2(ends[1], STDOUT_FILENO);
-		dup2(ends[1], STDERR_FILENO);
-		become(argv);
-	}
-	close(ends[1]);
-	do {
-		char *to = out->len < ANSWER_MOST ? buf_extend(out, 4096) : NULL;
-
-		n = pid > 0 && to ? read(ends[0], to, 4096) : 0;
-		if (to)
-			out->len -= 4096 - (size_t)(n > 0 ? n : 0);
-	} while (n > 0 || (n < 0 && errno == EINTR));
-	close(ends[0]);
-	buf_put8(out, 0);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return ebt_fail(err, -errno, "%s", argv[0]);
-	if (!buf_ok(out))
-		return ebt_fail(err, -ENOMEM, "%s", argv[0]);
-	return status == 0 ? 0
-			   : ebt_failx(err, -EPROTO, "%s %s: %s", argv[0], argv[1],
-				     (const char *)out->data);
+	_exit(CMD_NOT_FOUND);
 }
 
 /* Flux knows how many nodes its instance has. */
 static int ask_flux(struct launch_how *how, struct ebt_err *err)
 {
-	const char *const size[] = {"flux", "getattr", "size", NULL};
-	SCOPED_BUF struct buf said = {0};
-	unsigned long n;
-	int r = ask(size, &said, err);
+	static const char *const size[] = {"flux", "getattr", "size", NULL};
+	char said[ANSWER];
+	int r = cmd_ask(size, said, sizeof(said));
+	unsigned long n = r == 0 ? strtoul(said, NULL, 10) : 0;
 
-	if (r < 0)
-		return r;
-	n = strtoul((const char *)said.data, NULL, 10);
+	if (r < 0 || r == CMD_NOT_FOUND)
+		return ebt_fail(err, r < 0 ? r : -ENOENT, "flux getattr size");
+	said[strcspn(said, "\n")] = '\0';
 	if (n == 0 || n > 1000000)
-		return ebt_failx(
-			err, -EPROTO, "flux getattr size: %s", (const char *)said.data);
+		return ebt_failx(err, -EPROTO, "flux getattr size: status %d: %s", r,
+			text_name(said, (char[ANSWER]){0}, ANSWER));
 	how->nodes = (unsigned)n;
 	return 0;
 }
@@ -171,7 +136,7 @@ static void start(const char *const *argv, bool input)
 	/* However this command ends, its ranks do not go on alone. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
-		_exit(NOT_STARTED);
+		_exit(CMD_NOT_FOUND);
 	become(argv);
 }
 
@@ -201,7 +166,7 @@ static int stay_beside(pid_t pid)
 			sig == SIGINT ? " (Ctrl-C once more: at once)" : "");
 	}
 	/* A launcher that was told to stop may say so in many ways. */
-	if (WIFEXITED(status) && WEXITSTATUS(status) != NOT_STARTED &&
+	if (WIFEXITED(status) && WEXITSTATUS(status) != CMD_NOT_FOUND &&
 		(!stopped || WEXITSTATUS(status) <= 128))
 		return WEXITSTATUS(status);
 	return stopped || WIFEXITED(status) ? CMD_FAILED : 128 + WTERMSIG(status);
@@ -226,11 +191,11 @@ static int run(const char *const *argv, bool input, struct ebt_err *err)
 }
 
 /* What the launcher is to be told, beside where we are. */
-static int prepare(const struct launch_place *p, struct launch_how *how,
-	struct buf *types, char *path, size_t size, struct ebt_err *err)
+static int prepare(const struct launch_place *p, struct launch_how *how, char *path,
+	size_t size, struct ebt_err *err)
 {
-	const char *const list[] = {"srun", "--mpi=list", NULL};
-	struct ebt_err ignored;
+	static const char *const list[] = {"srun", "--mpi=list", NULL};
+	char said[ANSWER];
 
 	how->nodes = p->nodes;
 	if (p->by == LAUNCH_FLUX)
@@ -238,8 +203,8 @@ static int prepare(const struct launch_place *p, struct launch_how *how,
 	if (p->by == LAUNCH_MPIEXEC)
 		return find_hosts(p, how, path, size, err);
 	/* Without an answer it is Slurm's default. */
-	if (!p->own && how->mpi != LAUNCH_CRAY && ask(list, types, &ignored) == 0)
-		how->srun_types = (const char *)types->data;
+	if (!p->own && cmd_ask(list, said, sizeof(said)) == 0)
+		how->srun_type = launch_srun_type(how->mpi, said);
 	return 0;
 }
 
@@ -247,11 +212,11 @@ static int launch(const struct cmd_common *c, const struct launch_place *p, char
 	bool input, struct ebt_err *err)
 {
 	SCOPED(launch_command_release) struct launch_command words = {0};
-	SCOPED_BUF struct buf types = {0}, shown = {0};
+	SCOPED_BUF struct buf shown = {0};
 	char self[4096], path[64];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	struct launch_how how = {
-		.mpi = mpi_kind(),
+		.mpi = cmd_launch_mpi(),
 		.mpiexec = access(EBT_MPIEXEC, X_OK) == 0 ? EBT_MPIEXEC : "mpiexec",
 		.verbose = c->verbose,
 		.bar = c->progress == CMD_AUTO && isatty(STDERR_FILENO),
@@ -264,7 +229,7 @@ static int launch(const struct cmd_common *c, const struct launch_place *p, char
 	if (n < 0)
 		return ebt_fail(err, -errno, "/proc/self/exe");
 	self[n] = '\0';
-	r = prepare(p, &how, &types, path, sizeof(path), err);
+	r = prepare(p, &how, path, sizeof(path), err);
 	if (r == 0)
 		r = launch_words(p, &how, &words, err);
 	if (r < 0)

@@ -112,7 +112,7 @@ doctor 0 disk
 is "topics with env -i" 23 "$(sed '$d' out | wc -l)"
 AS=(env PATH=)
 doctor 0 disk
-AS=(env PATH= SLURM_JOB_ID=1)
+AS=(env PATH= SLURM_JOB_ID=1 SLURM_NNODES=2)
 doctor 0 disk
 line job missing "without srun in PATH"
 AS=()
@@ -139,10 +139,10 @@ cat >bin/srun <<-'END'
 END
 chmod 755 bin/srun
 case $("$LAUNCH" --mpi) in ompi) pmi=pmix ;; *) pmi=pmi2 ;; esac
-AS=(env "PATH=$WORK/bin:$PATH" SLURM_JOB_ID=1 "PMIS=cray $pmi")
+AS=(env "PATH=$WORK/bin:$PATH" SLURM_JOB_ID=1 SLURM_NNODES=2 "PMIS=cray $pmi")
 doctor 0 disk
 line job ok "srun --mpi=$pmi"
-AS=(env "PATH=$WORK/bin:$PATH" SLURM_JOB_ID=1 PMIS=none)
+AS=(env "PATH=$WORK/bin:$PATH" SLURM_JOB_ID=1 SLURM_NNODES=2 PMIS=none)
 doctor 0 disk
 line job missing "no --mpi=$pmi"
 printf '#!/bin/sh\necho no controller >&2\nexit 3\n' >bin/srun

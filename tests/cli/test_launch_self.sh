@@ -151,7 +151,7 @@ run 0 FLUX_URI=local:///x "$STAGE" -v "${nodes[@]}" src s.%r
 called "flux=run --nodes=3 --tasks-per-node=1 --setopt=cpu-affinity=off --input=0 $(readlink -f "$STAGE") --launched=3"
 staged s
 run 1 FLUX_URI=local:///x LIES=1 "$STAGE" "${nodes[@]}" src s.%r
-says "flux getattr: no broker"
+says "flux getattr size: status 1: no broker"
 
 # A file of hosts: one that has names once is given as it is.
 printf 'localhost\n' >hosts

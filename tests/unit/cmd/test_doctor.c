@@ -29,26 +29,27 @@ static void slurm_has_the_pmi_of_this_mpi(void)
 	static const char cray[] = "MPI plugin types are...\n\tnone\n\tcray_shasta\n";
 	static const char version[] = "\tnone\n\tpmix_v3\n";
 	static const struct {
-		const char *library, *list;
+		enum launch_mpi mpi;
+		const char *list;
 		enum doctor_state state;
 		const char *text;
 	} cases[] = {
-		{"MPICH Version: 4.0.2", new, DOCTOR_OK, "--mpi=pmi2"},
-		{"MPICH Version: 4.0.2", old, DOCTOR_OK, "--mpi=pmi2"},
-		{"MPICH Version: 4.0.2", none, DOCTOR_MISSING, "no --mpi=pmi2"},
-		{"MPICH Version: 4.0.2", cray, DOCTOR_MISSING, "no --mpi=pmi2"},
-		{"MPI VERSION : CRAY MPICH version 8.1", cray, DOCTOR_UNKNOWN, "run"},
-		{"MPI VERSION : CRAY MPICH version 8.1", new, DOCTOR_OK, "--mpi=pmi2"},
-		{"Open MPI v4.1.4", new, DOCTOR_OK, "--mpi=pmix"},
-		{"Open MPI v4.1.4", version, DOCTOR_OK, "--mpi=pmix"},
-		{"Open MPI v4.1.4", old, DOCTOR_MISSING, "no --mpi=pmix"},
-		{"Open MPI v4.1.4", "", DOCTOR_MISSING, "no --mpi=pmix"},
+		{LAUNCH_MPICH, new, DOCTOR_OK, "--mpi=pmi2"},
+		{LAUNCH_MPICH, old, DOCTOR_OK, "--mpi=pmi2"},
+		{LAUNCH_MPICH, none, DOCTOR_MISSING, "no --mpi=pmi2"},
+		{LAUNCH_MPICH, cray, DOCTOR_MISSING, "no --mpi=pmi2"},
+		{LAUNCH_CRAY, cray, DOCTOR_UNKNOWN, "run"},
+		{LAUNCH_OTHER, new, DOCTOR_UNKNOWN, "run"},
+		{LAUNCH_OMPI, new, DOCTOR_OK, "--mpi=pmix"},
+		{LAUNCH_OMPI, version, DOCTOR_OK, "--mpi=pmix"},
+		{LAUNCH_OMPI, old, DOCTOR_MISSING, "no --mpi=pmix"},
+		{LAUNCH_OMPI, "", DOCTOR_MISSING, "no --mpi=pmix"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct doctor_line line = {0};
 
-		doctor_say_pmi(&line, cases[i].library, cases[i].list);
+		doctor_say_pmi(&line, cases[i].mpi, cases[i].list);
 		CU_ASSERT(has(&line, cases[i].state, cases[i].text));
 	}
 }

@@ -150,8 +150,7 @@ static struct launch_how how_of(enum launch_mpi mpi)
 
 	return (struct launch_how){.mpi = mpi,
 		.mpiexec = "/m/mpiexec",
-		.srun_types = "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix\n"
-			      "specific pmix plugin versions available: pmix_v4\n",
+		.srun_type = mpi == LAUNCH_OMPI ? "pmix" : "pmi2",
 		.nodes = 3,
 		.hosts = "/n/f",
 		.verbose = true,
@@ -170,21 +169,11 @@ static void slurm_is_told_what_the_mpi_understands(void)
 	struct launch_how how = how_of(LAUNCH_MPICH);
 
 	words_are(&p, &how, SRUN("--mpi=pmi2 ") ARGS);
-	how.mpi = LAUNCH_OMPI;
+	how.srun_type = "pmix";
 	words_are(&p, &how, SRUN("--mpi=pmix ") ARGS);
-	how.mpi = LAUNCH_CRAY;
-	words_are(&p, &how, SRUN("") ARGS);
-	/* One that has it not, or does not answer. */
-	how.mpi = LAUNCH_MPICH;
-	how.srun_types = "srun: MPI types are...\nsrun: pmi2x\nsrun: none";
-	words_are(&p, &how, SRUN("") ARGS);
-	how.srun_types = "srun: MPI types are...\nsrun: pmi2";
 	how.verbose = false;
 	how.bar = true;
-	words_are(&p, &how,
-		SRUN("--mpi=pmi2 ") "--quiet /b/ebt --launched=3 --progress=always -n "
-				    "'a b' '' 'it'\\''s'");
-	how.srun_types = NULL;
+	how.srun_type = NULL;
 	words_are(&p, &how,
 		SRUN("") "--quiet /b/ebt --launched=3 --progress=always -n 'a b' '' "
 			 "'it'\\''s'");
