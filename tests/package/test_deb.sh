@@ -44,7 +44,7 @@ for package in ebt libebt0.1 libebt-dev; do
 	deb=$(echo "$WORK/packages/${package}_${name#ebt-}"-*.deb)
 	check "$package is there" test -e "$deb"
 	dpkg-deb -c "$deb" | awk '$1 !~ /^d/ { print $6 }' | sed 's,^\./,,' |
-		grep -v '^usr/share/doc/' | sort >"$WORK/$package.list"
+		grep -v '^usr/share/doc/.*/\(changelog\|copyright\)' | sort >"$WORK/$package.list"
 	dpkg-deb -x "$deb" "$WORK/system"
 done
 find "$clone/share/man" -type f -printf '%f\n' | grep -v '\.3$' |
@@ -53,6 +53,8 @@ for folder in jobs sites; do
 	[ ! -d "$clone/share/$folder" ] ||
 		(cd "$clone/share" && find "$folder" -type f -printf 'usr/share/ebt/%p\n')
 done >"$WORK/files"
+# Not compressed, as they link to each other.
+find "$clone/share/doc" -type f -printf 'usr/share/doc/ebt/%f\n' >>"$WORK/files"
 {
 	cat "$WORK/pages" "$WORK/files"
 	for program in ebt-drain ebt-stage; do

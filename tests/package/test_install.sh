@@ -32,6 +32,7 @@ find "$root" ! -type d -printf '%P\n' | sed "s,^${prefix#/}/,,; s,^${lib#"$base/
 		echo "share/fish/vendor_completions.d/$program.fish"
 		echo "share/zsh/site-functions/_$program"
 	done
+	(cd "$top/share/doc" && printf 'share/doc/ebt/%s\n' *)
 	# Files for job scripts and sites, as they are in the source.
 	for folder in jobs sites; do
 		[ ! -d "$top/share/$folder" ] ||
