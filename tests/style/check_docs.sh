@@ -32,12 +32,6 @@ things() {
 	# Pages of others: those that ours refer to.
 	sed -n 's/^\.Xr \([^ ]*\) \([0-9]\).*/page \1.\2/p' share/man/* | sort -u
 	grep -rhoE '\bEBT_[A-Z]+(_[A-Z]+)*\b' src share/man share/jobs share/sites | sort -u | sed 's/^/variable /'
-	# TODO: goes when the table of options and the sources have these.
-	echo 'option ebt-stage --no-launch'
-	echo 'option ebt-drain --no-launch'
-	echo 'option ebt-stage --doctor'
-	echo 'variable EBT_HOSTS'
-	echo 'variable EBT_LAUNCHER'
 	# Fields of completion.awk: names, argument, values.
 	find share src/cmd -name '*.options' | while IFS= read -r table; do
 		program=${table##*/}
