@@ -36,6 +36,19 @@ static pthread_mutex_t stall_lock = PTHREAD_MUTEX_INITIALIZER;
 static char
 	stall_text[EBT_ERR_TEXT]; /* stall_lock: what the run stands still for, or "" */
 
+/* Before the constructors of libraries: that of UCX catches SIGHUP, however it came. */
+static bool hangup_ignored;
+
+static void look_at_hangup(void)
+{
+	struct sigaction now;
+
+	hangup_ignored =
+		sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+__attribute__((section(".preinit_array"), used)) static void (*const look_first)(
+	void) = look_at_hangup;
+
 void cmd_block_signals(void)
 {
 	/* USR1 and USR2 are what batch systems send ahead of the end of a job. */
@@ -45,6 +58,11 @@ void cmd_block_signals(void)
 	sigemptyset(&stops);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaddset(&stops, signals[i]);
+	/* As with nohup(1). sigwait(3) would get it nevertheless. */
+	if (hangup_ignored) {
+		sigdelset(&stops, SIGHUP);
+		signal(SIGHUP, SIG_IGN);
+	}
 	pthread_sigmask(SIG_BLOCK, &stops, &before);
 }
 

@@ -219,6 +219,19 @@ await_end() {
 stopped TERM
 stopped INT env # bash starts what is in the background with SIGINT ignored
 stopped USR1
+# With nohup a hangup is no wish to stop, neither of the command nor of a rank.
+for launch in --launched=1 --no-launch ''; do
+	: >calls
+	(trap '' HUP && exec env "${slurm[@]}" "$STAGE" $launch "${nodes[@]}" --files-from=list s.%r) >out 2>err </dev/null &
+	pid=$!
+	if [ "$launch" ]; then sleep 0.5; else for _ in $(seq 500); do [ -s calls ] && break; sleep 0.01; done; sleep 1; fi
+	kill -HUP $pid
+	echo "$WORK/src" >list
+	wait $pid
+	is "status after HUP that is ignored, $launch" 0 $?
+	same src s.0/src
+	rm -rf s.?
+done
 # The launcher itself is killed: as a shell tells it.
 : >calls
 env "${slurm[@]}" "$STAGE" "${nodes[@]}" --files-from=list s.%r >out 2>err </dev/null &
