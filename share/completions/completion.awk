@@ -1,52 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Completion of a command for one shell, from the table of its options:
-#
-#   awk -v shell=bash|zsh|fish -v program=ebt-stage -f completion.awk ebt-stage.options
-#
-# A line of the table is an option; | stands between its fields:
-#
-#   -S --name   the long name, before it the short one if it has one, and before that a *
-#               if it may be given again; or the word operand
-#   VALUE       what its value is called; empty: it takes none
-#   words       that the value may be; or @file, @dir; or @pairs and names, of which the
-#               value is a list NAME=VALUE,...; empty: nothing that could be completed
-#   text        what it does
-BEGIN {
-	FS = "[ \t]*[|][ \t]*"
-}
-/^#/ || /^[ \t]*$/ {
-	next
-}
-NF != 4 {
-	fail("not four fields")
-}
-{
-	gsub(/[ \t]+$/, "", $4)
-	# None of the shells then needs anything escaped.
-	if ($3 $4 ~ /['"`$\\:[\]]/)
-		fail("quotes, brackets, colons and the like are not for completions")
-	if ($1 == "operand") {
-		operand = $3
-		next
-	}
-	n++
-	count = split($1, word, " ")
-	many[n] = word[1] == "*"
-	name[n] = substr(word[count], 3)
-	short[n] = count - many[n] == 2 ? substr(word[1 + many[n]], 2) : ""
-	value[n] = $2
-	words[n] = $3
-	text[n] = $4
-	if (word[count] !~ /^--[a-z]/ || (short[n] != "" && length(short[n]) != 1))
-		fail("no name of an option")
-}
-function fail(what) {
-	printf "%s:%d: %s\n", FILENAME, FNR, what >"/dev/stderr"
-	failed = 1
-	exit 1
-}
-
+# Completion of a command for one shell, from the table of its options, after src/cmd/options/options.awk:
+# -v shell=bash|zsh|fish -v program=ebt-stage
 # The names after @pairs.
 function pairs(i) {
 	return substr(words[i], 8)
@@ -174,9 +129,26 @@ function fish(i, list) {
 		printf " -d '%s'\n", text[i]
 	}
 }
+# Options that are shown, as 1..n; none of the shells then needs anything escaped.
+function pick(i) {
+	for (i = 1; i <= items; i++) {
+		if (item[i] != "option" || hidden[i])
+			continue
+		n++
+		name[n] = name[i]
+		short[n] = short[i]
+		value[n] = value[i]
+		many[n] = many[i]
+		words[n] = words[i]
+		text[n] = text[i]
+		if (words[n] text[n] ~ /['"`$\\:[\]]/)
+			fail("--" name[n] ": quotes, brackets, colons and the like are not for completions")
+	}
+}
 END {
 	if (failed)
 		exit 1
+	pick()
 	if (shell == "bash")
 		bash()
 	else if (shell == "zsh")

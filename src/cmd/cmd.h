@@ -66,45 +66,7 @@ struct cmd_common {
 };
 void cmd_common_release(struct cmd_common *c);
 
-/* options.c */
-enum {
-	CMD_OPT_EXCLUDE = 256,
-	CMD_OPT_INCLUDE,
-	CMD_OPT_EXCLUDE_FROM,
-	CMD_OPT_PER_RANK,
-	CMD_OPT_NO_LAUNCH,
-	CMD_OPT_LAUNCHED,
-	CMD_OPT_TIMEOUT,
-	CMD_OPT_STALL,
-	CMD_OPT_STALL_END,
-	CMD_OPT_WAIT,
-	CMD_OPT_DONE,
-	CMD_OPT_JSON,
-	CMD_OPT_PROGRESS,
-	CMD_OPT_VERSION,
-	CMD_OPT_OWN, /* from here on each command's own */
-};
-#define CMD_COMMON_OPTIONS                                                             \
-	{"null", no_argument, NULL, '0'},                                              \
-		{"exclude", required_argument, NULL, CMD_OPT_EXCLUDE},                 \
-		{"include", required_argument, NULL, CMD_OPT_INCLUDE},                 \
-		{"exclude-from", required_argument, NULL, CMD_OPT_EXCLUDE_FROM},       \
-		{"per-rank", no_argument, NULL, CMD_OPT_PER_RANK},                     \
-		{"no-launch", no_argument, NULL, CMD_OPT_NO_LAUNCH},                   \
-		{"launched", required_argument, NULL, CMD_OPT_LAUNCHED},               \
-		{"timeout", required_argument, NULL, CMD_OPT_TIMEOUT},                 \
-		{"stall", required_argument, NULL, CMD_OPT_STALL},                     \
-		{"stall-end", required_argument, NULL, CMD_OPT_STALL_END},             \
-		{"wait", required_argument, NULL, CMD_OPT_WAIT},                       \
-		{"done", required_argument, NULL, CMD_OPT_DONE},                       \
-		{"json", no_argument, NULL, CMD_OPT_JSON},                             \
-		{"progress", required_argument, NULL, CMD_OPT_PROGRESS},               \
-		{"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, \
-	{                                                                              \
-		"version", no_argument, NULL, CMD_OPT_VERSION                          \
-	}
-#define CMD_COMMON_SHORT "0vh"
-
+/* options.c, with the tables of options/ */
 /*
  * Goes through all options up to the operands, from optind on: the common ones into @c, others
  * to @own with @arg. -EINVAL and what is wrong in @err.
@@ -113,8 +75,6 @@ int cmd_parse_options(int argc, char **argv, const char *shorts,
 	const struct option *options, struct cmd_common *c,
 	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err),
 	void *arg, struct ebt_err *err);
-/* The lines of --help for how a run is ended, waits and tells: --timeout to --done. */
-void cmd_print_help(FILE *out);
 int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
 	struct ebt_err *err);
 /* A time, at most 1e6 s. 0 is -1, as it is a wish and in the options the default. */

@@ -4,80 +4,10 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/ebt_drain_options.h"
 #include "cmd/drain_cmd.h"
 #include "pfs/pfs.h"
 #include "plan/place.h"
-
-enum {
-	OPT_NO_OWNER = CMD_OPT_OWN,
-	OPT_KEEP_GROUP,
-	OPT_NO_XATTRS,
-	OPT_MISSING_OK,
-	OPT_DELETE,
-	OPT_PACK,
-	OPT_CONFLICT,
-	OPT_OVERWRITE,
-	OPT_STRICT,
-	OPT_ATOMIC,
-	OPT_LOCAL_DEST,
-	OPT_VERIFY,
-	OPT_RESTART,
-	OPT_STRIPE_COUNT,
-	OPT_MAX_STRIPE_COUNT,
-	OPT_STRIPE_SIZE,
-	OPT_POOL,
-	OPT_WRITERS,
-	OPT_CREATORS,
-	OPT_CREATES,
-	OPT_IO_THREADS,
-	OPT_MEMORY,
-	OPT_RATE,
-	OPT_LINK,
-	OPT_OST_RATE,
-	OPT_MDS_RATE,
-	OPT_LATENCY,
-	OPT_WATCH,
-	OPT_SETTLE,
-	OPT_SETTLE_MAX,
-	OPT_SIMULATE,
-};
-
-static const struct option long_options[] = {
-	{"no-owner", no_argument, NULL, OPT_NO_OWNER},
-	{"keep-group", no_argument, NULL, OPT_KEEP_GROUP},
-	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
-	{"missing-ok", no_argument, NULL, OPT_MISSING_OK},
-	{"delete", no_argument, NULL, OPT_DELETE},
-	{"pack", required_argument, NULL, OPT_PACK},
-	{"conflict", required_argument, NULL, OPT_CONFLICT},
-	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
-	{"strict", no_argument, NULL, OPT_STRICT},
-	{"atomic", no_argument, NULL, OPT_ATOMIC},
-	{"local-dest", no_argument, NULL, OPT_LOCAL_DEST},
-	{"verify", no_argument, NULL, OPT_VERIFY},
-	{"restart", no_argument, NULL, OPT_RESTART},
-	{"stripe-count", required_argument, NULL, OPT_STRIPE_COUNT},
-	{"max-stripe-count", required_argument, NULL, OPT_MAX_STRIPE_COUNT},
-	{"stripe-size", required_argument, NULL, OPT_STRIPE_SIZE},
-	{"pool", required_argument, NULL, OPT_POOL},
-	{"writers", required_argument, NULL, OPT_WRITERS},
-	{"creators", required_argument, NULL, OPT_CREATORS},
-	{"creates", required_argument, NULL, OPT_CREATES},
-	{"io-threads", required_argument, NULL, OPT_IO_THREADS},
-	{"memory", required_argument, NULL, OPT_MEMORY},
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"link", required_argument, NULL, OPT_LINK},
-	{"ost-rate", required_argument, NULL, OPT_OST_RATE},
-	{"mds-rate", required_argument, NULL, OPT_MDS_RATE},
-	{"latency", required_argument, NULL, OPT_LATENCY},
-	{"watch", required_argument, NULL, OPT_WATCH},
-	{"settle", required_argument, NULL, OPT_SETTLE},
-	{"settle-max", required_argument, NULL, OPT_SETTLE_MAX},
-	{"dry-run", no_argument, NULL, 'n'},
-	{"simulate", required_argument, NULL, OPT_SIMULATE},
-	CMD_COMMON_OPTIONS,
-	{NULL, 0, NULL, 0},
-};
 
 static int parse_conflict(const char *s, enum ebt_conflict *out, struct ebt_err *err)
 {
@@ -220,7 +150,7 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	struct ebt_drain_options *d = &o->drain;
 
 	switch (opt) {
-	case 'n':
+	case OPT_DRY_RUN:
 		d->dry_run = true;
 		return 0;
 	case OPT_NO_OWNER:
@@ -334,9 +264,34 @@ int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *
 
 	memset(o, 0, sizeof(*o));
 	o->common.run = &o->drain.run;
-	r = cmd_parse_options(argc, argv, ":n" CMD_COMMON_SHORT, long_options,
-		&o->common, parse_one, o, err);
+	r = cmd_parse_options(
+		argc, argv, SHORT_OPTIONS, long_options, &o->common, parse_one, o, err);
 	if (r == 0)
 		r = parse_operands(o, argv + optind, argc - optind, err);
 	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);
+}
+
+static const char head[] =
+	"Usage: ebt-drain [OPTION]... STORE DEST\n"
+	"       ebt-drain --simulate=NAME=VALUE,...\n"
+	"Bring what a job left in STORE on every node to DEST on a shared file "
+	"system.\n"
+	"What ebt-stage put there and nobody changed stays behind. Run again after a\n"
+	"kill, it finishes what was left.\n"
+	"In an allocation it starts itself, with one rank on each node.\n";
+
+static const char tail[] =
+	"\n"
+	"Sizes take K, M, G (1024), rates K, M, G (1000) and bit, times us, ms, s, m, "
+	"h.\n"
+	"Exit status: 0 all is in DEST under its own name; 4 all is there, some under\n"
+	"another name; 3 some of it is missing or torn; 1 failed; 2 wrong usage. What "
+	"is\n"
+	"not as it should be is named. The same on every rank.\n";
+
+void cmd_drain_help(FILE *out)
+{
+	fputs(head, out);
+	print_options(out);
+	fputs(tail, out);
 }

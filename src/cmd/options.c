@@ -6,27 +6,7 @@
 #include "base/scope.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
-
-void cmd_print_help(FILE *out)
-{
-	fprintf(out, "      --timeout=TIME     to wind down after a failure (%gs)\n",
-		EBT_TIMEOUT);
-	fprintf(out,
-		"      --stall=TIME       without progress until the node is named "
-		"that all\n"
-		"                         wait for; 0: never (%gs)\n",
-		EBT_STALL);
-	fputs("      --stall-end=TIME   without progress until the run is ended "
-	      "(never)\n",
-		out);
-	fprintf(out,
-		"      --wait=TIME        for a store that another run has; 0: not at "
-		"all (%gm)\n",
-		EBT_WAIT / 60);
-	fputs("      --done=FILE        written last, only after status 0; removed "
-	      "first\n",
-		out);
-}
+#include "cmd/common_options.h"
 
 int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
 	struct ebt_err *err)
@@ -142,13 +122,13 @@ static int parse_common(
 	int word = 0, r;
 
 	switch (opt) {
-	case '0':
+	case CMD_OPT_NULL:
 		c->null = true;
 		return 0;
-	case 'v':
+	case CMD_OPT_VERBOSE:
 		c->verbose++;
 		return 0;
-	case 'h':
+	case CMD_OPT_HELP:
 		c->help = true;
 		return 0;
 	case CMD_OPT_VERSION:

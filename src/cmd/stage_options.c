@@ -4,70 +4,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/ebt_stage_options.h"
 #include "cmd/stage_cmd.h"
 #include "plan/plan.h"
-
-enum {
-	OPT_FILES_FROM = CMD_OPT_OWN,
-	OPT_UNPACK,
-	OPT_CONCATENATED,
-	OPT_AT,
-	OPT_NO_OWNER,
-	OPT_NO_XATTRS,
-	OPT_OVERWRITE,
-	OPT_READERS,
-	OPT_IO_THREADS,
-	OPT_WRITE_THREADS,
-	OPT_ALGO,
-	OPT_COMPRESS,
-	OPT_PARCEL,
-	OPT_WINDOW,
-	OPT_MEMORY,
-	OPT_BATCH,
-	OPT_KEEP_FREE,
-	OPT_LINK,
-	OPT_LATENCY,
-	OPT_FABRIC,
-	OPT_SIMULATE,
-	OPT_LIST,
-	OPT_VERIFY,
-	OPT_RECOVER,
-	OPT_GIVE_UP,
-	OPT_DOCTOR,
-};
-
-static const struct option long_options[] = {
-	{"relative", no_argument, NULL, 'R'},
-	{"files-from", required_argument, NULL, OPT_FILES_FROM},
-	{"unpack", optional_argument, NULL, OPT_UNPACK},
-	{"at", required_argument, NULL, OPT_AT},
-	{"concatenated", no_argument, NULL, OPT_CONCATENATED},
-	{"no-owner", no_argument, NULL, OPT_NO_OWNER},
-	{"no-xattrs", no_argument, NULL, OPT_NO_XATTRS},
-	{"overwrite", required_argument, NULL, OPT_OVERWRITE},
-	{"readers", required_argument, NULL, OPT_READERS},
-	{"io-threads", required_argument, NULL, OPT_IO_THREADS},
-	{"write-threads", required_argument, NULL, OPT_WRITE_THREADS},
-	{"algo", required_argument, NULL, OPT_ALGO},
-	{"compress", required_argument, NULL, OPT_COMPRESS},
-	{"parcel", required_argument, NULL, OPT_PARCEL},
-	{"window", required_argument, NULL, OPT_WINDOW},
-	{"memory", required_argument, NULL, OPT_MEMORY},
-	{"batch", required_argument, NULL, OPT_BATCH},
-	{"keep-free", required_argument, NULL, OPT_KEEP_FREE},
-	{"link", required_argument, NULL, OPT_LINK},
-	{"latency", required_argument, NULL, OPT_LATENCY},
-	{"fabric", required_argument, NULL, OPT_FABRIC},
-	{"dry-run", no_argument, NULL, 'n'},
-	{"simulate", required_argument, NULL, OPT_SIMULATE},
-	{"list", no_argument, NULL, OPT_LIST},
-	{"verify", no_argument, NULL, OPT_VERIFY},
-	{"recover", no_argument, NULL, OPT_RECOVER},
-	{"give-up", no_argument, NULL, OPT_GIVE_UP},
-	{"doctor", no_argument, NULL, OPT_DOCTOR},
-	CMD_COMMON_OPTIONS,
-	{NULL, 0, NULL, 0},
-};
 
 /* A size, or a share of the file system as "5%"; 0: nothing. */
 static int parse_keep_free(
@@ -198,10 +137,10 @@ static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
 	struct cmd_stage *o = arg;
 
 	switch (opt) {
-	case 'R':
+	case OPT_RELATIVE:
 		o->stage.relative = true;
 		return 0;
-	case 'n':
+	case OPT_DRY_RUN:
 		o->stage.dry_run = true;
 		return 0;
 	case OPT_FILES_FROM:
@@ -311,8 +250,8 @@ int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *
 
 	memset(o, 0, sizeof(*o));
 	o->common.run = &o->stage.run;
-	r = cmd_parse_options(argc, argv, ":Rn" CMD_COMMON_SHORT, long_options,
-		&o->common, parse_one, o, err);
+	r = cmd_parse_options(
+		argc, argv, SHORT_OPTIONS, long_options, &o->common, parse_one, o, err);
 	if (r == 0)
 		r = parse_operands(o, argv + optind, argc - optind, err);
 	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);
@@ -322,4 +261,30 @@ bool cmd_stage_piped(const struct cmd_stage *o)
 {
 	return unpacks_input(o) || (o->files_from && strcmp(o->files_from, "-") == 0) ||
 	       cmd_rules_piped(&o->common);
+}
+
+static const char head[] =
+	"Usage: ebt-stage [OPTION]... SOURCE... DEST\n"
+	"       ebt-stage [OPTION]... --files-from=FILE [SOURCE]... DEST\n"
+	"       ebt-stage --unpack[=PATTERN] [OPTION]... ARCHIVE... DEST\n"
+	"       ebt-stage --unpack --list ARCHIVE...\n"
+	"       ebt-stage --list | --verify | --recover [--give-up] STORE\n"
+	"       ebt-stage --simulate=NAME=VALUE,...\n"
+	"       ebt-stage --doctor [DEST]\n"
+	"Copy SOURCEs from a shared file system to DEST on every node of an MPI job.\n"
+	"Each byte is read once; nothing is visible before all nodes have verified "
+	"all.\n"
+	"In an allocation it starts itself, with one rank on each node.\n";
+
+static const char tail[] =
+	"\n"
+	"Sizes take K, M, G (1024), rates K, M, G (1000) and bit, times us, ms, s, m, "
+	"h.\n"
+	"Exit status: 0 all done, 1 failed, 2 wrong usage; the same on every rank.\n";
+
+void cmd_stage_help(FILE *out)
+{
+	fputs(head, out);
+	print_options(out);
+	fputs(tail, out);
 }

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd)
 man=$top/share/man
+build=$(cd "$BIN/../.." && pwd)
 READ=$2
 DRAIN=$BIN/ebt-drain
 JSON=$WORK/json
@@ -193,20 +194,26 @@ check "every field in the page is printed" test -z "$(tee /dev/stderr <"$WORK/st
 
 # shellcheck disable=SC2034 # lib.sh prints it
 what=pages
-for page in "$man"/*; do
+pages=("$man"/*.[0-9])
+for page in "$man"/*.in; do # into which the list of options is put
+	name=${page##*/}
+	pages+=("$build/share/${name%.in}")
+	check "$name: the page is there" test -s "$build/share/${name%.in}"
+done
+for page in "${pages[@]}"; do
 	if command -v mandoc >/dev/null; then
 		check "${page##*/}: mandoc is content" \
 			test -z "$(mandoc -T lint -W warning "$page" 2>&1)"
 	fi
 	# Pages of EBT that it names exist, and its own name and section are those of the file.
 	grep -hoE '^\.Xr (lib)?ebt[a-z-]* [0-9]' "$page" | sort -u | while read -r _ name section; do
-		[ -e "$man/$name.$section" ] || echo "$name($section)"
+		[ -e "$man/$name.$section" ] || [ -e "$man/$name.$section.in" ] || echo "$name($section)"
 	done >"$WORK/missing"
 	check "${page##*/}: names pages that exist" test -z "$(tee /dev/stderr <"$WORK/missing")"
 	name=${page##*/}
 	check "$name: title" grep -qixF ".Dt ${name%.*} ${name##*.}" "$page"
-	check "$name: is installed" grep -qF "'man/$name'" "$top/share/meson.build"
-	for other in "$man"/*; do
+	[ ! -e "$man/$name" ] || check "$name: is installed" grep -qF "'man/$name'" "$top/share/meson.build"
+	for other in "${pages[@]}"; do
 		other=${other##*/}
 		[ "$other" = "$name" ] || [ "$name" != ebt.7 ] ||
 			check "ebt(7) points to $other" grep -q "^\.Xr ${other%.*} ${other##*.}" "$page"

@@ -1,33 +1,42 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# --help, the parser, the man page and the completion say the same, in 80 columns.
+# What is made of the table of options: --help and the manual have each option once, and the parser acts
+# on it. In 80 columns.
 . "$(dirname "$0")/lib.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd)
+build=$(cd "$BIN/../.." && pwd)
+tables=$top/src/cmd/options
 
-# options FILE...: the names in tables of getopt
-options() {
-	grep -hoE '"[a-z-]+", (no|required|optional)_argument' "$@" | sed 's/^"/--/; s/".*//' | sort -u
+# table PROGRAM: its options, without those that a command says only to itself
+table() {
+	{
+		sed -n 's/^@include /--/p' "$tables/$1.options"
+		sed -n 's/^@option .*\(--[a-z-]*\).*/\1/p' "$tables/$1.options"
+	} | grep -vx -- --launched | sort
 }
-# Without what a command says only to itself.
-names() { options "$top/src/cmd/cmd.h" "$top/src/cmd/${1#ebt-}_options.c" | grep -vx -- --launched; }
 
 # judge COMMAND DEFAULT...: the defaults are the ones that its help prints, from the code
 judge() {
-	local program=$1 man=$top/share/man/$1.1 word
+	local program=$1 man=$build/share/$1.1 word option
 	shift
 	"$BIN/$program" --help >"$WORK/help" || fail "$program --help"
 	check "$program: 80 columns" test -z "$(awk 'length > 80' "$WORK/help")"
-	grep -o -- '--[a-z][a-z-]*' "$WORK/help" | sort -u >"$WORK/in_help"
-	names "$program" >"$WORK/in_code"
-	check "$program has options" test -s "$WORK/in_code"
-	# Names before the "Sh EXAMPLES", where other programs have options too.
-	sed '/^\.Sh EXAMPLES/,$d' "$man" | grep -oE '(Fl|,) -[a-z][a-z-]*' | sed 's/.* -/--/' |
-		sort -u >"$WORK/in_man"
-	grep -v '^#' "$top/share/completions/$program.options" | cut -d'|' -f1 |
-		grep -o -- '--[a-z][a-z-]*' | sort -u >"$WORK/in_completion"
-	check "$program: help has every option" diff "$WORK/in_code" "$WORK/in_help"
-	check "$program: man page has every option" diff "$WORK/in_code" "$WORK/in_man"
-	check "$program: completion has every option" diff "$WORK/in_code" "$WORK/in_completion"
+	table "$program" >"$WORK/options"
+	check "$program has options" test "$(wc -l <"$WORK/options")" -gt 30
+	check "$program: help has every option once" diff "$WORK/options" \
+		<(sed -n 's/^  \(-., \|    \)\(--[a-z-]*\).*/\2/p' "$WORK/help" | sort)
+	check "$program: manual has every option once" diff "$WORK/options" \
+		<(sed -n '/^\.It Fl/p' "$man" | grep -oE '(Fl|,) -[a-z][a-z-]*' | sed 's/.* -/--/' | sort)
+	# In the table alone an option does nothing. A value may be wrong, the option is not unknown.
+	for option in $(cat "$WORK/options") --launched; do
+		word=
+		grep -qE "^  ....?.?$option=" "$WORK/help" && word==1
+		[ "$option" != --launched ] || word==1
+		"$BIN/$program" "$option$word" --help >"$WORK/out" 2>"$WORK/err" </dev/null
+		check "$program $option: $(head -n 1 "$WORK/err")" test -z "$(grep 'unknown option' "$WORK/err")"
+	done
+	"$BIN/$program" --no-such --help >"$WORK/out" 2>"$WORK/err"
+	is "$program: status of an unknown option" 2 $?
 	for word in "$@"; do
 		check "$program: default $word in the help" grep -qF -- "$word" "$WORK/help"
 		check "$program: default $word in the man page" grep -qF -- "${word/.0/}" "$man"
@@ -40,4 +49,20 @@ judge() {
 }
 judge ebt-stage '256.0 MiB' 30s
 judge ebt-drain '256.0 MiB' 30s '(256)' '(8)' '1.0 GB/s' '(10000)' '(1ms)' 64K 4M
+
+# What is wrong in a table is said, with its line.
+# wrong TEXT LINE...
+wrong() {
+	local want=$1
+	shift
+	CHECKS=$((CHECKS + 1))
+	printf '%s\n' "$@" >"$WORK/some.options"
+	awk -v program=some -f "$tables/options.awk" -f "$tables/header.awk" "$tables/common.options" \
+		"$WORK/some.options" >"$WORK/out" 2>"$WORK/err" && fail "a table with: $*"
+	says "$want"
+}
+wrong "some.options:2: --a is there twice" '@option --a' '@option -x --a=N'
+wrong "some.options:1: no name of an option: -a" '@option -a'
+wrong "some.options:1: no --nothing in common.options" '@include nothing'
+wrong "some.options:1: no word of this table: @txt" '@txt what it does'
 finish

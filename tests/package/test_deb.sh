@@ -47,7 +47,7 @@ for package in ebt libebt0.1 libebt-dev; do
 		grep -v '^usr/share/doc/.*/\(changelog\|copyright\)' | sort >"$WORK/$package.list"
 	dpkg-deb -x "$deb" "$WORK/system"
 done
-find "$clone/share/man" -type f -printf '%f\n' | grep -v '\.3$' |
+find "$clone/share/man" -type f -printf '%f\n' | sed 's/\.in$//' | grep -v '\.3$' |
 	sed 's,.*\.\(.\)$,usr/share/man/man\1/&.gz,' >"$WORK/pages"
 for folder in jobs sites; do
 	[ ! -d "$clone/share/$folder" ] ||

@@ -26,7 +26,7 @@ find "$root" ! -type d -printf '%P\n' | sed "s,^${prefix#/}/,,; s,^${lib#"$base/
 	echo "LIB/libebt.so.$version"
 	readelf -d "$lib/libebt.so" | sed -n 's,.*soname: \[\(.*\)\],LIB/\1,p'
 	(cd "$top" && find include/ebt -name '*.h')
-	(cd "$top/share/man" && printf '%s\n' *) | sed 's,.*\.\(.\)$,share/man/man\1/&,'
+	(cd "$top/share/man" && printf '%s\n' *) | sed 's/\.in$//; s,.*\.\(.\)$,share/man/man\1/&,'
 	for program in ebt-drain ebt-stage; do
 		echo "share/bash-completion/completions/$program"
 		echo "share/fish/vendor_completions.d/$program.fish"

@@ -28,22 +28,29 @@ things() {
 	find README.md LICENSE meson.build src include tests bench share -name '__pycache__' -prune -o -print |
 		sed 's/^/file /'
 	grep -n '^#' README.md share/doc/*.md src/README.md | sed 's/^\([^:]*\):[0-9]*:#* */heading \1 /'
-	(cd share/man && ls) | sed 's/^/page /'
+	(cd share/man && ls) | sed 's/[.]in$//; s/^/page /'
 	# Pages of others: those that ours refer to.
 	sed -n 's/^\.Xr \([^ ]*\) \([0-9]\).*/page \1.\2/p' share/man/* | sort -u
 	grep -rhoE '\bEBT_[A-Z]+(_[A-Z]+)*\b' src share/man share/jobs share/sites | sort -u | sed 's/^/variable /'
-	# Fields of completion.awk: names, argument, values.
-	find share src/cmd -name '*.options' | while IFS= read -r table; do
+	# The tables of src/cmd/options: names, and words of the line after.
+	for table in src/cmd/options/ebt-*.options; do
 		program=${table##*/}
-		program=ebt-${program#ebt-}
-		awk -F'|' -v program="${program%.options}" '
-		/^ *[*]? *-/ {
-			n = split($1, names, / +/)
+		awk -v program="${program%.options}" '
+		function put(i) {
 			for (i = 1; i <= n; i++) {
 				if (names[i] ~ /^-/)
-					print "option", program, names[i], $3
+					print "option", program, names[i], words
 			}
-		}' "$table"
+			n = 0
+			words = ""
+		}
+		/^@option / {
+			put()
+			gsub(/[[]?=.*/, "")
+			n = split($0, names, " ")
+		}
+		/^@words / { words = substr($0, 8) }
+		END { put() }' src/cmd/options/common.options "$table"
 	done
 }
 
