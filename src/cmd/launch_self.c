@@ -121,10 +121,10 @@ static int find_hosts(const struct launch_place *p, struct launch_how *how, char
 }
 
 /* The launcher gets the terminal's signals only where it has to read from it. */
-static void start(const char *const *argv, bool input) __attribute__((noreturn));
-static void start(const char *const *argv, bool input)
+static void start(const char *const *argv, bool input, pid_t parent)
+	__attribute__((noreturn));
+static void start(const char *const *argv, bool input, pid_t parent)
 {
-	pid_t parent = getppid();
 	int null;
 
 	if (!input || !isatty(STDIN_FILENO))
@@ -174,8 +174,8 @@ static int stay_beside(pid_t pid)
 
 static int run(const char *const *argv, bool input, struct ebt_err *err)
 {
+	pid_t self = getpid(), pid;
 	sigset_t child;
-	pid_t pid;
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
@@ -184,7 +184,7 @@ static int run(const char *const *argv, bool input, struct ebt_err *err)
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		start(argv, input);
+		start(argv, input, self);
 	if (pid < 0)
 		return ebt_fail(err, -errno, "%s", argv[0]);
 	return stay_beside(pid);
