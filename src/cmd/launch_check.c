@@ -72,7 +72,7 @@ int cmd_check_launch(const struct cmd_common *c)
 	while (l < end && number(l->size) == 0)
 		l++;
 	started = l < end ? number(l->size) : 1;
-	if (c->launched ? ranks == (int)c->launched : ranks != 1 || started == 1)
+	if (c->launched ? ranks >= (int)c->launched : ranks != 1 || started == 1)
 		return 0;
 	cmd_mpi_library(library, sizeof(library));
 	r = c->launched ? wrong_choice(c->launched, ranks, library, &err)

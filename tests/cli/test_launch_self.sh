@@ -179,6 +179,12 @@ nothing_visible s
 run 0 "${slurm[@]}" EBT_LAUNCHER="own %n" "$STAGE" "${nodes[@]}" src s.%r
 called "srun --ntasks=3 $(readlink -f "$STAGE") --launched=3"
 staged s
+# One that starts more ranks than nodes: further ones of a node only wait, and here each is a node.
+sed 's/--ntasks=3/--ntasks=4/' bin/own >bin/more
+chmod 755 bin/more
+run 0 "${slurm[@]}" EBT_LAUNCHER="more %n" "$STAGE" "${nodes[@]}" src s.%r
+says "on 4 nodes"
+rm -rf s.?
 run 1 "${slurm[@]}" EBT_LAUNCHER="own %f" "$STAGE" "${nodes[@]}" src s.%r
 says "EBT_LAUNCHER: %f, but no file names the nodes here"
 run 0 EBT_LAUNCHER="own %n" "$STAGE" --memory=32M src s
