@@ -29,7 +29,7 @@ finish() {
 	status=$?
 	trap : TERM
 	# The steps end first: nobody writes while files are drained and removed. scancel reaches
-	# all steps and not this script; srun, when it is killed itself, kills them at once.
+	# all steps and not this script; the application's srun, told itself, would kill at once.
 	if [ "$(jobs -pr)" ]; then
 		scancel --signal=TERM "$SLURM_JOB_ID"
 		for pid in $(jobs -pr); do

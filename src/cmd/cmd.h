@@ -100,8 +100,15 @@ struct cmd_rules {
 int cmd_load_rules(
 	const struct cmd_common *c, struct cmd_rules *in, struct ebt_err *err);
 void cmd_rules_release(struct cmd_rules *in);
-/* Are rules read from standard input? */
-bool cmd_rules_piped(const struct cmd_common *c);
+/* What ranks elsewhere can have of what is read. */
+enum cmd_input {
+	CMD_INPUT_NONE,	 /* files, if anything */
+	CMD_INPUT_PIPED, /* standard input */
+	CMD_INPUT_OURS,	 /* a descriptor of this process, as of <(...) in a shell */
+};
+enum cmd_input cmd_input_of(const char *path); /* or NULL */
+/* The worst of all files of rules. */
+enum cmd_input cmd_rules_input(const struct cmd_common *c);
 /* A file or, for "-", standard input, whole, with a NUL after it. */
 int cmd_slurp(const char *path, char **text, size_t *len, struct ebt_err *err);
 /* The same for a file of lines: -EINVAL where they end in NUL and nobody said so. */
@@ -157,17 +164,17 @@ int cmd_ask(const char *const *argv, char *out, size_t size);
 /*
  * launch_self.c. Where there is an allocation, and no launcher has started this process: starts
  * @argv with one rank on each node. The status of the ranks, or CMD_NOT_LAUNCHED: nothing was
- * done, and this is a rank itself. Stop signals are blocked. @input: a rank reads standard input.
+ * done, and this is a rank itself. Stop signals are blocked. @input: of what a rank reads.
  */
 #define CMD_NOT_LAUNCHED (-1)
-int cmd_launch(const struct cmd_common *c, char **argv, bool input);
+int cmd_launch(const struct cmd_common *c, char **argv, enum cmd_input input);
 /* What the MPI in use is to launchers. */
 enum launch_mpi cmd_launch_mpi(void);
 /*
- * launch_check.c. After MPI_Init: -EPROTO if MPI has fewer ranks than were started. The first of
- * them says so.
+ * launch_check.c. After MPI_Init: -EPROTO if MPI has fewer ranks than were started, or ranks that this
+ * command has started are not on all nodes. The first of them says so.
  */
-int cmd_check_launch(const struct cmd_common *c);
+int cmd_check_launch_all(const struct cmd_common *c);
 
 /* version.c */
 /* What the MPI library in use calls itself, at most @size - 1 bytes of that into @text. */

@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 		return status;
 	}
 	if (usage == 0) {
-		status = cmd_launch(&o.common, argv, cmd_rules_piped(&o.common));
+		status = cmd_launch(&o.common, argv, cmd_rules_input(&o.common));
 		if (status != CMD_NOT_LAUNCHED) {
 			cmd_drain_release(&o);
 			return status;

@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 		return status;
 	}
 	if (usage == 0) {
-		status = cmd_launch(&o.common, argv, cmd_stage_piped(&o));
+		status = cmd_launch(&o.common, argv, cmd_stage_input(&o));
 		if (status != CMD_NOT_LAUNCHED) {
 			cmd_stage_release(&o);
 			return status;

@@ -99,12 +99,31 @@ void cmd_rules_release(struct cmd_rules *in)
 	free(in->rules);
 }
 
-bool cmd_rules_piped(const struct cmd_common *c)
+enum cmd_input cmd_input_of(const char *path)
 {
-	for (size_t i = 0; i < c->n_rules; i++) {
-		if (c->rules[i].kind == CMD_RULE_FILE &&
-			strcmp(c->rules[i].text, "-") == 0)
-			return true;
+	static const char *const input[] = {
+		"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"};
+
+	for (size_t i = 0; i < sizeof(input) / sizeof(input[0]); i++) {
+		if (path && strcmp(path, input[i]) == 0)
+			return CMD_INPUT_PIPED;
 	}
-	return false;
+	return path && (strncmp(path, "/dev/fd/", 8) == 0 ||
+			       strncmp(path, "/proc/self/fd/", 14) == 0)
+		       ? CMD_INPUT_OURS
+		       : CMD_INPUT_NONE;
+}
+
+enum cmd_input cmd_rules_input(const struct cmd_common *c)
+{
+	enum cmd_input most = CMD_INPUT_NONE;
+
+	for (size_t i = 0; i < c->n_rules; i++) {
+		enum cmd_input now = c->rules[i].kind == CMD_RULE_FILE
+					     ? cmd_input_of(c->rules[i].text)
+					     : CMD_INPUT_NONE;
+
+		most = now > most ? now : most;
+	}
+	return most;
 }

@@ -49,18 +49,51 @@ static int wrong_launcher(const struct launcher *l, unsigned long started,
 		strstr(library, "Open MPI") ? "pmix" : "pmi2");
 }
 
-/* It was this command itself that chose the launcher. */
-static int wrong_choice(
-	unsigned launched, int ranks, const char *library, struct ebt_err *err)
+/* Nodes by the memory that their ranks share. */
+static int count_nodes_all(void)
 {
-	return ebt_failx(err, -EPROTO,
-		"started with %u ranks, of which the MPI in use (%s) knows %d: the "
-		"launcher that -v shows does not fit it. EBT_LAUNCHER names "
-		"another one, see ebt(7)",
-		launched, library, ranks);
+	MPI_Comm node;
+	int rank, first, nodes;
+
+	MPI_Comm_split_type(
+		MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+	MPI_Comm_rank(node, &rank);
+	first = rank == 0;
+	MPI_Allreduce(&first, &nodes, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+	MPI_Comm_free(&node);
+	return nodes;
 }
 
-int cmd_check_launch(const struct cmd_common *c)
+/*
+ * It was this command itself that chose the launcher. Ranks that are not on all nodes would leave some
+ * of them out, and say that all is well.
+ */
+static int check_own_all(const struct cmd_common *c, int ranks, struct ebt_err *err)
+{
+	char library[128];
+	int nodes, rank;
+
+	if (ranks < (int)c->launched)
+		return ebt_failx(err, -EPROTO,
+			"started with %u ranks, of which the MPI in use (%s) knows %d: "
+			"the launcher that -v shows does not fit it. EBT_LAUNCHER "
+			"names "
+			"another one, see ebt(7)",
+			c->launched, cmd_mpi_library(library, sizeof(library)), ranks);
+	nodes = c->run->per_rank ? ranks : count_nodes_all();
+	if (nodes >= (int)c->launched)
+		return 0;
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	ebt_failx(err, -EPROTO,
+		"one rank on each of %u nodes was meant, and the launcher that -v "
+		"shows "
+		"has put %d ranks on %d nodes. EBT_LAUNCHER names another one, see "
+		"ebt(7)",
+		c->launched, ranks, nodes);
+	return rank == 0 ? -EPROTO : -ESRCH;
+}
+
+int cmd_check_launch_all(const struct cmd_common *c)
 {
 	const struct launcher *l = launchers, *end = l + sizeof(launchers) / sizeof(*l);
 	struct ebt_err err = {0};
@@ -72,14 +105,19 @@ int cmd_check_launch(const struct cmd_common *c)
 	while (l < end && number(l->size) == 0)
 		l++;
 	started = l < end ? number(l->size) : 1;
-	if (c->launched ? ranks >= (int)c->launched : ranks != 1 || started == 1)
+	if (c->launched)
+		r = check_own_all(c, ranks, &err);
+	else if (ranks != 1 || started == 1)
 		return 0;
-	cmd_mpi_library(library, sizeof(library));
-	r = c->launched ? wrong_choice(c->launched, ranks, library, &err)
-			: wrong_launcher(l, started, library, &err);
-	if (l == end || number(l->rank) == 0)
+	else
+		r = wrong_launcher(
+			l, started, cmd_mpi_library(library, sizeof(library)), &err);
+	if (r == 0)
+		return 0;
+	/* Known to all of one job, and by the launcher's number where they are several. */
+	if (r != -ESRCH && (l == end || number(l->rank) == 0))
 		cmd_print_error(c, &err);
 	else
 		sleep(SAY_FIRST);
-	return r;
+	return -EPROTO;
 }

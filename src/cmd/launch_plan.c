@@ -14,30 +14,37 @@
 #define INTERACTIVE_STEP "4294967290"
 #define PRINT_MOST	 4096
 
-/* Variables of the launchers that set up MPI. Those of PMI also come from Slurm's own steps. */
+/*
+ * Variables of the launchers that set up MPI. Those of PMI come from Slurm's own steps, too, and with
+ * its cray_shasta that of HPE Cray PALS.
+ */
 static const char *const launched_by[] = {
 	"OMPI_COMM_WORLD_SIZE", /* Open MPI */
 	"MPI_LOCALNRANKS",	/* Hydra, Intel MPI, MVAPICH */
-	"PALS_RANKID",		/* HPE Cray PALS */
 	"ALPS_APP_PE",
 	"FLUX_TASK_RANK",
 };
-static const char *const pmi[] = {
-	"PMI_RANK", "PMI_SIZE", "PMI_FD", "PMI_PORT", "PMIX_RANK", "PMIX_NAMESPACE"};
+static const char *const pmi[] = {"PMI_RANK", "PMI_SIZE", "PMI_FD", "PMI_PORT",
+	"PMIX_RANK", "PMIX_NAMESPACE", "PALS_RANKID"};
 
 /* What says how the tasks of another step are to be; a name ending in * is the start of several. */
-static const char *const of_tasks[] = {"PMI_*", "PMI2_*", "PMIX_*", "SLURM_ARBITRARY_*",
-	"SLURM_BCAST*", "SLURM_COMPRESS", "SLURM_CPU_BIND*", "SLURM_CPUS_PER_*",
-	"SLURM_DISTRIBUTION", "SLURM_DIST_*", "SLURM_EPILOG", "SLURM_EXACT",
-	"SLURM_EXCLUSIVE", "SLURM_EXPORT_ENV", "SLURM_GPUS_PER_TASK", "SLURM_GPU_BIND",
-	"SLURM_HINT", "SLURM_HOSTFILE", "SLURM_KILL_BAD_EXIT", "SLURM_LABELIO",
-	"SLURM_MEM_BIND*", "SLURM_MULTI_PROG", "SLURM_NPROCS", "SLURM_NTASKS*",
+static const char *const of_tasks[] = {"PALS_*", "PMI2_*", "PMIX_GDS_MODULE",
+	"PMIX_HOSTNAME", "PMIX_NAMESPACE", "PMIX_PTL_MODULE", "PMIX_RANK",
+	"PMIX_SECURITY_MODE", "PMIX_SERVER_*", "PMI_APPNUM", "PMI_CONTROL_*", "PMI_FD",
+	"PMI_ID", "PMI_JOBID", "PMI_LOCAL_*", "PMI_PORT", "PMI_RANK",
+	"PMI_SHARED_SECRET", "PMI_SIZE", "PMI_SPAWNED", "PMI_UNIVERSE_SIZE",
+	"SLURM_ARBITRARY_*", "SLURM_BCAST*", "SLURM_COMPRESS", "SLURM_CPUS_PER_*",
+	"SLURM_CPU_BIND*", "SLURM_DISTRIBUTION", "SLURM_DIST_*", "SLURM_EPILOG",
+	"SLURM_EXACT", "SLURM_EXCLUSIVE", "SLURM_EXPORT_ENV", "SLURM_GPUS_PER_SOCKET",
+	"SLURM_GPUS_PER_TASK", "SLURM_GPU_BIND", "SLURM_HINT", "SLURM_HOSTFILE",
+	"SLURM_KILL_BAD_EXIT", "SLURM_LABELIO", "SLURM_MEM_BIND*", "SLURM_MEM_PER_GPU",
+	"SLURM_MULTI_PROG", "SLURM_NO_KILL", "SLURM_NPROCS", "SLURM_NTASKS*",
 	"SLURM_OPEN_MODE", "SLURM_OVERCOMMIT", "SLURM_PROLOG", "SLURM_RELATIVE",
 	"SLURM_REMOTE_CWD", "SLURM_SEND_LIBS", "SLURM_SPREAD_JOB", "SLURM_STDERRMODE",
 	"SLURM_STDINMODE", "SLURM_STDOUTMODE", "SLURM_STEP_GRES", "SLURM_TASK_EPILOG",
-	"SLURM_TASK_PROLOG", "SLURM_TEST_EXEC", "SLURM_THREADS*", "SLURM_TRES_PER_TASK",
-	"SLURM_UNBUFFEREDIO", "SLURM_WAIT", "SLURM_WHOLE", "SLURM_WORKING_DIR",
-	"SRUN_CONTAINER", "SRUN_CPUS_PER_TASK", "SRUN_EXPORT_ENV"};
+	"SLURM_TASK_PROLOG", "SLURM_TEST_EXEC", "SLURM_THREADS*", "SLURM_TRES_BIND",
+	"SLURM_TRES_PER_TASK", "SLURM_UNBUFFEREDIO", "SLURM_WAIT",
+	"SLURM_WAIT_FOR_CHILDREN", "SLURM_WHOLE", "SLURM_WORKING_DIR", "SRUN_*"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -95,7 +102,10 @@ static bool in_shell(const char *const *env)
 static bool is_launched(const char *const *env, struct launch_place *p)
 {
 	p->why = first_set(env, launched_by, COUNT(launched_by));
-	if (!p->why && !in_shell(env))
+	/* What it says of Slurm and of PMI may be of the step in which Flux runs. */
+	if (p->why || set_to(env, "FLUX_URI"))
+		return p->why;
+	if (!in_shell(env))
 		p->why = first_set(env, pmi, COUNT(pmi));
 	/* Several tasks without a PMI: each of them finds that out, and says so. */
 	if (!p->why && number(env, "SLURM_STEP_NUM_TASKS") > 1)
@@ -108,6 +118,14 @@ static int find_slurm(
 {
 	p->by = LAUNCH_SRUN;
 	p->why = "SLURM_JOB_ID";
+	/* In a step srun itself has set it. */
+	if (!value_of(env, "SLURM_STEP_ID"))
+		p->type = set_to(env, "SLURM_MPI_TYPE");
+	if (number(env, "SLURM_HET_SIZE") > 1)
+		return ebt_failx(err, -EPROTO,
+			"SLURM_HET_SIZE is %u: in a job of several kinds of nodes "
+			"EBT_HOSTS, or a line of srun, has to say which",
+			number(env, "SLURM_HET_SIZE"));
 	p->nodes = number(env, "SLURM_JOB_NUM_NODES");
 	if (!p->nodes)
 		p->nodes = number(env, "SLURM_NNODES");
@@ -301,6 +319,9 @@ static void srun_words(const struct launch_how *how, struct launch_command *c)
 	add(c, "--input=0");
 	if (!how->verbose)
 		add(c, "--quiet");
+	/* A bar has no lines, for which Slurm would wait. */
+	if (how->bar)
+		add(c, "--unbuffered");
 }
 
 static void flux_words(const struct launch_how *how, struct launch_command *c)

@@ -25,7 +25,8 @@ enum launch_by {
 
 struct launch_place {
 	enum launch_by by;
-	const char *why;   /* it is so, for who asks with -v */
+	const char *why;   /* the variable that says so, or NULL */
+	const char *type;  /* of SRUN: the --mpi that the user has chosen, or NULL */
 	unsigned nodes;	   /* of SRUN; otherwise others know: 0 */
 	const char *hosts; /* of MPIEXEC: path of a file that names nodes */
 	const char *own;   /* EBT_LAUNCHER: words to begin with instead, or NULL */
@@ -39,7 +40,8 @@ int launch_find(const char *const *env, struct launch_place *out, struct ebt_err
 
 /*
  * The names in a file of hosts, each once and in their order, a line each, into @out, and how
- * many in *n. What follows a name, slots and comments, is left out. -EINVAL: none, or what cannot be a name.
+ * many in *n. What follows a name, slots and comments, is left out. -EINVAL: none, or what
+ * cannot be a name.
  */
 int launch_hosts(const char *text, size_t len, struct buf *out, unsigned *n,
 	struct ebt_err *err);

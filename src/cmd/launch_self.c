@@ -7,6 +7,9 @@
  * terminal for the wish to kill. What all of them pass on to the ranks is SIGUSR1: srun(1), Hydra,
  * orterun(1), and flux-run(1) of 0.60. So that is what a first stop signal becomes; a second Ctrl-C
  * ends the launcher.
+ *
+ * One that dies of that, as a script that does not pass it on, leaves processes in its group: they
+ * are told to end, and waited for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +19,17 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/launch_plan.h"
 
-#define ANSWER	   4096 /* bytes of what a launcher is asked for */
-#define HOSTS_MOST (64u << 20)
+#define ANSWER	    4096     /* bytes of what a launcher is asked for */
+#define GROUP_NS    10000000 /* between looks at whether a group is gone */
+#define GROUP_TURNS 1000     /* of them */
+#define HOSTS_MOST  (64u << 20)
 
 extern char **environ;
 
@@ -101,7 +107,8 @@ static int find_hosts(const struct launch_place *p, struct launch_how *how, char
 {
 	SCOPED_BUF struct buf text = {0}, names = {0};
 	struct ebt_err why = {0};
-	int fd, r = read_file(p->hosts, &text, err);
+	SCOPED_FD int fd = -1;
+	int r = read_file(p->hosts, &text, err);
 
 	if (r < 0)
 		return r;
@@ -115,7 +122,7 @@ static int find_hosts(const struct launch_place *p, struct launch_how *how, char
 	fd = memfd_create("hosts", MFD_CLOEXEC);
 	if (fd < 0 || write(fd, names.data, names.len) != (ssize_t)names.len)
 		return ebt_fail(err, -errno, "names of hosts");
-	snprintf(path, size, "/proc/%d/fd/%d", getpid(), fd);
+	snprintf(path, size, "/proc/%d/fd/%d", getpid(), TAKE_FD(fd));
 	how->hosts = path;
 	return 0;
 }
@@ -130,14 +137,40 @@ static void start(const char *const *argv, bool input, pid_t parent)
 	if (!input || !isatty(STDIN_FILENO))
 		setpgid(0, 0);
 	if (!input) {
-		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		dup2(null, STDIN_FILENO);
+		null = open("/dev/null", O_RDONLY);
+		if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+			_exit(CMD_NOT_FOUND);
+		if (null != STDIN_FILENO)
+			close(null);
 	}
 	/* However this command ends, its ranks do not go on alone. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(CMD_NOT_FOUND);
 	become(argv);
+}
+
+/* What a launcher that a signal has ended may have left: nobody else will tell it. */
+static void end_group(pid_t pid)
+{
+	kill(-pid, SIGTERM);
+	for (int i = 0; i < GROUP_TURNS && kill(-pid, 0) == 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = GROUP_NS}, NULL);
+	kill(-pid, SIGKILL);
+}
+
+/* What the user is told, and the launcher. */
+static void pass_on(pid_t pid, int sig, int *stopped)
+{
+	if (sig == SIGINT && *stopped == SIGINT) {
+		kill(pid, SIGTERM);
+		return;
+	}
+	/* Again if need be: the first may have come before the ranks. */
+	kill(pid, SIGUSR1);
+	*stopped = sig;
+	fprintf(stderr, "%s: %s: winding down%s\n", cmd_program.name, strsignal(sig),
+		sig == SIGINT ? " (Ctrl-C once more: at once)" : "");
 }
 
 /* Until the launcher has ended: its status, as a shell tells it. */
@@ -147,24 +180,14 @@ static int stay_beside(pid_t pid)
 	int sig, status, stopped = 0;
 
 	sigaddset(&set, SIGCHLD);
-	for (;;) {
-		pid_t ended = waitpid(pid, &status, WNOHANG);
-
-		if (ended == pid)
-			break;
-		if (sigwait(&set, &sig) != 0 || sig == SIGCHLD)
-			continue;
-		if (sig == SIGINT && stopped == SIGINT) {
-			kill(pid, SIGTERM);
-			continue;
-		}
-		if (!stopped)
-			kill(pid, SIGUSR1);
-		stopped = sig;
-		fprintf(stderr, "%s: %s: winding down%s\n", cmd_program.name,
-			strsignal(sig),
-			sig == SIGINT ? " (Ctrl-C once more: at once)" : "");
+	/* Whoever reads what we say may end of the same Ctrl-C. */
+	signal(SIGPIPE, SIG_IGN);
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (sigwait(&set, &sig) == 0 && sig != SIGCHLD)
+			pass_on(pid, sig, &stopped);
 	}
+	if (WIFSIGNALED(status))
+		end_group(pid);
 	/* A launcher that was told to stop may say so in many ways. */
 	if (WIFEXITED(status) && WEXITSTATUS(status) != CMD_NOT_FOUND &&
 		(!stopped || WEXITSTATUS(status) <= 128))
@@ -180,7 +203,6 @@ static int run(const char *const *argv, bool input, struct ebt_err *err)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
-	signal(SIGCHLD, SIG_DFL);
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
@@ -203,7 +225,7 @@ static int prepare(const struct launch_place *p, struct launch_how *how, char *p
 	if (p->by == LAUNCH_MPIEXEC)
 		return find_hosts(p, how, path, size, err);
 	/* Without an answer it is Slurm's default. */
-	if (!p->own && cmd_ask(list, said, sizeof(said)) == 0)
+	if (!p->own && !p->type && cmd_ask(list, said, sizeof(said)) == 0)
 		how->srun_type = launch_srun_type(how->mpi, said);
 	return 0;
 }
@@ -242,7 +264,7 @@ static int launch(const struct cmd_common *c, const struct launch_place *p, char
 	return run(launch_argv(&words), input, err);
 }
 
-int cmd_launch(const struct cmd_common *c, char **argv, bool input)
+int cmd_launch(const struct cmd_common *c, char **argv, enum cmd_input input)
 {
 	struct launch_place place;
 	struct ebt_err err = {0};
@@ -250,11 +272,19 @@ int cmd_launch(const struct cmd_common *c, char **argv, bool input)
 
 	if (c->no_launch || c->launched)
 		return CMD_NOT_LAUNCHED;
+	/* Where it is ignored nobody can be waited for. */
+	signal(SIGCHLD, SIG_DFL);
 	r = launch_find((const char *const *)environ, &place, &err);
 	if (r == 0 && place.by == LAUNCH_NOT)
 		return CMD_NOT_LAUNCHED;
+	if (r == 0 && input == CMD_INPUT_OURS)
+		r = ebt_failx(&err, -EINVAL,
+			"a file of /dev/fd, as <(...) is one, is there for this "
+			"process "
+			"alone, not for the ranks that it starts: give it on standard "
+			"input, as -");
 	if (r == 0)
-		r = launch(c, &place, argv + 1, input, &err);
+		r = launch(c, &place, argv + 1, input == CMD_INPUT_PIPED, &err);
 	if (r >= 0)
 		return r;
 	cmd_print_error(c, &err);

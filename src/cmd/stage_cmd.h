@@ -33,8 +33,8 @@ void cmd_stage_release(struct cmd_stage *o);
 /* 0, or -EINVAL with what is wrong in @err. Releases nothing on failure: call the release. */
 int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *err);
 void cmd_stage_help(FILE *out);
-/* Is anything read from standard input? */
-bool cmd_stage_piped(const struct cmd_stage *o);
+/* The worst of all that is read. */
+enum cmd_input cmd_stage_input(const struct cmd_stage *o);
 
 /* The sources: arguments, then what the first rank reads from --files-from. */
 struct cmd_names {

@@ -257,10 +257,13 @@ int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *
 	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);
 }
 
-bool cmd_stage_piped(const struct cmd_stage *o)
+enum cmd_input cmd_stage_input(const struct cmd_stage *o)
 {
-	return unpacks_input(o) || (o->files_from && strcmp(o->files_from, "-") == 0) ||
-	       cmd_rules_piped(&o->common);
+	enum cmd_input a = cmd_input_of(o->files_from), b = cmd_rules_input(&o->common);
+
+	if (a == CMD_INPUT_NONE && unpacks_input(o))
+		a = CMD_INPUT_PIPED;
+	return a > b ? a : b;
 }
 
 static const char head[] =

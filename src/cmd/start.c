@@ -131,7 +131,7 @@ int cmd_run_all(const struct cmd_common *c, int rank, int usage,
 			usage_error(err);
 		return CMD_USAGE;
 	}
-	if (cmd_check_launch(c) < 0)
+	if (cmd_check_launch_all(c) < 0)
 		return CMD_FAILED;
 	r = begin_all(c, rank, err);
 	if (r == 0)

@@ -106,6 +106,15 @@ echo "$WORK/src/a" | timeout "$LIMIT" env "${slurm[@]}" "$STAGE" "${nodes[@]}" -
 called files-from
 is "what the list named" a "$(cat s.2/a)"
 rm -rf s.?
+for name in /dev/stdin /dev/fd/0; do
+	echo "$WORK/src/a" | timeout "$LIMIT" env "${slurm[@]}" "$STAGE" "${nodes[@]}" --files-from=$name s.%r >out 2>err ||
+		{ fail "a list from $name"; show; }
+	is "what the list named" a "$(cat s.2/a 2>&1)"
+	rm -rf s.?
+done
+run 1 "${slurm[@]}" "$STAGE" "${nodes[@]}" --exclude-from=/dev/fd/63 src s.%r
+says "a file of /dev/fd, as <(...) is one, is there for this process alone"
+not_called
 # Otherwise it stays where it is.
 {
 	timeout "$LIMIT" env "${slurm[@]}" "$STAGE" "${nodes[@]}" src s.%r >out 2>err
@@ -137,6 +146,11 @@ run 1 "${slurm[@]}" LIES=1 "$STAGE" --memory=32M src s
 called "--launched=3"
 says "started with 3 ranks, of which the MPI in use"
 says "EBT_LAUNCHER names another one"
+nothing_visible s
+# One that puts all of them on one node: the others would be left out, and all be well.
+run 1 "${slurm[@]}" "$STAGE" --memory=32M src s
+says "one rank on each of 3 nodes was meant, and the launcher that -v shows has put 3 ranks on 1 nodes"
+check "said once" test "$(grep -c 'was meant' err)" = 1
 nothing_visible s
 # None at all.
 mkdir none
@@ -174,6 +188,19 @@ says "/dev/null: names no host (EBT_HOSTS)"
 run 1 PBS_NODEFILE="$WORK/hosts" PBS_NODENUM=1 "$STAGE" src s
 says "start the command from the job's script"
 nothing_visible s
+
+# A script that is ended by what it does not pass on: nothing of it is left.
+# shellcheck disable=SC2016 # for the script
+printf '#!/bin/sh\necho "srun $*" >>"$WORK/calls"\nsleep 1000\necho >/dev/null\n' >bin/deaf
+chmod 755 bin/deaf
+: >calls
+env "${slurm[@]}" EBT_LAUNCHER=deaf "$STAGE" src s.%r >out 2>err </dev/null &
+pid=$!
+for _ in $(seq 500); do [ -s calls ] && break; sleep 0.01; done
+kill -TERM $pid
+wait $pid
+is "status of a script that was ended" 1 $?
+check "its processes are gone" test -z "$(pgrep -f 'sleep 1000')"
 
 # The launcher of a site.
 run 0 "${slurm[@]}" EBT_LAUNCHER="own %n" "$STAGE" "${nodes[@]}" src s.%r
@@ -247,7 +274,7 @@ pkill -KILL -P $pid
 wait $pid
 is "status of a launcher that was killed" 137 $?
 await_end
-# And with the command its ranks end.
+# And with the command its ranks end, which would bring what the list then names.
 : >calls
 env "${slurm[@]}" "$STAGE" "${nodes[@]}" --files-from=list s.%r >out 2>err </dev/null &
 pid=$!
@@ -255,6 +282,9 @@ for _ in $(seq 500); do [ -s calls ] && break; sleep 0.01; done
 sleep 1
 kill -KILL $pid
 wait $pid 2>/dev/null
+sleep 1
+timeout 5 sh -c 'echo "$1" >list' sh "$WORK/src"
 await_end
 check "ranks go on alone" test -z "$(pgrep -f "files-from=list s.%r")"
+nothing_visible s.0 s.1 s.2
 finish

@@ -97,6 +97,8 @@ for ((i = 0; i < N; i++)); do
 done
 clear_nodes
 self 0 -N 1
+says "by SLURM_JOB_ID: srun"
+says "--nodes=1"
 says "on 1 node"
 clear_nodes
 # in_shell WORD...: what is typed there, in a shell that salloc or srun starts on a terminal
@@ -184,6 +186,14 @@ says "Terminated: winding down"
 says "stopped by signal 10"
 says "stopped: 1"
 nothing_on_nodes
+
+# On a terminal it has a bar, which comes as it is drawn, five times a second, and not by the kilobyte.
+CHECKS=$((CHECKS + 1))
+timeout -k 5 "$LIMIT" "$slurm" run salloc -N "$N" script -qec "$STAGE --link=200mbit $WORK/big/. /local/job" \
+	-T "$WORK/timing" "$WORK/typescript" >"$WORK/out" 2>"$WORK/err" </dev/null || { fail "on a terminal"; show; }
+check "a bar: $(wc -l <"$WORK/timing") pieces" test "$(wc -l <"$WORK/timing")" -gt 10
+check "of what" grep -qa '#.* of 95[.]4 MiB' "$WORK/typescript"
+clear_nodes
 
 # The job script, its lines adapted as a user does.
 mkdir -p "$WORK/env/bin"

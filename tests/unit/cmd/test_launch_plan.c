@@ -12,6 +12,8 @@
 		__VA_ARGS__, NULL                                                      \
 	}
 
+#define JOB "SLURM_JOB_ID=7", "SLURM_JOB_NUM_NODES=3"
+
 static enum launch_by by(const char *const *env)
 {
 	struct launch_place p;
@@ -43,13 +45,19 @@ static void each_allocation_has_its_launcher(void)
 	CU_ASSERT_STRING_EQUAL(p.hosts, "/n/f");
 	CU_ASSERT_STRING_EQUAL(p.why, "PBS_NODEFILE");
 	CU_ASSERT_STRING_EQUAL(p.own, "a b");
+	/* What the user has chosen, and not srun for its step. */
+	launch_find(ENV("SLURM_JOB_ID=7", "SLURM_NNODES=3", "SLURM_MPI_TYPE=pmix_v4"),
+		&p, NULL);
+	CU_ASSERT_STRING_EQUAL(p.type, "pmix_v4");
+	launch_find(ENV("SLURM_JOB_ID=7", "SLURM_NNODES=3", "SLURM_MPI_TYPE=none",
+			    "SLURM_STEP_ID=0"),
+		&p, NULL);
+	CU_ASSERT_PTR_NULL(p.type);
 	/* The job has them, not the step of a shell. */
 	launch_find(ENV("SLURM_JOB_ID=7", "SLURM_NNODES=1", "SLURM_JOB_NUM_NODES=3"),
 		&p, NULL);
 	CU_ASSERT_EQUAL(p.nodes, 3);
 }
-
-#define JOB "SLURM_JOB_ID=7", "SLURM_JOB_NUM_NODES=3"
 
 static void what_a_launcher_started_starts_nothing(void)
 {
@@ -76,6 +84,11 @@ static void a_shell_in_the_allocation_is_no_launcher(void)
 	CU_ASSERT_EQUAL(by(ENV(JOB, "SLURM_STEP_NUM_TASKS=1", "SLURM_STEP_ID=0",
 				"SLURM_PTY_PORT=1", "PMIX_RANK=0")),
 		LAUNCH_SRUN);
+	/* As Slurm's cray_shasta has it. */
+	CU_ASSERT_EQUAL(by(ENV(JOB, "SLURM_STEP_NUM_TASKS=1", "SLURM_PTY_PORT=1",
+				"PMI_RANK=0", "PMI_SIZE=1", "PALS_RANKID=0")),
+		LAUNCH_SRUN);
+	CU_ASSERT_EQUAL(by(ENV("PBS_NODEFILE=/n", "PALS_RANKID=0")), LAUNCH_NOT);
 	/* mpiexec from that shell, of one rank, too. */
 	CU_ASSERT_EQUAL(by(ENV(JOB, "SLURM_STEP_NUM_TASKS=1", "SLURM_PTY_PORT=1",
 				"PMI_SIZE=1", "MPI_LOCALNRANKS=1")),
@@ -93,6 +106,7 @@ static void what_cannot_be_known_is_refused(void)
 	CU_ASSERT_EQUAL(launch_find(ENV("SLURM_JOB_ID=7"), &p, NULL), -EPROTO);
 	CU_ASSERT_EQUAL(launch_find(ENV("SLURM_JOB_ID=7", "SLURM_NNODES=x"), &p, NULL),
 		-EPROTO);
+	CU_ASSERT_EQUAL(launch_find(ENV(JOB, "SLURM_HET_SIZE=2"), &p, NULL), -EPROTO);
 	/* pbsdsh: one on each node. */
 	CU_ASSERT_EQUAL(launch_find(ENV("PBS_NODEFILE=/n", "PBS_NODENUM=1"), &p, NULL),
 		-EPROTO);
@@ -175,7 +189,8 @@ static void slurm_is_told_what_the_mpi_understands(void)
 	how.bar = true;
 	how.srun_type = NULL;
 	words_are(&p, &how,
-		SRUN("") "--quiet /b/ebt --launched=3 --progress=always -n 'a b' '' "
+		SRUN("") "--quiet --unbuffered /b/ebt --launched=3 --progress=always "
+			 "-n 'a b' '' "
 			 "'it'\\''s'");
 }
 
@@ -224,10 +239,12 @@ static void what_was_said_of_other_tasks_stays_behind(void)
 		"SLURM_CPU_BIND=rank", "SLURM_CPU_BIND_LIST=", "SLURM_CPUS_PER_TASK=2",
 		"SRUN_CPUS_PER_TASK=2", "SLURM_LABELIO=1", "SLURM_STDOUTMODE=none",
 		"SLURM_EXPORT_ENV=NONE", "SLURM_DISTRIBUTION=cyclic", "PMI_RANK=0",
-		"PMI_FD", "PMIX_NAMESPACE=x", "SLURM_HOSTFILE=/x"};
+		"PMI_FD", "PMIX_NAMESPACE=x", "SLURM_HOSTFILE=/x", "SRUN_OUTPUT=x",
+		"PALS_RANKID=0"};
 	static const char *const kept[] = {"SLURM_JOB_ID=7", "SLURM_CONF=/x",
 		"SLURM_JOB_NUM_NODES=3", "SLURM_MPI_TYPE=cray_shasta", "PATH=/bin",
-		"SLURM_HINTS", "EBT_HOSTS=/n", "SLURM_WAIT4SWITCH=1", "PMI"};
+		"SLURM_HINTS", "EBT_HOSTS=/n", "SLURM_WAIT4SWITCH=1", "PMI",
+		"PMIX_MCA_gds=hash", "PMI_MMAP_SYNC_WAIT_TIME=300", "PMI_FANOUT=8"};
 
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
 		CU_ASSERT(!launch_keeps(gone[i]));
