@@ -209,7 +209,9 @@ const char *doctor_find_program(const char *name, char path[PATH_MAX])
 		len = strcspn(p, ":");
 		/* Relative ones lead anywhere. */
 		if (*p == '/' && len + strlen(name) + 2 <= PATH_MAX) {
-			sprintf(path, "%.*s/%s", (int)len, p, name);
+			memcpy(path, p, len);
+			path[len] = '/';
+			strcpy(path + len + 1, name);
 			if (access(path, X_OK) == 0)
 				return path;
 		}
