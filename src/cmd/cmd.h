@@ -67,14 +67,20 @@ struct cmd_common {
 void cmd_common_release(struct cmd_common *c);
 
 /* options.c, with the tables of options/ */
+/* Who takes options of one command: enum opt_flag and enum opt_value of its table. */
+struct cmd_own {
+	void (*flag)(void *arg, int opt);
+	/* @value is NULL where it was left out. */
+	int (*value)(void *arg, int opt, const char *value, struct ebt_err *err);
+	void *arg;
+};
 /*
  * Goes through all options up to the operands, from optind on: the common ones into @c, others
- * to @own with @arg. -EINVAL and what is wrong in @err.
+ * to @own. -EINVAL and what is wrong in @err.
  */
 int cmd_parse_options(int argc, char **argv, const char *shorts,
-	const struct option *options, struct cmd_common *c,
-	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err),
-	void *arg, struct ebt_err *err);
+	const struct option *options, const struct cmd_own *own, struct cmd_common *c,
+	struct ebt_err *err);
 int cmd_parse_number(const char *s, uint64_t least, uint64_t most, unsigned *out,
 	struct ebt_err *err);
 /* A time, at most 1e6 s. 0 is -1, as it is a wish and in the options the default. */

@@ -79,10 +79,86 @@ static int parse_settle_max(const char *s, uint64_t *out, struct ebt_err *err)
 	return r;
 }
 
-static int parse_tuning(
-	struct ebt_drain_options *d, int opt, const char *value, struct ebt_err *err)
+static int parse_pool(const char *s, const char **out, struct ebt_err *err)
 {
-	switch (opt) {
+	*out = s;
+	return pfs_pool_name_ok(s)
+		       ? 0
+		       : ebt_failx(err, -EINVAL, "'%s': no pool has such a name", s);
+}
+
+/* Looked at here, so that a wrong one is a matter of usage. */
+static int add_pack(struct cmd_drain *o, const char *value, struct ebt_err *err)
+{
+	const char **more;
+	int r = o->patterns ? 0 : patterns_new(&o->patterns, err);
+
+	if (r == 0)
+		r = patterns_add(o->patterns, value, err);
+	if (r < 0)
+		return r;
+	more = reallocarray(o->pack, o->drain.n_pack + 1, sizeof(*more));
+	if (!more)
+		return ebt_fail(err, -ENOMEM, "patterns");
+	o->drain.pack = o->pack = more;
+	o->pack[o->drain.n_pack++] = value;
+	return 0;
+}
+
+static void take_flag(void *arg, int opt)
+{
+	struct cmd_drain *o = arg;
+	struct ebt_drain_options *d = &o->drain;
+
+	switch ((enum opt_flag)opt) {
+	case OPT_DRY_RUN:
+		d->dry_run = true;
+		break;
+	case OPT_NO_OWNER:
+		d->no_owner = true;
+		break;
+	case OPT_KEEP_GROUP:
+		d->keep_group = true;
+		break;
+	case OPT_NO_XATTRS:
+		d->no_xattrs = true;
+		break;
+	case OPT_MISSING_OK:
+		d->missing_ok = true;
+		break;
+	case OPT_DELETE:
+		d->free_local = true;
+		break;
+	case OPT_STRICT:
+		d->strict = true;
+		break;
+	case OPT_ATOMIC:
+		d->atomic = true;
+		break;
+	case OPT_LOCAL_DEST:
+		d->local_dest = true;
+		break;
+	case OPT_VERIFY:
+		d->verify = true;
+		break;
+	case OPT_RESTART:
+		d->restart = true;
+		break;
+	}
+}
+
+static int take_value(void *arg, int opt, const char *value, struct ebt_err *err)
+{
+	struct cmd_drain *o = arg;
+	struct ebt_drain_options *d = &o->drain;
+
+	switch ((enum opt_value)opt) {
+	case OPT_PACK:
+		return add_pack(o, value, err);
+	case OPT_CONFLICT:
+		return parse_conflict(value, &d->conflict, err);
+	case OPT_OVERWRITE:
+		return parse_overwrite(value, &d->overwrite, err);
 	case OPT_STRIPE_COUNT:
 		return cmd_parse_auto(value, PLACE_STRIPES_MAX, &d->stripe_count, err);
 	case OPT_MAX_STRIPE_COUNT:
@@ -91,11 +167,7 @@ static int parse_tuning(
 	case OPT_STRIPE_SIZE:
 		return parse_stripe_size(value, &d->stripe_size, err);
 	case OPT_POOL:
-		d->pool = value;
-		return pfs_pool_name_ok(value)
-			       ? 0
-			       : ebt_failx(err, -EINVAL,
-					 "'%s': no pool has such a name", value);
+		return parse_pool(value, &d->pool, err);
 	case OPT_WRITERS:
 		return cmd_parse_auto(value, 1 << 20, &d->writers, err);
 	case OPT_CREATORS:
@@ -122,79 +194,11 @@ static int parse_tuning(
 		return cmd_parse_wait(value, &d->settle, err);
 	case OPT_SETTLE_MAX:
 		return parse_settle_max(value, &d->settle_max, err);
-	}
-	return ebt_failx(err, -EINVAL, "unknown option");
-}
-
-/* Looked at here, so that a wrong one is a matter of usage. */
-static int add_pack(struct cmd_drain *o, const char *value, struct ebt_err *err)
-{
-	const char **more;
-	int r = o->patterns ? 0 : patterns_new(&o->patterns, err);
-
-	if (r == 0)
-		r = patterns_add(o->patterns, value, err);
-	if (r < 0)
-		return r;
-	more = reallocarray(o->pack, o->drain.n_pack + 1, sizeof(*more));
-	if (!more)
-		return ebt_fail(err, -ENOMEM, "patterns");
-	o->drain.pack = o->pack = more;
-	o->pack[o->drain.n_pack++] = value;
-	return 0;
-}
-
-static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
-{
-	struct cmd_drain *o = arg;
-	struct ebt_drain_options *d = &o->drain;
-
-	switch (opt) {
-	case OPT_DRY_RUN:
-		d->dry_run = true;
-		return 0;
-	case OPT_NO_OWNER:
-		d->no_owner = true;
-		return 0;
-	case OPT_KEEP_GROUP:
-		d->keep_group = true;
-		return 0;
-	case OPT_NO_XATTRS:
-		d->no_xattrs = true;
-		return 0;
-	case OPT_MISSING_OK:
-		d->missing_ok = true;
-		return 0;
-	case OPT_DELETE:
-		d->free_local = true;
-		return 0;
-	case OPT_PACK:
-		return add_pack(o, value, err);
-	case OPT_CONFLICT:
-		return parse_conflict(value, &d->conflict, err);
-	case OPT_OVERWRITE:
-		return parse_overwrite(value, &d->overwrite, err);
-	case OPT_STRICT:
-		d->strict = true;
-		return 0;
-	case OPT_ATOMIC:
-		d->atomic = true;
-		return 0;
-	case OPT_LOCAL_DEST:
-		d->local_dest = true;
-		return 0;
-	case OPT_VERIFY:
-		d->verify = true;
-		return 0;
-	case OPT_RESTART:
-		d->restart = true;
-		return 0;
 	case OPT_SIMULATE:
 		o->simulate = value;
 		return 0;
-	default:
-		return parse_tuning(d, opt, value, err);
 	}
+	return ebt_failx(err, -EINVAL, "unknown option");
 }
 
 /* Options that say something about each other. */
@@ -260,12 +264,13 @@ void cmd_drain_release(struct cmd_drain *o)
 
 int cmd_drain_parse(int argc, char **argv, struct cmd_drain *o, struct ebt_err *err)
 {
+	const struct cmd_own own = {take_flag, take_value, o};
 	int r;
 
 	memset(o, 0, sizeof(*o));
 	o->common.run = &o->drain.run;
 	r = cmd_parse_options(
-		argc, argv, SHORT_OPTIONS, long_options, &o->common, parse_one, o, err);
+		argc, argv, SHORT_OPTIONS, long_options, &own, &o->common, err);
 	if (r == 0)
 		r = parse_operands(o, argv + optind, argc - optind, err);
 	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);

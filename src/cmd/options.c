@@ -114,38 +114,49 @@ int cmd_parse_wait(const char *s, double *out, struct ebt_err *err)
 	return r;
 }
 
+/* false: not one of the common ones. */
+static bool take_flag(struct cmd_common *c, int opt)
+{
+	switch ((enum cmd_flag)opt) {
+	case CMD_OPT_NULL:
+		c->null = true;
+		return true;
+	case CMD_OPT_VERBOSE:
+		c->verbose++;
+		return true;
+	case CMD_OPT_HELP:
+		c->help = true;
+		return true;
+	case CMD_OPT_VERSION:
+		c->version = true;
+		return true;
+	case CMD_OPT_PER_RANK:
+		c->run->per_rank = true;
+		return true;
+	case CMD_OPT_NO_LAUNCH:
+		c->no_launch = true;
+		return true;
+	case CMD_OPT_JSON:
+		c->json = true;
+		return true;
+	}
+	return false;
+}
+
 /* 1: not one of the common ones. */
-static int parse_common(
+static int take_value(
 	struct cmd_common *c, int opt, const char *value, struct ebt_err *err)
 {
 	static const char *const when[] = {"auto", "always", "never", NULL};
 	int word = 0, r;
 
-	switch (opt) {
-	case CMD_OPT_NULL:
-		c->null = true;
-		return 0;
-	case CMD_OPT_VERBOSE:
-		c->verbose++;
-		return 0;
-	case CMD_OPT_HELP:
-		c->help = true;
-		return 0;
-	case CMD_OPT_VERSION:
-		c->version = true;
-		return 0;
+	switch ((enum cmd_value)opt) {
 	case CMD_OPT_EXCLUDE:
 		return add_rule(c, CMD_RULE_EXCLUDE, value, err);
 	case CMD_OPT_INCLUDE:
 		return add_rule(c, CMD_RULE_INCLUDE, value, err);
 	case CMD_OPT_EXCLUDE_FROM:
 		return add_rule(c, CMD_RULE_FILE, value, err);
-	case CMD_OPT_PER_RANK:
-		c->run->per_rank = true;
-		return 0;
-	case CMD_OPT_NO_LAUNCH:
-		c->no_launch = true;
-		return 0;
 	case CMD_OPT_LAUNCHED:
 		return cmd_parse_number(value, 1, 1 << 20, &c->launched, err);
 	case CMD_OPT_TIMEOUT:
@@ -162,9 +173,6 @@ static int parse_common(
 	case CMD_OPT_DONE:
 		c->done = value;
 		return 0;
-	case CMD_OPT_JSON:
-		c->json = true;
-		return 0;
 	case CMD_OPT_PROGRESS:
 		r = cmd_parse_word(value, when, &word, err);
 		c->progress = (enum cmd_when)word;
@@ -173,20 +181,25 @@ static int parse_common(
 	return 1;
 }
 
-static const char *option_name(const struct option *options, int opt)
+static int take(const struct option *o, const char *value, const struct cmd_own *own,
+	struct cmd_common *c, struct ebt_err *err)
 {
-	for (const struct option *p = options; p->name; p++) {
-		if (p->val == opt)
-			return p->name;
+	int r;
+
+	if (o->has_arg == no_argument) {
+		if (!take_flag(c, o->val))
+			own->flag(own->arg, o->val);
+		return 0;
 	}
-	return "?";
+	r = take_value(c, o->val, value, err);
+	return r > 0 ? own->value(own->arg, o->val, value, err) : r;
 }
 
 int cmd_parse_options(int argc, char **argv, const char *shorts,
-	const struct option *options, struct cmd_common *c,
-	int (*own)(void *arg, int opt, const char *value, struct ebt_err *err),
-	void *arg, struct ebt_err *err)
+	const struct option *options, const struct cmd_own *own, struct cmd_common *c,
+	struct ebt_err *err)
 {
+	const struct option *o;
 	struct ebt_err why = {0};
 	int opt, r;
 
@@ -198,12 +211,12 @@ int cmd_parse_options(int argc, char **argv, const char *shorts,
 		if (opt == '?')
 			return ebt_failx(
 				err, -EINVAL, "unknown option %s", argv[optind - 1]);
-		r = parse_common(c, opt, optarg, &why);
-		if (r > 0)
-			r = own(arg, opt, optarg, &why);
+		o = options;
+		while (o->val != opt)
+			o++;
+		r = take(o, optarg, own, c, &why);
 		if (r < 0)
-			return ebt_failx(err, r, "--%s: %s", option_name(options, opt),
-				why.text);
+			return ebt_failx(err, r, "--%s: %s", o->name, why.text);
 	}
 	return 0;
 }

@@ -60,46 +60,28 @@ static int parse_compress(const char *s, const char **out, struct ebt_err *err)
 	return 0;
 }
 
-static int parse_tuning(
-	struct cmd_stage *o, int opt, const char *arg, struct ebt_err *err)
+static int parse_algo(const char *s, const char **out, struct ebt_err *err)
 {
-	struct ebt_stage_options *s = &o->stage;
 	enum schedule_algo algo;
-	int r;
 
-	switch (opt) {
-	case OPT_READERS:
-		return cmd_parse_auto(arg, 1 << 20, &s->readers, err);
-	case OPT_IO_THREADS:
-		return cmd_parse_number(arg, 1, 64, &s->io_threads, err);
-	case OPT_WRITE_THREADS:
-		return cmd_parse_number(arg, 1, 64, &s->write_threads, err);
-	case OPT_KEEP_FREE:
-		return parse_keep_free(arg, s, err);
-	case OPT_BATCH:
-		return cmd_parse_number(arg, 1, 1 << 20, &s->batch, err);
-	case OPT_ALGO:
-		s->algo = arg;
-		return schedule_parse(arg, &algo, err);
-	case OPT_COMPRESS:
-		return parse_compress(arg, &s->compress, err);
-	case OPT_PARCEL:
-		return parse_parcel(arg, &s->parcel, err);
-	case OPT_WINDOW:
-		return cmd_parse_number(arg, 1, 16, &s->window, err);
-	case OPT_MEMORY:
-		r = text_parse_size(arg, &s->memory, err);
-		if (r == 0 && s->memory < (2 << 20))
-			r = ebt_failx(err, -EINVAL, "%s: at least 2M is needed", arg);
-		return r;
-	case OPT_LINK:
-		return text_parse_rate(arg, &s->link, err);
-	case OPT_LATENCY:
-		return text_parse_time(arg, &s->latency, err);
-	case OPT_FABRIC:
-		return parse_fabric(arg, &s->fabric, err);
-	}
-	return ebt_failx(err, -EINVAL, "unknown option");
+	*out = s;
+	return schedule_parse(s, &algo, err);
+}
+
+static int parse_memory(const char *s, uint64_t *out, struct ebt_err *err)
+{
+	int r = text_parse_size(s, out, err);
+
+	if (r == 0 && *out < (2 << 20))
+		r = ebt_failx(err, -EINVAL, "%s: at least 2M is needed", s);
+	return r;
+}
+
+static int parse_at(const char *s, const char **out, struct ebt_err *err)
+{
+	*out = s;
+	return *s == '/' ? 0
+			 : ebt_failx(err, -EINVAL, "'%s': must be an absolute path", s);
 }
 
 static int add_unpack(struct cmd_stage *o, const char *pattern, struct ebt_err *err)
@@ -132,60 +114,91 @@ static bool unpacks_input(const struct cmd_stage *o)
 	return false;
 }
 
-static int parse_one(void *arg, int opt, const char *value, struct ebt_err *err)
+static void take_flag(void *arg, int opt)
 {
 	struct cmd_stage *o = arg;
 
-	switch (opt) {
+	switch ((enum opt_flag)opt) {
 	case OPT_RELATIVE:
 		o->stage.relative = true;
-		return 0;
+		break;
+	case OPT_CONCATENATED:
+		o->stage.concatenated = true;
+		break;
+	case OPT_NO_OWNER:
+		o->stage.no_owner = true;
+		break;
+	case OPT_NO_XATTRS:
+		o->stage.no_xattrs = true;
+		break;
 	case OPT_DRY_RUN:
 		o->stage.dry_run = true;
-		return 0;
+		break;
+	case OPT_LIST:
+		o->mode = STAGE_LIST;
+		break;
+	case OPT_VERIFY:
+		o->mode = STAGE_VERIFY;
+		break;
+	case OPT_RECOVER:
+		o->mode = STAGE_RECOVER;
+		break;
+	case OPT_GIVE_UP:
+		o->stage.give_up = true;
+		break;
+	case OPT_DOCTOR:
+		o->mode = STAGE_DOCTOR;
+		break;
+	}
+}
+
+static int take_value(void *arg, int opt, const char *value, struct ebt_err *err)
+{
+	struct cmd_stage *o = arg;
+	struct ebt_stage_options *s = &o->stage;
+
+	switch ((enum opt_value)opt) {
 	case OPT_FILES_FROM:
 		o->files_from = value;
 		return 0;
 	case OPT_UNPACK:
 		return add_unpack(o, value, err);
 	case OPT_AT:
-		o->stage.at = value;
-		return *value == '/' ? 0
-				     : ebt_failx(err, -EINVAL,
-					       "'%s': must be an absolute path", value);
-	case OPT_CONCATENATED:
-		o->stage.concatenated = true;
-		return 0;
-	case OPT_NO_OWNER:
-		o->stage.no_owner = true;
-		return 0;
-	case OPT_NO_XATTRS:
-		o->stage.no_xattrs = true;
-		return 0;
+		return parse_at(value, &s->at, err);
 	case OPT_OVERWRITE:
-		return cmd_parse_overwrite(value, &o->stage.overwrite, err);
+		return cmd_parse_overwrite(value, &s->overwrite, err);
+	case OPT_READERS:
+		return cmd_parse_auto(value, 1 << 20, &s->readers, err);
+	case OPT_IO_THREADS:
+		return cmd_parse_number(value, 1, 64, &s->io_threads, err);
+	case OPT_WRITE_THREADS:
+		return cmd_parse_number(value, 1, 64, &s->write_threads, err);
+	case OPT_KEEP_FREE:
+		return parse_keep_free(value, s, err);
+	case OPT_BATCH:
+		return cmd_parse_number(value, 1, 1 << 20, &s->batch, err);
+	case OPT_ALGO:
+		return parse_algo(value, &s->algo, err);
+	case OPT_COMPRESS:
+		return parse_compress(value, &s->compress, err);
+	case OPT_PARCEL:
+		return parse_parcel(value, &s->parcel, err);
+	case OPT_WINDOW:
+		return cmd_parse_number(value, 1, 16, &s->window, err);
+	case OPT_MEMORY:
+		return parse_memory(value, &s->memory, err);
+	case OPT_LINK:
+		return text_parse_rate(value, &s->link, err);
+	case OPT_LATENCY:
+		return text_parse_time(value, &s->latency, err);
+	case OPT_FABRIC:
+		return parse_fabric(value, &s->fabric, err);
 	case OPT_SIMULATE:
 		o->mode = STAGE_SIMULATE;
 		o->simulate = value;
 		return 0;
-	case OPT_LIST:
-		o->mode = STAGE_LIST;
-		return 0;
-	case OPT_VERIFY:
-		o->mode = STAGE_VERIFY;
-		return 0;
-	case OPT_RECOVER:
-		o->mode = STAGE_RECOVER;
-		return 0;
-	case OPT_GIVE_UP:
-		o->stage.give_up = true;
-		return 0;
-	case OPT_DOCTOR:
-		o->mode = STAGE_DOCTOR;
-		return 0;
-	default:
-		return parse_tuning(o, opt, value, err);
 	}
+	return ebt_failx(err, -EINVAL, "unknown option");
 }
 
 /* What is left after the options: SOURCE... DEST, or a store. */
@@ -246,12 +259,13 @@ static const char *undone(const struct cmd_stage *o)
 
 int cmd_stage_parse(int argc, char **argv, struct cmd_stage *o, struct ebt_err *err)
 {
+	const struct cmd_own own = {take_flag, take_value, o};
 	int r;
 
 	memset(o, 0, sizeof(*o));
 	o->common.run = &o->stage.run;
 	r = cmd_parse_options(
-		argc, argv, SHORT_OPTIONS, long_options, &o->common, parse_one, o, err);
+		argc, argv, SHORT_OPTIONS, long_options, &own, &o->common, err);
 	if (r == 0)
 		r = parse_operands(o, argv + optind, argc - optind, err);
 	return r < 0 ? r : cmd_done_check(&o->common, undone(o), err);

@@ -1,11 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A header of C from a table, after options.awk. Of a command: enum OPT_*, the tables of getopt_long(3)
-# and what --help says of options. With -v program=common: only the enum CMD_OPT_* of what all share.
+# A header of C from a table, after options.awk. Of a command: OPT_* of its own, the tables of getopt_long(3)
+# and what --help says of options. With -v program=common: only CMD_OPT_* of what all share. They are two
+# enums, of options without and with a value: a switch over each has no default, and so the compiler
+# names an option that nothing acts on.
 function constant(i, s) {
 	s = toupper(name[i])
 	gsub(/-/, "_", s)
 	return (common[i] ? "CMD_OPT_" : "OPT_") s
+}
+function enums(prefix, first, with, begun, number) {
+	for (with = 0; with < 2; with++) {
+		begun = 0
+		for (i = 1; i <= items; i++) {
+			if (item[i] != "option" || common[i] + 0 != (program == "common") || (value[i] != "") != with)
+				continue
+			if (!begun++)
+				printf "enum %s_%s {\n", prefix, with ? "value" : "flag"
+			printf "\t%s = %s,\n", constant(i), short[i] != "" ? "'" short[i] "'" : first + ++number
+		}
+		if (begun)
+			print "};"
+	}
 }
 function quoted(s) {
 	gsub(/\\/, "\\\\", s)
@@ -45,22 +61,12 @@ END {
 	if (program == "common") {
 		for (i = 1; i <= shareds; i++)
 			include(shared[i])
-		print "enum {"
-		for (i = 1; i <= items; i++) {
-			if (item[i] == "option")
-				printf "\t%s = %s,\n", constant(i),
-					short[i] != "" ? "'" short[i] "'" : 256 + ++count
-		}
-		print "};"
+		enums("cmd", 256)
 		exit
 	}
 	print "#include <getopt.h>\n#include <stdio.h>\n"
-	print headers "#include \"cmd/common_options.h\"\n\nenum {"
-	for (i = 1; i <= items; i++) {
-		if (item[i] == "option" && !common[i])
-			printf "\t%s = %s,\n", constant(i), short[i] != "" ? "'" short[i] "'" : 512 + ++count
-	}
-	print "};"
+	print headers "#include \"cmd/common_options.h\"\n"
+	enums("opt", 512)
 	print "\nstatic const struct option long_options[] = {"
 	shorts = ":"
 	for (i = 1; i <= items; i++) {
