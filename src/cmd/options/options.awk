@@ -54,7 +54,9 @@ function new_option(from, i, parts, count, spec) {
 		fail("no name of an option: " spec)
 	if (name[i] in seen)
 		fail("--" name[i] " is there twice")
-	seen[name[i]] = i
+	if (short[i] != "" && ("-" short[i]) in seen)
+		fail("-" short[i] " is there twice")
+	seen[name[i]] = seen["-" short[i]] = i
 	common[i] = replaying
 	last = i
 }
