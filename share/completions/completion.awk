@@ -141,6 +141,7 @@ function pick(i) {
 		many[n] = many[i]
 		words[n] = words[i]
 		text[n] = text[i]
+		sub(/ *[;:(].*/, "", text[n])
 		if (words[n] text[n] ~ /['"`$\\:[\]]/)
 			fail("--" name[n] ": quotes, brackets, colons and the like are not for completions")
 	}

@@ -116,8 +116,12 @@ judge() {
 
 names=$("$BIN/ebt-stage" --simulate=no-such-name=1 2>&1 | sed 's/.*must be one of //; s/,//g')
 [ "$(words ebt-stage --overwrite | wc -w)" -eq 4 ] || fail "no words of --overwrite"
-algos=$("$BIN/ebt-stage" --help | sed -n 's/.*--algo=NAME *//p' | tr -d ',')
+# The parser names none of these.
+algos=$("$BIN/ebt-stage" --help | tr '\n' ' ' | sed 's/.*--algo=NAME *schedule: \([^(]*\).*/\1/' | tr -d ',')
 [ "$(wc -w <<<"$algos")" -gt 3 ] || fail "no words of --algo: $algos"
+for algo in $algos; do
+	check "--algo=$algo" "$BIN/ebt-stage" "--algo=$algo" --help >"$WORK/out"
+done
 [ "$(wc -w <<<"$names")" -gt 5 ] || fail "no names of --simulate"
 mkdir -p "$WORK/d/inside"
 : >"$WORK/d/input"

@@ -57,5 +57,6 @@ wrong "some.options:2: --a is there twice" '@option --a' '@option -x --a=N'
 wrong "some.options:2: -x is there twice" '@option -x --a' '@option -x --b=N'
 wrong "some.options:1: no name of an option: -a" '@option -a'
 wrong "some.options:1: no --nothing in common.options" '@include nothing'
+wrong "some.options:1: --a has no @text" '@option --a'
 wrong "some.options:1: no word of this table: @txt" '@txt what it does'
 finish

@@ -30,11 +30,17 @@ function quoted(s) {
 }
 # A heading, usage apart: as it is. An option: its text from column 26 on, in 80 columns.
 function print_help(i, left, all, n, i_word, word, row) {
+	if (text[i] == "")
+		fail("--" name[i] " has no @text")
 	left = short[i] != "" ? "  -" short[i] ", " : "      "
 	left = left "--" name[i]
 	if (value[i] != "")
 		left = left (optional[i] ? "[=" value[i] "]" : "=" value[i])
-	all = help[i] != "" ? help[i] : text[i]
+	all = words[i]
+	sub(/^@pairs /, "", all)
+	gsub(/ /, ", ", all)
+	n = index(text[i], "@words")
+	all = n ? substr(text[i], 1, n - 1) all substr(text[i], n + 6) : text[i]
 	if (args[i] == "")
 		gsub(/%/, "%%", all)
 	printf "\tfprintf(out,"

@@ -13,10 +13,11 @@
 #                        *: may be given again; --name[=VALUE] in brackets: with or without
 #   @words WORDS         that the value may be; or @file, @dir; or @pairs and names, of which the
 #                        value is a list NAME=VALUE,...
-#   @text TEXT           what it does, in a few words
-#   @help TEXT           in --help instead; @args EXPRESSIONS: TEXT is a format of printf for them
+#   @text TEXT           what it does, for --help; @words in it are its words; completions show it up to
+#                        the first ; : or (
+#   @args EXPRESSIONS    TEXT is a format of printf for them
 #   @hidden              in the parser alone: a command says it to itself
-#   @include NAME        this option of common.options; @text, @help and @manual may follow
+#   @include NAME        this option of common.options; @text and @manual may follow
 #   @manual              what follows is said in place of what common.options says
 #   @operand @file       what is completed that is no option
 #   @header FILE         of C, which declares what stands in @args
@@ -25,8 +26,8 @@
 # what comes then. A line that begins with # is a comment, an empty one nothing.
 #
 # Afterwards there are, in order, item[1..items]: "option", "section" or "roff". Of a section line[i]
-# and heading[i]; of roff line[i]; of an option name, short, value, optional, many, words, text, help,
-# args, hidden and common. shared[1..shareds] names what common.options has.
+# and heading[i]; of roff line[i]; of an option name, short, value, optional, many, words, text, args,
+# hidden and common. shared[1..shareds] names what common.options has.
 function fail(what) {
 	printf "%s:%d: %s\n", FILENAME, FNR, what >"/dev/stderr"
 	failed = 1
@@ -81,8 +82,6 @@ function take(s, word, rest) {
 		words[last] = rest
 	else if (word == "@text")
 		text[last] = rest
-	else if (word == "@help")
-		help[last] = rest
 	else if (word == "@args")
 		args[last] = rest
 	else if (word == "@hidden")
