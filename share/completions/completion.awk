@@ -137,7 +137,8 @@ function pick(i) {
 		n++
 		name[n] = name[i]
 		short[n] = short[i]
-		value[n] = value[i]
+		# One that may be missing is not asked for: the next word is none.
+		value[n] = optional[i] ? "" : value[i]
 		many[n] = many[i]
 		words[n] = words[i]
 		text[n] = text[i]

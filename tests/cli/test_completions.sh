@@ -110,6 +110,7 @@ judge() {
 		grep -qw -- "$option" <<<"$names" || fail "$shell: --simulate=$option"
 	done
 	offers "$shell" "ebt-stage inp" input
+	offers "$shell" "ebt-stage --unpack inp" input
 	offers "$shell" "ebt-stage --files-from=inp" input
 	offers "$shell" "ebt-drain in" inside
 }
