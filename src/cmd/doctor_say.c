@@ -77,13 +77,13 @@ void doctor_say_pmi(struct doctor_line *line, enum launch_mpi mpi, const char *l
 
 	if (type)
 		doctor_say(line, DOCTOR_OK, "Slurm: srun --mpi=%s", type);
-	else if (mpi == LAUNCH_CRAY || mpi == LAUNCH_OTHER)
+	else if (!launch_pmi(mpi))
 		doctor_say(line, DOCTOR_UNKNOWN,
 			"Slurm: whether this MPI understands the PMI of srun only a "
 			"run tells");
 	else
 		doctor_say(line, DOCTOR_MISSING, "Slurm: srun has no --mpi=%s",
-			mpi == LAUNCH_OMPI ? "pmix" : "pmi2");
+			launch_pmi(mpi));
 }
 
 /* Adds the @len bytes at @name to the words of @list, once. */

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <mpi.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -39,14 +38,15 @@ static unsigned long number(const char *name)
 static int wrong_launcher(const struct launcher *l, unsigned long started,
 	const char *library, struct ebt_err *err)
 {
+	const char *pmi = launch_pmi(cmd_launch_mpi());
+
 	return ebt_failx(err, -EPROTO,
 		"started as one rank although %s is %lu: the launcher (%s) does not "
 		"fit the "
 		"MPI in use (%s). Use %s, with Slurm srun --mpi=%s; where one is "
 		"meant, "
 		"mpiexec -n 1",
-		l->size, started, l->name, library, EBT_MPIEXEC,
-		strstr(library, "Open MPI") ? "pmix" : "pmi2");
+		l->size, started, l->name, library, EBT_MPIEXEC, pmi ? pmi : "pmi2");
 }
 
 /* Nodes by the memory that their ranks share. */

@@ -291,13 +291,18 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
+const char *launch_pmi(enum launch_mpi mpi)
+{
+	if (mpi == LAUNCH_MPICH)
+		return "pmi2";
+	return mpi == LAUNCH_OMPI ? "pmix" : NULL;
+}
+
 const char *launch_srun_type(enum launch_mpi mpi, const char *list)
 {
-	if (mpi == LAUNCH_MPICH && has_word(list, "pmi2"))
-		return "pmi2";
-	if (mpi == LAUNCH_OMPI && has_word(list, "pmix"))
-		return "pmix";
-	return NULL;
+	const char *type = launch_pmi(mpi);
+
+	return type && has_word(list, type) ? type : NULL;
 }
 
 /*

@@ -53,7 +53,9 @@ enum launch_mpi {
 	LAUNCH_OTHER,
 };
 
-/* Which srun --mpi the MPI understands, of those that `srun --mpi=list` names; NULL: none of them. */
+/* The --mpi of srun that the MPI understands; NULL: not known. */
+const char *launch_pmi(enum launch_mpi mpi);
+/* The same if `srun --mpi=list`, which printed @list, names it; NULL: it does not. */
 const char *launch_srun_type(enum launch_mpi mpi, const char *list);
 
 struct launch_how {
